@@ -1,0 +1,221 @@
+// The raw layer: what the C++ addon exports, one to one. Only src/kernel/addon.ts imports it.
+// Types only; src/kernel/addon.ts loads the binary and is the only file that imports it.
+
+import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
+
+/** One message's refusal. `errno` is positive; `text` is the extended ack, or "". */
+export interface Refusal {
+  errno: number;
+  text: string;
+}
+
+export interface PortInfo {
+  isolated: boolean;
+  learning: boolean;
+  unicastFlood: boolean;
+  multicastFlood: boolean;
+  broadcastFlood: boolean;
+}
+
+export interface LinkInfo {
+  ifindex: number;
+  name: string;
+  /** IFLA_INFO_KIND: "tun", "bridge", "ifb", "veth", ... or "" (lo, physical). */
+  kind: string;
+  /** Ifindex of the bridge, 0 for none. */
+  master: number;
+  /** IFF_UP. */
+  up: boolean;
+  /** IFF_LOWER_UP: for a TAP, somebody has it open. */
+  lowerUp: boolean;
+  mac: Mac;
+  mtu: number;
+  group: number;
+  alias: string;
+  txQueueLength: number;
+  /** Present on a bridge's port. */
+  port?: PortInfo;
+  /** Present on a bridge. */
+  bridge?: { multicastSnooping: boolean; vlanFiltering: boolean };
+  /** Present on a TUN/TAP. owner and group are absent when unset. */
+  tun?: { tap: boolean; persistent: boolean; vnetHdr: boolean; multiQueue: boolean; owner?: number; group?: number };
+}
+
+export interface TcStats {
+  bytes: number;
+  packets: number;
+  drops: number;
+  overlimits: number;
+  backlogBytes: number;
+  queueLength: number;
+}
+
+export interface QdiscInfo {
+  ifindex: number;
+  kind: string;
+  handle: TcHandle;
+  parent: TcHandle;
+  stats: TcStats;
+  tbf?: { rate: number; burstBytes: number; limitBytes: number };
+  htb?: { defaultMinor: number; directPackets: number };
+  bfifo?: { limitBytes: number };
+}
+
+export interface ClassInfo {
+  ifindex: number;
+  kind: string;
+  handle: TcHandle;
+  parent: TcHandle;
+  /** Handle of the leaf qdisc, 0 for none. */
+  leaf: TcHandle;
+  rate: number;
+  ceil: number;
+  burstBytes: number;
+  cburstBytes: number;
+  quantumBytes: number;
+  stats: TcStats;
+}
+
+export interface FilterInfo {
+  ifindex: number;
+  kind: string;
+  parent: TcHandle;
+  priority: number;
+  /** Host byte order: 0x0003 is ETH_P_ALL. */
+  protocol: number;
+  handle: number;
+  /** tag: 16 lower-case hex digits. */
+  bpf?: { name: string; programId: number; tag: string; directAction: boolean; classid: TcHandle };
+}
+
+export interface AddressInfo {
+  ifindex: number;
+  ip: Ipv4;
+  prefixLength: number;
+}
+
+export interface RouteInfo {
+  destination: Ipv4;
+  prefixLength: number;
+  /** RTA_OIF, 0 for none. */
+  ifindex: number;
+  gateway: Ipv4;
+  table: number;
+  /** RTN_UNICAST is 1. */
+  type: number;
+}
+
+export interface NeighborInfo {
+  ifindex: number;
+  ip: Ipv4;
+  mac: Mac;
+  /** NUD_*: permanent is 0x80. */
+  state: number;
+}
+
+export interface FdbInfo {
+  ifindex: number;
+  mac: Mac;
+  /** NUD_*: static is NUD_NOARP 0x40, a local address NUD_PERMANENT 0x80. */
+  state: number;
+}
+
+/** One NETLINK_ROUTE socket: strict checking and extended acks on, close-on-exec, a receive time-out. */
+export interface Netlink {
+  /**
+   * Sends the messages (at most 128 per system call, in order) and reads one ack for each. A refused message
+   * does not stop the ones after it. Throws a TypeError before sending anything when a message is malformed.
+   */
+  talk(messages: readonly Message[]): (Refusal | null)[];
+  /** Filtered in the kernel by master and kind where given. Retries an interrupted dump. */
+  links(filter?: { master?: number; kind?: string }): LinkInfo[];
+  /** undefined for ENODEV. */
+  link(which: { ifindex: number } | { name: string }): LinkInfo | undefined;
+  qdiscs(ifindex?: number): QdiscInfo[];
+  classes(ifindex: number): ClassInfo[];
+  filters(ifindex: number, parent: TcHandle): FilterInfo[];
+  /** IPv4 only. */
+  addresses(ifindex?: number): AddressInfo[];
+  /** IPv4 only, every table. */
+  routes(): RouteInfo[];
+  /** IPv4 only. */
+  neighbors(ifindex?: number): NeighborInfo[];
+  /** Forwarding entries of a bridge's ports (and of the bridge itself). */
+  fdb(bridgeIfindex: number): FdbInfo[];
+  close(): void;
+}
+
+export interface TapOptions {
+  name: string;
+  owner?: number;
+  group?: number;
+  vnetHdr?: boolean;
+  multiQueue?: boolean;
+  /** TUNSETOFFLOAD with TSO and checksums: what a virtio guest or a VMM asks for. Default false. */
+  offload?: boolean;
+  /** TUN_EXCL: fail with EBUSY when the device exists. Default false. */
+  exclusive?: boolean;
+  /** O_NONBLOCK. Default false. */
+  nonBlocking?: boolean;
+}
+
+export interface BpfMapOptions {
+  name: string;
+  type: "hash" | "array" | "percpu_array";
+  keySize: number;
+  valueSize: number;
+  maxEntries: number;
+  noPrealloc?: boolean;
+}
+
+export interface BpfObject {
+  fd: number;
+  id: number;
+}
+
+export interface Addon {
+  Netlink: new (options?: { receiveTimeoutMs?: number }) => Netlink;
+  /** The bytes `talk` would send, one buffer a message, sequence numbers from 1. For golden-byte tests. */
+  encode(messages: readonly Message[]): Buffer[];
+
+  /** Opens /dev/net/tun and attaches to (or makes) the TAP. The caller owns `fd`. */
+  openTap(options: TapOptions): { fd: number; ifindex: number; name: string };
+  /** TUNSETPERSIST. */
+  setTapPersistent(fd: number, persistent: boolean): void;
+  closeFd(fd: number): void;
+
+  /** unshare(CLONE_NEWNET) of the calling thread. Threads and processes it starts later follow it. */
+  unshareNetwork(): void;
+  /** setns(CLONE_NEWNET) of the calling thread to a namespace file such as /proc/PID/ns/net. */
+  enterNetwork(path: string): void;
+  /** Copies frames between two open TAPs until one end fails or `stopFd` becomes readable. Blocks its thread. */
+  wire(fdA: number, fdB: number, stopFd?: number): void;
+
+  /** Binds and listens on an abstract unix stream socket. When it is held: the holder's pid (0 when not visible). */
+  lockAbstract(name: string): { fd: number } | { holder: number };
+  /** flock(LOCK_EX | LOCK_NB) on a file, created 0600, then its pid written into it. When held: the pid in the file. */
+  lockFile(path: string): { fd: number } | { holder: number };
+
+  bpf: {
+    createMap(options: BpfMapOptions): BpfObject;
+    /** Loads one of the built-in programs with its maps patched in by name ("leases", "settings", "drops"). */
+    loadProgram(program: "guard" | "gate" | "classify", maps: Record<string, number>): BpfObject & { tag: string };
+    /** undefined for ENOENT. */
+    mapGet(fd: number, key: Uint8Array, valueSize: number): Buffer | undefined;
+    mapSet(fd: number, key: Uint8Array, value: Uint8Array): void;
+    /** false for ENOENT. */
+    mapDelete(fd: number, key: Uint8Array): boolean;
+    mapEntries(fd: number, keySize: number, valueSize: number): { key: Buffer; value: Buffer }[];
+    /** Needs CAP_SYS_ADMIN (EPERM otherwise). */
+    programById(id: number): { fd: number; tag: string; name: string; mapIds: number[] };
+    mapById(id: number): { fd: number; name: string; type: number; keySize: number; valueSize: number; maxEntries: number };
+    /** Bytes of one per-CPU array element: possible CPUs x the value size rounded up to 8. */
+    possibleCpus(): number;
+    /** BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here. */
+    testRun(
+      fd: number,
+      frame: Uint8Array,
+      context?: { ifindex?: number; ingressIfindex?: number },
+    ): { action: number; frame: Buffer; tcClassid: number };
+  };
+}
