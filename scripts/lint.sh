@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Runs every style and type check, or those that are named: biome oxlint types format tidy bpf length.
+# Goes on after a failing check. A missing tool is a message here and a failure in CI.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+longest_file=300
+failed=""
+
+is_strict() { [ -n "${CI:-}" ] || [ "${FORKNET_REQUIRE_KERNEL:-}" = 1 ]; }
+
+# Tracked files and new ones that are not ignored, under the given paths; deleted ones are left out.
+files_in() {
+  git ls-files --cached --others --exclude-standard -- "$@" | sort -u | while read -r file; do
+    [ -f "$file" ] && echo "$file"
+  done
+}
+
+# Says that a tool is missing; fails where a run without it would prove nothing.
+needs_tool() {
+  command -v "$1" >/dev/null 2>&1 && return 0
+  echo "lint: $1 is not installed; run: npm run setup" >&2
+  return 1
+}
+
+lint_biome() { node_modules/.bin/biome check --error-on-warnings .; }
+
+lint_oxlint() {
+  # Type-aware rules need a second program: a floating promise that goes unreported means that they do not run.
+  local canary
+  canary=$(mktemp -d ./lint-canary.XXXXXX) || return 1
+  printf 'async function work(): Promise<void> {}\nexport function start(): void {\n  work();\n}\n' >"$canary/floating.ts"
+  local report
+  report=$(node_modules/.bin/oxlint --type-aware "$canary" 2>&1)
+  rm -r "$canary"
+  if [[ $report != *no-floating-promises* ]]; then
+    echo "lint: oxlint does not report a floating promise: $report" >&2
+    return 1
+  fi
+  node_modules/.bin/oxlint --type-aware --deny-warnings .
+}
+
+lint_types() { node_modules/.bin/tsc -p tsconfig.json; }
+
+lint_format() {
+  needs_tool clang-format-19 || return 2
+  local files
+  mapfile -t files < <(files_in 'native/*.cc' 'native/*.h' 'native/*.c' | grep -v generated)
+  [ ${#files[@]} -eq 0 ] || clang-format-19 --dry-run -Werror "${files[@]}"
+}
+
+lint_tidy() {
+  needs_tool clang-tidy-19 && needs_tool cmake || return 2
+  local database=build/native/compile_commands.json
+  [ -e "$database" ] ||
+    cmake -S native -B build/native -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null || return 1
+  node -e '
+    const { readFileSync } = require("node:fs");
+    const here = process.cwd() + "/native/";
+    for (const { file } of JSON.parse(readFileSync(process.argv[1], "utf8")))
+      if (file.startsWith(here) && !file.startsWith(here + "test/")) console.log(file);
+  ' "$database" | sort -u |
+    xargs -r -P "$(nproc)" -n 1 clang-tidy-19 -p build/native --quiet --warnings-as-errors='*' 2> >(grep -v 'warnings\? generated' >&2)
+}
+
+# The checked-in bytecode is what its source compiles to. 77: the compiler that wrote it is not here.
+lint_bpf() {
+  bash native/bpf/generate.sh --check
+  case $? in
+    0) return 0 ;;
+    77) return 2 ;;
+    *) return 1 ;;
+  esac
+}
+
+lint_length() {
+  local file lines status=0
+  while read -r file; do
+    lines=$(wc -l <"$file")
+    if [ "$lines" -gt "$longest_file" ]; then
+      echo "lint: $file has $lines lines, more than $longest_file" >&2
+      status=1
+    fi
+  done < <(files_in 'src/*' 'native/*' 'test/*' | grep -v generated)
+  return "$status"
+}
+
+for check in "${@:-}"; do
+  for name in ${check:-biome oxlint types format tidy bpf length}; do
+    started=$SECONDS
+    "lint_$name"
+    case $? in
+      0) echo "lint: $name ok ($((SECONDS - started)) s)" ;;
+      2) is_strict && failed="$failed $name" ;;
+      *) failed="$failed $name" ;;
+    esac
+  done
+done
+if [ -n "$failed" ]; then
+  echo "lint: failed:$failed" >&2
+  exit 1
+fi

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Makes a clean checkout ready to build and test: Debian packages (as root), then node_modules.
+# `--demo` asks for what the build needs only. Does nothing, quickly, when everything is there.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scope=all
+[ "${1:-}" = "--demo" ] && scope=build
+
+# One line a need: the command or header that proves it, and the Debian package that brings it.
+build_needs="
+g++ g++
+make make
+python3 python3
+/usr/include/linux/if_tun.h linux-libc-dev
+unshare util-linux"
+test_needs="
+ip iproute2
+cmake cmake
+/usr/include/doctest/doctest.h doctest-dev
+clang-14 clang-14
+/usr/include/bpf/bpf_helpers.h libbpf-dev
+clang-format-19 clang-format-19
+clang-tidy-19 clang-tidy-19"
+
+is_there() {
+  case "$1" in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+# Prints the packages of the needs on stdin that are not met.
+missing_of() {
+  local proof package
+  while read -r proof package; do
+    [ -z "$proof" ] || is_there "$proof" || echo "$package"
+  done
+}
+
+needs=$build_needs
+[ "$scope" = build ] || needs="$build_needs$test_needs"
+
+missing=$(missing_of <<<"$needs" | tr '\n' ' ')
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "setup: installing $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # One package that a release does not carry must not keep the others away.
+  for package in $missing; do
+    apt-get install -y -qq --no-install-recommends "$package" >/dev/null || echo "setup: cannot install $package" >&2
+  done
+  missing=$(missing_of <<<"$needs" | tr '\n' ' ')
+fi
+if [ -n "$missing" ]; then
+  echo "setup: missing; install with: apt-get install $missing" >&2
+  essential=$(missing_of <<<"$build_needs")
+  if [ -n "$essential" ]; then
+    echo "setup: the addon cannot be built without: $(tr '\n' ' ' <<<"$essential")" >&2
+    exit 1
+  fi
+fi
+
+if [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20')" != true ]; then
+  echo "setup: Node 20.19 or newer is needed, this is $(node --version)" >&2
+  exit 1
+fi
+
+# npm writes the inner lockfile last, so a broken install leaves none.
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo "setup: npm ci"
+  npm ci --no-audit --no-fund
+fi
