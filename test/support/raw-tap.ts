@@ -1,0 +1,100 @@
+// A TAP as a VMM has it, with no guest stack behind: hand-made frames go in, and whatever the host sends comes out.
+// The frames themselves are built and read in frames.ts.
+
+import { readSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadAddon } from "../../src/kernel/addon.js";
+
+export interface RawTapOptions {
+  tap: string;
+  /** With a virtio header before every frame; hidden from the test. Default true, as a VMM opens it. */
+  vnetHdr?: boolean;
+  /** Must be as the TAP was created. Default false. */
+  multiQueue?: boolean;
+}
+
+const VNET_HEADER_BYTES = 10;
+const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
+const POLL_MS = 1;
+const DEFAULT_RECEIVE_MS = 1000;
+
+/** An open TAP. Offloads stay off, so the host's frames arrive complete, checksums included. */
+export class RawTap {
+  /** The open queue, for a test that goes its own way. */
+  readonly fd: number;
+  readonly ifindex: number;
+  readonly #headerBytes: number;
+  readonly #buffer = Buffer.alloc(LARGEST_FRAME_BYTES);
+  #isOpen = true;
+
+  /** Opens an existing TAP of the current namespace. Throws the addon's error when it is busy. */
+  constructor(options: RawTapOptions) {
+    const { tap: name, vnetHdr = true, multiQueue = false } = options;
+    const addon = loadAddon();
+    const netlink = new addon.Netlink();
+    const link = netlink.link({ name });
+    netlink.close();
+    // Opening an unknown name would make a TAP that belongs to nobody.
+    if (!link) throw new Error(`There is no TAP named ${name}`);
+    const { fd, ifindex } = addon.openTap({ name, vnetHdr, multiQueue, nonBlocking: true });
+    this.fd = fd;
+    this.ifindex = ifindex;
+    this.#headerBytes = vnetHdr ? VNET_HEADER_BYTES : 0;
+  }
+
+  /** Sends frames from the guest's side. Throws EIO when the TAP is down, EBADFD when it was deleted. */
+  send(...frames: Uint8Array[]): void {
+    for (const frame of frames) writeSync(this.fd, Buffer.concat([Buffer.alloc(this.#headerBytes), frame]));
+  }
+
+  /** One frame that is there already, or undefined. */
+  read(): Buffer | undefined {
+    try {
+      const bytes = readSync(this.fd, this.#buffer);
+      return Buffer.from(this.#buffer.subarray(this.#headerBytes, bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return undefined;
+      throw error;
+    }
+  }
+
+  /** Throws away what is there already, and says how many frames that were. */
+  drain(): number {
+    let count = 0;
+    while (this.read()) count += 1;
+    return count;
+  }
+
+  /** The first frame that matches, undefined when none came in time. Others are thrown away. */
+  async receive(matches: (frame: Buffer) => boolean, timeoutMs = DEFAULT_RECEIVE_MS): Promise<Buffer | undefined> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const frame = this.read();
+      if (frame && matches(frame)) return frame;
+      // Checked after a frame that does not match, too: a flood must not keep the test here.
+      if (performance.now() >= deadline) return undefined;
+      if (!frame) await sleep(POLL_MS);
+    }
+  }
+
+  /** Every frame that arrives within `durationMs`. */
+  async collect(durationMs: number): Promise<Buffer[]> {
+    const frames: Buffer[] = [];
+    await this.receive((frame) => {
+      frames.push(frame);
+      return false;
+    }, durationMs);
+    return frames;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    loadAddon().closeFd(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
