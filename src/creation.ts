@@ -1,0 +1,179 @@
+// How a guest comes to its TAP: createAllocation and recreateAllocation. The identity is reserved synchronously
+// and visible at once; a warm slot is armed in the same tick, a cold one is made in the create lane.
+
+import type { Span } from "@opentelemetry/api";
+import { monotonicMs } from "./clock.js";
+import { Deferred } from "./deferred.js";
+import { ForknetError } from "./errors.js";
+import { Guest } from "./guest.js";
+import type { AddressClaim, PortClaim } from "./identity/identities.js";
+import { formatAlias } from "./lease/alias.js";
+import { baseLimits, guaranteedUpload, type KernelLimits, type Limits, toKernelLimits } from "./limits.js";
+import type { Parts } from "./parts.js";
+import type { ResolvedRequest } from "./request.js";
+import type { WarmSlot } from "./slot-pool.js";
+import { addChild } from "./telemetry/traces.js";
+
+export type SlotKind = "cold" | "warm";
+
+export class Creation {
+  readonly #parts: Parts;
+  readonly #baseLimits: KernelLimits;
+  #generation = Math.floor(Math.random() * 2 ** 31);
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#baseLimits = toKernelLimits(baseLimits(parts.options.baseLimit), parts.options);
+  }
+
+  /** Reserves everything for a new guest; throws and changes nothing when something is taken. */
+  reserve(request: ResolvedRequest): { guest: Guest; slot: WarmSlot | undefined } {
+    const { registry, guarantees, options, pool, identities } = this.#parts;
+    registry.check(request.instanceId, request.instanceName);
+    const guaranteed = guaranteedUpload(request.limits, options.baseLimit);
+    guarantees.change(0, guaranteed);
+    let slot: WarmSlot | undefined;
+    let address: AddressClaim | undefined;
+    let port: PortClaim;
+    try {
+      slot = request.tapName === undefined ? pool.take(request) : undefined;
+      address = slot?.address ?? identities.claimAddress(request);
+      port = slot?.port ?? identities.claimPort(address.ip, request.tapName);
+    } catch (error) {
+      guarantees.change(guaranteed, 0);
+      if (address && !slot) identities.releaseAddress(address);
+      throw error;
+    }
+    const guest = new Guest(
+      {
+        instanceId: request.instanceId,
+        instanceName: request.instanceName,
+        ...address,
+        classMinor: port.class.minor,
+        limits: request.limits,
+        createdMs: Date.now(),
+        generation: this.#nextGeneration(),
+        blocked: false,
+      },
+      this.#parts.allocationFacts,
+    );
+    guest.port = port;
+    guest.guaranteed = guaranteed;
+    registry.add(guest);
+    return { guest, slot };
+  }
+
+  /** Takes the wishes of a restore into a standby guest: new limits, a port. Throws and changes nothing. */
+  reserveAgain(guest: Guest, limits: Limits, tapName: string | undefined): void {
+    const { guarantees, options, identities } = this.#parts;
+    const guaranteed = guaranteedUpload(limits, options.baseLimit);
+    guarantees.change(0, guaranteed);
+    try {
+      guest.port = identities.claimPort(guest.ip, tapName);
+    } catch (error) {
+      guarantees.change(guaranteed, 0);
+      throw error;
+    }
+    guest.guaranteed = guaranteed;
+    const generation = this.#nextGeneration();
+    guest.lease = { ...guest.lease, limits, classMinor: guest.port.class.minor, generation, blocked: false };
+    guest.state = "pending";
+    guest.shaped = new Deferred();
+  }
+
+  /** Arms the slot for the guest; its limits follow in the shape lane. Synchronous. */
+  claimWarm(guest: Guest, slot: WarmSlot, span: Span): void {
+    guest.ifindex = slot.ifindex;
+    guest.applied = this.#baseLimits;
+    guest.lease = { ...guest.lease, blocked: this.#parts.options.unshaped === "block" };
+    this.#arm(guest, span);
+    guest.shaping = "pending";
+    const shaped = guest.shaped;
+    this.#parts.shaping.schedule(guest).then(shaped.resolve, (error: Error) => {
+      if (guest.state === "active") guest.shaping = "failed";
+      shaped.reject(error);
+    });
+  }
+
+  /**
+   * Makes a slot with the final limits and arms it: shaped at once. Rejects with ABORTED when `guest.abandon` was
+   * called meanwhile; then, as after any failure, no kernel object of it is left.
+   */
+  async makeCold(guest: Guest, span: Span): Promise<void> {
+    const { lanes, options, identities } = this.#parts;
+    const port = guest.port as PortClaim;
+    const limits = toKernelLimits(guest.lease.limits, options);
+    const spec = {
+      tapName: port.tapName,
+      ip: guest.lease.ip,
+      mac: guest.lease.mac,
+      class: port.class,
+      limits,
+      alias: formatAlias(guest.lease),
+    };
+    const ticket = lanes.create.submit(spec);
+    let abandoned: Error | undefined;
+    const done = await new Promise<Awaited<typeof ticket.done>>((resolve, reject) => {
+      guest.abandon = (reason) => {
+        abandoned ??= reason;
+        if (ticket.cancel()) reject(abandoned);
+      };
+      ticket.done.then(resolve, reject);
+    });
+    identities.classCreated(port.class);
+    guest.ifindex = done.value;
+    addChild(span, "forknet.slot.wait", done.time.queuedMs, done.time.startedMs);
+    addChild(span, "forknet.slot.create", done.time.startedMs, done.time.endedMs);
+    try {
+      if (abandoned) throw abandoned;
+      this.#arm(guest, span);
+    } catch (error) {
+      const job = { tapName: port.tapName, ifindex: guest.ifindex, ip: guest.ip };
+      await this.#parts.reaper.reap(job, "failed_create");
+      guest.ifindex = 0;
+      throw error;
+    }
+    guest.applied = limits;
+    guest.shaping = "shaped";
+    guest.shaped.resolve();
+  }
+
+  /** Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still be there. */
+  forget(guest: Guest, error: unknown): void {
+    const { registry, guarantees, identities } = this.#parts;
+    registry.remove(guest);
+    guarantees.change(guest.guaranteed, 0);
+    if ((error as ForknetError).code === "ERR_FORKNET_ROLLBACK") return;
+    if (guest.port) identities.releasePort(guest.port);
+    identities.releaseAddress(guest.lease);
+  }
+
+  /** Takes a restore back: the guest is in standby as before. */
+  forgetAgain(guest: Guest, former: Limits, error: unknown): void {
+    const { guarantees, identities } = this.#parts;
+    guarantees.change(guest.guaranteed, 0);
+    guest.guaranteed = 0;
+    if (guest.port && (error as ForknetError).code !== "ERR_FORKNET_ROLLBACK") identities.releasePort(guest.port);
+    guest.port = undefined;
+    guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
+    guest.state = "standby";
+    guest.shaping = "none";
+  }
+
+  #arm(guest: Guest, span: Span): void {
+    const startedMs = monotonicMs();
+    this.#parts.leases.arm(guest.ifindex, guest.lease);
+    addChild(span, "forknet.arm", startedMs, monotonicMs());
+    guest.state = "active";
+  }
+
+  #nextGeneration(): number {
+    this.#generation = (this.#generation + 1) >>> 0;
+    return this.#generation;
+  }
+}
+
+/** ERR_FORKNET_ABORTED with the caller's reason as its cause. */
+export function aborted(text: string, cause?: unknown): ForknetError {
+  return new ForknetError("ERR_FORKNET_ABORTED", text, { cause });
+}

@@ -1,0 +1,137 @@
+// The one error class of the package, its codes, and how a refusal of the kernel becomes one.
+// Workers send refusals as plain data (KernelFailure); only the main thread builds errors.
+
+import { getSystemErrorName, inspect } from "node:util";
+
+export type ForknetErrorCode =
+  | "ERR_FORKNET_CONFIG"
+  | "ERR_FORKNET_NAME_EXISTS"
+  | "ERR_FORKNET_ID_EXISTS"
+  | "ERR_FORKNET_ADDRESS_IN_USE"
+  | "ERR_FORKNET_NOT_FOUND"
+  | "ERR_FORKNET_EXHAUSTED"
+  | "ERR_FORKNET_PERMISSION"
+  | "ERR_FORKNET_UNSUPPORTED"
+  | "ERR_FORKNET_CONFLICT"
+  | "ERR_FORKNET_KERNEL"
+  | "ERR_FORKNET_CLOSED"
+  | "ERR_FORKNET_ABORTED"
+  | "ERR_FORKNET_ROLLBACK";
+
+/** What the kernel (or a lane) said about one operation that failed, as data that crosses threads. */
+export interface KernelFailure {
+  /** Set when the failure is not the kernel's own refusal: the code the error gets. */
+  code?: ForknetErrorCode;
+  /** The operation and its object, "RTM_NEWTCLASS 1:a0" or "TUNSETIFF". */
+  operation: string;
+  /** The device it was about, "" when none. */
+  device: string;
+  /** Positive errno, 0 when there is none. */
+  errno: number;
+  /** The kernel's own words (extended ack or verifier log), "" when it gave none. */
+  text: string;
+  /** What could not be undone after the failure; empty when the kernel is as it was. */
+  leftBehind: string[];
+}
+
+export interface ForknetErrorFields {
+  errno?: number;
+  errnoName?: string;
+  syscall?: string;
+  device?: string;
+  kernelMessage?: string;
+  leftBehind?: readonly string[];
+  holderPid?: number;
+  cause?: unknown;
+}
+
+/** Every error forknet throws. Match on `code`; kernel refusals also carry `errno`, `errnoName`, `syscall`, `device`. */
+export class ForknetError extends Error {
+  readonly code: ForknetErrorCode;
+  /** Negative, as in Node's own system errors. */
+  readonly errno?: number;
+  /** "EEXIST". */
+  readonly errnoName?: string;
+  /** The netlink message or system call that was refused. */
+  readonly syscall?: string;
+  readonly device?: string;
+  readonly kernelMessage?: string;
+  /** ERR_FORKNET_ROLLBACK: what the failed undo left in the kernel. */
+  readonly leftBehind?: readonly string[];
+  /** ERR_FORKNET_CONFLICT with another process: its pid. */
+  readonly holderPid?: number;
+
+  constructor(code: ForknetErrorCode, message: string, fields: ForknetErrorFields = {}) {
+    const { cause, ...rest } = fields;
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "ForknetError";
+    this.code = code;
+    Object.assign(this, rest);
+  }
+}
+
+/** `Expected <what> for <option>, but received <value>`, thrown before anything changed. */
+export function configError(option: string, expected: string, received: unknown): ForknetError {
+  const shown = inspect(received, { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, depth: 1 });
+  return new ForknetError("ERR_FORKNET_CONFIG", `Expected ${expected} for ${option}, but received ${shown}`);
+}
+
+const EPERM = 1;
+const ENOENT = 2;
+const EACCES = 13;
+const ENODEV = 19;
+/** The bridge has BR_MAX_PORTS (1 << 10) minus one ports: net/bridge/br_if.c, find_portno. */
+const EXFULL = 54;
+const EOPNOTSUPP = 95;
+export const BRIDGE_PORTS = 1023;
+
+/** "EEXIST" for 17; "errno 999" for a number the C library does not know. */
+export function errnoName(errno: number): string {
+  try {
+    return getSystemErrorName(-errno);
+  } catch {
+    return errno === EXFULL ? "EXFULL" : `errno ${errno}`;
+  }
+}
+
+/** Builds the error for a failure reported by a worker. */
+export function errorFromFailure(failure: KernelFailure): ForknetError {
+  const { operation, device, errno, text } = failure;
+  const name = errno ? errnoName(errno) : "";
+  const where = device ? ` on ${device}` : "";
+  const words = text ? ` (${text})` : "";
+  const said = errno ? `${operation}${where}: ${name}${words}` : `${operation}${where}${words}`;
+  const fields: ForknetErrorFields = {};
+  if (errno) Object.assign(fields, { errno: -errno, errnoName: name });
+  if (operation) fields.syscall = operation.split(" ")[0] as string;
+  if (device) fields.device = device;
+  if (text) fields.kernelMessage = text;
+  if (failure.leftBehind.length > 0) {
+    const left = failure.leftBehind;
+    const message = `${said}; undoing it failed too, left behind: ${left.join(", ")}`;
+    return new ForknetError("ERR_FORKNET_ROLLBACK", message, { ...fields, leftBehind: left });
+  }
+  const [code, message] = classify(failure, said);
+  return new ForknetError(code, message, fields);
+}
+
+function classify(failure: KernelFailure, said: string): [ForknetErrorCode, string] {
+  const { operation, device, errno, text } = failure;
+  if (failure.code) return [failure.code, text || said];
+  const isTun = operation.startsWith("TUN") || operation.includes("/dev/net/tun");
+  if (isTun && (errno === ENOENT || errno === ENODEV)) {
+    return ["ERR_FORKNET_PERMISSION", `${said}: /dev/net/tun is missing (modprobe tun, or give the container the device)`];
+  }
+  if (errno === EPERM || errno === EACCES) {
+    const needs = operation.startsWith("BPF") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_ADMIN";
+    return ["ERR_FORKNET_PERMISSION", `${said}: this needs ${isTun ? `${needs} and /dev/net/tun` : needs}`];
+  }
+  if (errno === EXFULL) {
+    return ["ERR_FORKNET_EXHAUSTED", `bridge ${device} is full (${BRIDGE_PORTS} ports)`];
+  }
+  // ENOENT is both "no such parent" and "no such kind"; only the kernel's words tell which.
+  if (errno === EOPNOTSUPP || (errno === ENOENT && /kind is unknown|classifier/i.test(text))) {
+    return ["ERR_FORKNET_UNSUPPORTED", `${said}: the kernel lacks this feature`];
+  }
+  return ["ERR_FORKNET_KERNEL", said];
+}

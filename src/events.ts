@@ -1,0 +1,18 @@
+// What a host agent may want to log: published on Node's diagnostics channels, free when nobody listens.
+
+import diagnostics from "node:diagnostics_channel";
+import type { ForknetError } from "./errors.js";
+
+/** Names of the channels and what their messages hold. */
+export interface Events {
+  /** A guest's limits were refused; it stays at the base limits. */
+  "forknet:shaping-failed": { bridge: string; instanceId: string; error: ForknetError };
+  /** A warm slot could not be made; forks go on cold. Once for a run of failures. */
+  "forknet:pool-failed": { bridge: string; error: ForknetError };
+  /** A TAP could not be deleted in the background. */
+  "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
+}
+
+export function publish<Name extends keyof Events>(name: Name, message: Events[Name]): void {
+  diagnostics.channel(name).publish(message);
+}

@@ -1,0 +1,35 @@
+// What is read or made once when a network opens and never changes after: the cached facts every plan works with.
+// Plain data, so that it can be handed to the workers.
+
+import type { Ipv4, Mac } from "./kernel/messages.js";
+
+export interface NetworkFacts {
+  bridge: { name: string; ifindex: number; madeByUs: boolean };
+  /** The IFB device whose HTB shapes the uploads. */
+  shaper: { name: string; ifindex: number };
+  gateway: { ip: Ipv4; mac: Mac };
+  isolated: boolean;
+  /** The kernel has IPv6, so a TAP must be told not to make addresses for it. */
+  ipv6: boolean;
+  tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
+  /** File descriptors of this process. */
+  programs: { guard: number; gate: number; classify: number };
+  maps: { leases: number; settings: number; drops: number };
+  /** Link group of condemned TAPs, this network's own. */
+  condemnedGroup: number;
+}
+
+/** HTB root, its inner class and the handles of a TAP's qdiscs and filters. */
+export const HTB_ROOT = 0x0001_0000;
+export const TBF_HANDLE = 0x0001_0000;
+export const CLSACT_PARENT = 0xffff_fff1;
+/** TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS) and the egress twin. */
+export const INGRESS = 0xffff_fff2;
+export const EGRESS = 0xffff_fff3;
+export const FILTER_PRIORITY = 1;
+export const FILTER_HANDLE = 1;
+
+/** 1:a0 as a number. */
+export function classHandle(minor: number): number {
+  return HTB_ROOT | minor;
+}

@@ -1,0 +1,142 @@
+// Who is who in a network: addresses, MACs, TAP names and classes that are taken, and the next free ones.
+// Claims are synchronous and all or nothing, so two forks in one tick never get the same.
+
+import { ForknetError } from "../errors.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import { AddressPool } from "./address-pool.js";
+import { type ClassClaim, ClassPool } from "./class-pool.js";
+import { contains, formatIpv4, formatMac, macOf, type Subnet } from "./ipv4.js";
+
+/** What makes a guest itself on the wire; kept through standby. */
+export interface AddressClaim {
+  ip: Ipv4;
+  mac: Mac;
+}
+
+/** What a slot needs beside: given back when the TAP goes. */
+export interface PortClaim {
+  tapName: string;
+  class: ClassClaim;
+}
+
+/** Longest name the kernel takes: IFNAMSIZ with its NUL is 16. */
+const NAME_BYTES = 15;
+
+export class Identities {
+  readonly #subnet: Subnet;
+  readonly #addresses: AddressPool;
+  readonly #macs = new Set<Mac>();
+  readonly #tapNames = new Set<string>();
+  readonly #classes = new ClassPool();
+
+  constructor(subnet: Subnet) {
+    this.#subnet = subnet;
+    this.#addresses = new AddressPool(subnet);
+    this.#macs.add(macOf(subnet.gateway));
+  }
+
+  get freeAddresses(): number {
+    return this.#addresses.free;
+  }
+
+  /** Takes the wished address and MAC, or the next ones. Throws ADDRESS_IN_USE or EXHAUSTED and changes nothing. */
+  claimAddress(wish: { ip?: Ipv4; mac?: Mac }): AddressClaim {
+    if (wish.mac !== undefined && this.#macs.has(wish.mac)) throw taken("mac", formatMac(wish.mac));
+    if (wish.ip !== undefined) return this.#claimExact(wish.ip, wish.mac ?? macOf(wish.ip));
+    const passedOver: Ipv4[] = [];
+    try {
+      for (;;) {
+        const ip = this.#addresses.take();
+        if (ip === undefined) throw this.#exhausted();
+        const mac = wish.mac ?? macOf(ip);
+        if (!this.#macs.has(mac)) {
+          this.#macs.add(mac);
+          return { ip, mac };
+        }
+        // Somebody asked for this address's derived MAC with another IP.
+        passedOver.push(ip);
+      }
+    } finally {
+      for (const ip of passedOver) this.#addresses.release(ip);
+    }
+  }
+
+  releaseAddress({ ip, mac }: AddressClaim): void {
+    this.#addresses.release(ip);
+    this.#macs.delete(mac);
+  }
+
+  /** Takes a TAP name (derived from the address unless wished) and a class. */
+  claimPort(ip: Ipv4, wishedName?: string): PortClaim {
+    if (wishedName !== undefined && this.#tapNames.has(wishedName)) throw taken("tapName", wishedName);
+    const claim = this.#classes.claim();
+    if (!claim) throw new ForknetError("ERR_FORKNET_EXHAUSTED", "no class is left on the shaper (32752 in use)");
+    const tapName = wishedName ?? this.#nameFor(ip);
+    this.#tapNames.add(tapName);
+    return { tapName, class: claim };
+  }
+
+  releasePort(port: PortClaim): void {
+    this.#tapNames.delete(port.tapName);
+    this.#classes.release(port.class.minor);
+  }
+
+  /** The class of this claim is in the kernel from now on. */
+  classCreated(claim: ClassClaim): void {
+    this.#classes.created(claim);
+  }
+
+  /** Takes over what a guest of an earlier process holds. Throws CONFLICT when two hold the same. */
+  adoptGuest(address: AddressClaim, tapName?: string): void {
+    if (!this.#addresses.claim(address.ip)) throw twice(formatIpv4(address.ip));
+    if (this.#macs.has(address.mac)) throw twice(formatMac(address.mac));
+    this.#macs.add(address.mac);
+    if (tapName !== undefined) this.#tapNames.add(tapName);
+  }
+
+  /** Keeps an address and a TAP name out of use, as far as nobody has them; the returned function gives them back. */
+  hold(ip: Ipv4, tapName: string): () => void {
+    const heldAddress = contains(this.#subnet, ip) && this.#addresses.claim(ip);
+    const heldName = !this.#tapNames.has(tapName);
+    this.#tapNames.add(tapName);
+    return () => {
+      if (heldAddress) this.#addresses.release(ip);
+      if (heldName) this.#tapNames.delete(tapName);
+    };
+  }
+
+  adoptClass(minor: number, leafHandle: number, inUse: boolean): void {
+    this.#classes.adopt(minor, leafHandle, inUse);
+  }
+
+  #claimExact(ip: Ipv4, mac: Mac): AddressClaim {
+    if (this.#macs.has(mac)) throw taken("mac", formatMac(mac));
+    if (!this.#addresses.claim(ip)) throw taken("ip", formatIpv4(ip));
+    this.#macs.add(mac);
+    return { ip, mac };
+  }
+
+  /** fk0a640007 for 10.100.0.7; with a letter behind when an exact wish of another guest took that. */
+  #nameFor(ip: Ipv4): string {
+    const name = `fk${ip.toString(16).padStart(8, "0")}`;
+    for (let i = 0; ; i++) {
+      const candidate = i === 0 ? name : `${name}-${i.toString(36)}`.slice(0, NAME_BYTES);
+      if (!this.#tapNames.has(candidate)) return candidate;
+    }
+  }
+
+  #exhausted(): ForknetError {
+    const { network, prefixLength } = this.#subnet;
+    const usable = 2 ** (32 - prefixLength) - 3;
+    const text = `no address is left in ${formatIpv4(network)}/${prefixLength} (${usable} in use)`;
+    return new ForknetError("ERR_FORKNET_EXHAUSTED", text);
+  }
+}
+
+function taken(option: string, value: string): ForknetError {
+  return new ForknetError("ERR_FORKNET_ADDRESS_IN_USE", `${option} ${value} is in use`);
+}
+
+function twice(value: string): ForknetError {
+  return new ForknetError("ERR_FORKNET_CONFLICT", `two live TAPs claim ${value}`);
+}

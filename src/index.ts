@@ -1,0 +1,11 @@
+// The public entry: a list.
+
+export type { Bandwidth } from "./bandwidth.js";
+export { ForknetError, type ForknetErrorCode } from "./errors.js";
+export type { Events } from "./events.js";
+export type { Allocation, AllocationState, ShapingState } from "./guest.js";
+export type { UploadRequest } from "./limits.js";
+export type { Network } from "./network.js";
+export { openNetwork } from "./open.js";
+export type { NetworkOptions } from "./options.js";
+export type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";

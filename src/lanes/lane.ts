@@ -1,0 +1,145 @@
+// A lane: a queue with one worker behind it. While a call runs, requests collect, and the next call takes them
+// all up to a bound (group commit): no added latency when idle, no storm of small calls under a burst.
+
+import { monotonicMs } from "../clock.js";
+import { errorFromFailure, type ForknetError, type KernelFailure } from "../errors.js";
+import type { JobResult, WorkTime } from "./job.js";
+
+/** A job that was done: its value and when it waited and ran. */
+export interface Done<Value> {
+  value: Value;
+  time: WorkTime & { queuedMs: number };
+}
+
+/** A job in the lane, as its submitter holds it. */
+export interface Ticket<Value> {
+  /** Rejects with a ForknetError. */
+  readonly done: Promise<Done<Value>>;
+  /** Takes the job out of the queue; false when the worker has it already. A cancelled job never settles. */
+  cancel(): boolean;
+}
+
+export interface LaneOptions {
+  /** Jobs in one call of the worker. */
+  maxBatch: number;
+  /** Called for every failure that is retried or given up. */
+  onFailure?: (failure: KernelFailure) => void;
+}
+
+interface Entry<Job, Value> {
+  job: Job;
+  background: boolean;
+  queuedMs: number;
+  attempts: number;
+  resolve: (done: Done<Value>) => void;
+  reject: (error: ForknetError) => void;
+}
+
+/** EINTR, EAGAIN, EBUSY, ENOBUFS: the kernel was busy, the same request may succeed. */
+const PASSING_ERRNOS = new Set([4, 11, 16, 105]);
+const MOST_ATTEMPTS = 6;
+const FIRST_DELAY_MS = 2;
+
+export class Lane<Job, Value> {
+  readonly #call: (jobs: readonly Job[]) => Promise<JobResult<Value>[]>;
+  readonly #options: LaneOptions;
+  readonly #urgent = new Set<Entry<Job, Value>>();
+  readonly #background = new Set<Entry<Job, Value>>();
+  /** Entries that wait for their next attempt. */
+  readonly #resting = new Map<Entry<Job, Value>, NodeJS.Timeout>();
+  #running = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(call: (jobs: readonly Job[]) => Promise<JobResult<Value>[]>, options: LaneOptions) {
+    this.#call = call;
+    this.#options = options;
+  }
+
+  /** Jobs that wait or run. */
+  get depth(): number {
+    return this.#urgent.size + this.#background.size + this.#resting.size + this.#running;
+  }
+
+  /** Queues a job; background jobs run only when no other waits. */
+  submit(job: Job, options: { background?: boolean } = {}): Ticket<Value> {
+    let entry: Entry<Job, Value> | undefined;
+    const done = new Promise<Done<Value>>((resolve, reject) => {
+      entry = { job, background: options.background ?? false, queuedMs: monotonicMs(), attempts: 0, resolve, reject };
+    });
+    const queued = entry as Entry<Job, Value>;
+    this.#enqueue(queued);
+    return { done, cancel: () => this.#cancel(queued) };
+  }
+
+  /** Resolves when nothing waits or runs. */
+  idle(): Promise<void> {
+    if (this.depth === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #enqueue(entry: Entry<Job, Value>): void {
+    (entry.background ? this.#background : this.#urgent).add(entry);
+    // Not at once: what is submitted in the same tick goes into the same call.
+    if (this.#running === 0) queueMicrotask(() => this.#next());
+  }
+
+  #cancel(entry: Entry<Job, Value>): boolean {
+    const timer = this.#resting.get(entry);
+    clearTimeout(timer);
+    const waited = this.#resting.delete(entry) || this.#urgent.delete(entry) || this.#background.delete(entry);
+    this.#tellIdle();
+    return waited;
+  }
+
+  #next(): void {
+    if (this.#running > 0) return;
+    const from = this.#urgent.size > 0 ? this.#urgent : this.#background;
+    const batch: Entry<Job, Value>[] = [];
+    for (const entry of from) {
+      if (batch.length === this.#options.maxBatch) break;
+      from.delete(entry);
+      batch.push(entry);
+    }
+    if (batch.length === 0) return this.#tellIdle();
+    this.#running = batch.length;
+    void this.#run(batch);
+  }
+
+  async #run(batch: Entry<Job, Value>[]): Promise<void> {
+    let results: JobResult<Value>[];
+    try {
+      results = await this.#call(batch.map((entry) => entry.job));
+    } catch (error) {
+      // The worker itself failed; its jobs may or may not have run, so they are not repeated.
+      const failure = { operation: "lane", device: "", errno: 0, text: String(error), leftBehind: [] };
+      const at = monotonicMs();
+      results = batch.map(() => ({ ok: false, failure, startedMs: at, endedMs: at }));
+    }
+    this.#running = 0;
+    batch.forEach((entry, i) => {
+      this.#settle(entry, results[i] as JobResult<Value>);
+    });
+    this.#next();
+  }
+
+  #settle(entry: Entry<Job, Value>, result: JobResult<Value>): void {
+    const { startedMs, endedMs } = result;
+    if (result.ok) return entry.resolve({ value: result.value, time: { queuedMs: entry.queuedMs, startedMs, endedMs } });
+    const { failure } = result;
+    this.#options.onFailure?.(failure);
+    const isPassing = PASSING_ERRNOS.has(failure.errno) && !failure.code && failure.leftBehind.length === 0;
+    if (!isPassing || ++entry.attempts >= MOST_ATTEMPTS) return entry.reject(errorFromFailure(failure));
+    // 2, 4, 8, 16, 32 ms and up to as much again, so that lanes of several processes do not keep step.
+    const delay = FIRST_DELAY_MS * 2 ** (entry.attempts - 1) * (1 + Math.random());
+    const timer = setTimeout(() => {
+      this.#resting.delete(entry);
+      this.#enqueue(entry);
+    }, delay);
+    this.#resting.set(entry, timer);
+  }
+
+  #tellIdle(): void {
+    if (this.depth > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}

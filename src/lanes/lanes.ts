@@ -1,0 +1,105 @@
+// The three lanes of a network and the worker threads behind them. The only file that knows Piscina.
+
+import { Piscina } from "piscina";
+import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
+import type { NetworkFacts } from "../facts.js";
+import type { OpenJob, Opened } from "../plans/open.js";
+import type { ReapJob } from "../plans/reap.js";
+import type { ShapeJob } from "../plans/shape.js";
+import type { SlotSpec } from "../plans/slot.js";
+import type { JobResult } from "./job.js";
+import { Lane } from "./lane.js";
+
+/** Small, so that the first of a burst does not wait for the last; a call's own cost is a twentieth of it. */
+const SLOTS_PER_CALL = 8;
+/** Three messages each: one send holds at most 128. */
+const SHAPES_PER_CALL = 40;
+/** A group deletion holds RTNL for about 0.5 ms a TAP, and a VMM's open of its TAP waits for it. */
+const REAPS_PER_CALL = 25;
+/** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
+const FOREVER = 0x7fffffff;
+
+export type LaneName = "create" | "shape" | "reap";
+
+export class Lanes {
+  readonly create: Lane<SlotSpec, number>;
+  readonly shape: Lane<ShapeJob, undefined>;
+  readonly reap: Lane<ReapJob, undefined>;
+  readonly #pools: Record<LaneName, Piscina>;
+  readonly #kernelModule: string | undefined;
+  #facts: NetworkFacts | undefined;
+
+  constructor(kernelModule: string | undefined, onFailure: (lane: LaneName, failure: KernelFailure) => void) {
+    this.#kernelModule = kernelModule;
+    this.#pools = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
+    const options = (lane: LaneName, maxBatch: number) => ({
+      maxBatch,
+      onFailure: (failure: KernelFailure) => onFailure(lane, failure),
+    });
+    this.create = new Lane(
+      (jobs) => this.#run("create", { method: "slots", jobs, facts: this.#known() }),
+      options("create", SLOTS_PER_CALL),
+    );
+    this.shape = new Lane(
+      (jobs) => this.#run("shape", { method: "shape", jobs, facts: this.#known() }),
+      options("shape", SHAPES_PER_CALL),
+    );
+    this.reap = new Lane(
+      (jobs) => this.#run("reap", { method: "reap", jobs, facts: this.#known() }),
+      options("reap", REAPS_PER_CALL),
+    );
+  }
+
+  /** Opens the network in the create lane's thread, and starts the other threads meanwhile. */
+  async open(job: OpenJob): Promise<Opened> {
+    const others = Promise.all([
+      this.#run("shape", { method: "shape", jobs: [], facts: undefined }),
+      this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
+    ]);
+    const [result] = (await this.#run("create", { method: "open", jobs: [job] })) as [JobResult<Opened>];
+    await others;
+    if (!result.ok) throw errorFromFailure(result.failure);
+    this.#facts = result.value.facts;
+    return result.value;
+  }
+
+  /** Removes shaper and bridge. */
+  async destroy(): Promise<void> {
+    const [result] = (await this.#run("create", { method: "destroy", jobs: [this.#known()] })) as [JobResult<void>];
+    if (!result.ok) throw errorFromFailure(result.failure);
+  }
+
+  /** Waits until nothing is queued or running. */
+  async idle(): Promise<void> {
+    while (this.create.depth + this.shape.depth + this.reap.depth > 0) {
+      await Promise.all([this.create.idle(), this.shape.idle(), this.reap.idle()]);
+    }
+  }
+
+  /** Ends the threads. */
+  async stop(): Promise<void> {
+    await Promise.all(Object.values(this.#pools).map((pool) => pool.destroy()));
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: each worker file types its own calls; results are typed by the lane.
+  #run(lane: LaneName, call: object): Promise<JobResult<any>[]> {
+    const kernelModule = this.#kernelModule;
+    return this.#pools[lane].run(kernelModule === undefined ? call : { ...call, kernelModule });
+  }
+
+  #known(): NetworkFacts {
+    if (!this.#facts) throw new ForknetError("ERR_FORKNET_CLOSED", "the network is not open");
+    return this.#facts;
+  }
+}
+
+function thread(lane: LaneName): Piscina {
+  return new Piscina({
+    filename: new URL(`./${lane}.worker.js`, import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    idleTimeout: FOREVER,
+    // A lane sends one call at a time, so there is never a second one to run beside it.
+    concurrentTasksPerWorker: 1,
+  });
+}

@@ -1,0 +1,67 @@
+// The alias of a TAP: the lease as an operator reads it in `ip link`, and the spare copy from which the kernel map
+// is rebuilt where a process may not open the map of its predecessor.
+
+import { formatBandwidth, parseBandwidth } from "../bandwidth.js";
+import { formatIpv4, formatMac, parseIpv4, parseMac } from "../identity/ipv4.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import type { Lease } from "./lease.js";
+
+/** What starts every alias of ours; the digit is the format's version. */
+export const ALIAS_PREFIX = "forknet1 ";
+
+/**
+ * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 251 of the kernel's 255 bytes.
+ * A rate is "max" when unlimited. Blocking is not in it: it lives in the map only.
+ */
+export function formatAlias(lease: Lease): string {
+  const { download, upload } = lease.limits;
+  const down = download === null ? "max" : formatBandwidth(download);
+  const up = upload === null ? "max" : `${formatBandwidth(upload.rate)}/${formatBandwidth(upload.ceil)}`;
+  const class_ = `1:${lease.classMinor.toString(16)}`;
+  const address = `${formatIpv4(lease.ip)} ${formatMac(lease.mac)}`;
+  const made = lease.createdMs.toString(36);
+  return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}`;
+}
+
+/** The alias of a slot that no guest has yet. Ids cannot start a slash, so it never reads as a lease. */
+export function formatSlotAlias(ip: Ipv4, mac: Mac, classMinor: number): string {
+  return `${ALIAS_PREFIX}/slot ${formatIpv4(ip)} ${formatMac(mac)} 1:${classMinor.toString(16)}`;
+}
+
+/** Reads formatAlias's form; undefined for anything else, a slot's alias included. */
+export function parseAlias(alias: string): Lease | undefined {
+  const pattern =
+    /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)$/;
+  const match = pattern.exec(alias);
+  if (!match) return undefined;
+  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at] = match as unknown as string[];
+  try {
+    const bits = (text: string | undefined) => parseBandwidth(text, "alias");
+    return {
+      instanceId: instanceId as string,
+      instanceName: instanceName as string,
+      ip: parseIpv4(ip, "alias"),
+      mac: parseMac(mac, "alias"),
+      classMinor: Number.parseInt(minor as string, 16),
+      limits: {
+        download: down === "max" ? null : bits(down),
+        upload: rate === "max" ? null : { rate: bits(rate), ceil: bits(ceil ?? rate) },
+      },
+      createdMs: Number.parseInt(at as string, 36),
+      generation: 0,
+      blocked: false,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The address in any alias of ours, a slot's included; undefined for the bridge's, the shaper's and foreign ones. */
+export function addressInAlias(alias: string): Ipv4 | undefined {
+  const match = /^forknet1 (?:\/slot|[A-Za-z0-9._-]+ [A-Za-z0-9._-]+) ([\d.]+) /.exec(alias);
+  try {
+    return match ? parseIpv4(match[1], "alias") : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+// One lease: what a guest holds, and its binary form as a value of the kernel map, whose layout is shared with
+// native/bpf/layout.h. The readable copy is alias.ts.
+
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import type { Limits } from "../limits.js";
+
+/** Everything about a guest that outlives the process. */
+export interface Lease {
+  instanceId: string;
+  instanceName: string;
+  ip: Ipv4;
+  mac: Mac;
+  classMinor: number;
+  limits: Limits;
+  /** Milliseconds since the epoch. */
+  createdMs: number;
+  /** Tells two incarnations of one address apart. */
+  generation: number;
+  /** The guard passes nothing either way. */
+  blocked: boolean;
+}
+
+export const LEASE_VERSION = 1;
+export const LEASE_BYTES = 192;
+const FLAG_BLOCKED = 1;
+const ID_AT = 64;
+const NAME_AT = 128;
+const TEXT_BYTES = 64;
+
+/** Writes the map value. `into` is reused by the hot path; its old content is overwritten whole. */
+export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTES)): Buffer {
+  into.fill(0);
+  into.writeUInt32LE(LEASE_VERSION, 0);
+  into.writeUInt32LE(lease.blocked ? FLAG_BLOCKED : 0, 4);
+  into.writeUIntBE(lease.mac, 8, 6);
+  into.writeUInt16LE(lease.classMinor, 14);
+  into.writeUInt32BE(lease.ip, 16);
+  into.writeUInt32LE(lease.generation, 20);
+  write64(into, lease.createdMs, 24);
+  write64(into, lease.limits.download ?? 0, 32);
+  write64(into, lease.limits.upload?.rate ?? 0, 40);
+  write64(into, lease.limits.upload?.ceil ?? 0, 48);
+  into.write(lease.instanceId, ID_AT, TEXT_BYTES, "latin1");
+  into.write(lease.instanceName, NAME_AT, TEXT_BYTES, "latin1");
+  return into;
+}
+
+/** Reads a map value; undefined when it is not of this layout version. */
+export function decodeLease(value: Buffer): Lease | undefined {
+  if (value.length !== LEASE_BYTES || value.readUInt32LE(0) !== LEASE_VERSION) return undefined;
+  const download = read64(value, 32);
+  const rate = read64(value, 40);
+  return {
+    instanceId: readText(value, ID_AT),
+    instanceName: readText(value, NAME_AT),
+    ip: value.readUInt32BE(16),
+    mac: value.readUIntBE(8, 6),
+    classMinor: value.readUInt16LE(14),
+    limits: { download: download || null, upload: rate ? { rate, ceil: read64(value, 48) } : null },
+    createdMs: read64(value, 24),
+    generation: value.readUInt32LE(20),
+    blocked: (value.readUInt32LE(4) & FLAG_BLOCKED) !== 0,
+  };
+}
+
+// Halves by hand: BigInt would allocate on the path of every fork.
+function write64(into: Buffer, value: number, at: number): void {
+  into.writeUInt32LE(value % 2 ** 32, at);
+  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
+}
+function read64(from: Buffer, at: number): number {
+  return from.readUInt32LE(at + 4) * 2 ** 32 + from.readUInt32LE(at);
+}
+function readText(from: Buffer, at: number): string {
+  const end = from.indexOf(0, at);
+  return from.toString("latin1", at, end === -1 || end > at + TEXT_BYTES ? at + TEXT_BYTES : end);
+}

@@ -1,0 +1,75 @@
+// Leases of guests in standby: they have no TAP, so the kernel cannot keep them. LMDB on disk, one record a guest.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import { ForknetError } from "../errors.js";
+import type { Lease } from "./lease.js";
+
+/** A stored lease; `version` is the record's format. */
+interface StandbyRecord {
+  version: 1;
+  lease: Lease;
+}
+
+/** Addresses in a record are numbers and every text is short: a thousand guests take less than a megabyte. */
+const MAP_BYTES = 64 * 1024 * 1024;
+
+export class StandbyStore {
+  readonly #database: RootDatabase<StandbyRecord, string>;
+
+  private constructor(database: RootDatabase<StandbyRecord, string>) {
+    this.#database = database;
+  }
+
+  /** Makes the directory (0700) and opens the store. Throws ERR_FORKNET_PERMISSION or ERR_FORKNET_KERNEL. */
+  static open(stateDir: string): StandbyStore {
+    makeStateDir(stateDir);
+    try {
+      const path = join(stateDir, "standby.mdb");
+      return new StandbyStore(open<StandbyRecord, string>({ path, encoding: "json", noSubdir: true, mapSize: MAP_BYTES }));
+    } catch (error) {
+      throw new ForknetError("ERR_FORKNET_KERNEL", `cannot open the standby leases in ${stateDir}`, { cause: error });
+    }
+  }
+
+  /** Durable, power loss included, when it resolves. */
+  async put(lease: Lease): Promise<void> {
+    await this.#database.put(lease.instanceId, { version: 1, lease });
+    await this.#database.flushed;
+  }
+
+  async remove(instanceId: string): Promise<void> {
+    await this.#database.remove(instanceId);
+    await this.#database.flushed;
+  }
+
+  has(instanceId: string): boolean {
+    return this.#database.doesExist(instanceId);
+  }
+
+  all(): Lease[] {
+    return [...this.#database.getRange()].map(({ value }) => value.lease);
+  }
+
+  async clear(): Promise<void> {
+    await this.#database.clearAsync();
+    await this.#database.flushed;
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+}
+
+/** The directory of the store and of the lock file. */
+export function makeStateDir(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const isDenied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+    const text = `cannot make stateDir ${stateDir} (${code})`;
+    throw new ForknetError(isDenied ? "ERR_FORKNET_PERMISSION" : "ERR_FORKNET_CONFIG", text, { cause: error });
+  }
+}

@@ -1,0 +1,55 @@
+// updateLimits: new limits for a guest, live or in standby. They are in the lease before the kernel is asked, so a
+// crash in between leaves a lease that the next open brings into force.
+
+import type { Span } from "@opentelemetry/api";
+import type { Guest } from "./guest.js";
+import { guaranteedUpload, type Limits, sameLimits } from "./limits.js";
+import type { Parts } from "./parts.js";
+
+export class LimitsChange {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when the limits hold. On failure the former ones do, in the kernel, the lease and the sum of guarantees. */
+  async apply(guest: Guest, wished: Limits, span: Span): Promise<void> {
+    const { limits: former } = guest.lease;
+    if (sameLimits(wished, former) && guest.shaping !== "failed") return guest.shaped.promise;
+    if (guest.state === "standby") return this.#store(guest, wished);
+    const shapingWas = guest.shaping;
+    this.#account(guest, wished);
+    try {
+      guest.cause = span.spanContext();
+      this.#write(guest, wished);
+      guest.shaping = "pending";
+      await this.#parts.shaping.schedule(guest);
+    } catch (error) {
+      if (guest.state === "active") {
+        this.#account(guest, former);
+        this.#write(guest, former);
+        guest.shaping = shapingWas;
+      }
+      throw error;
+    }
+  }
+
+  async #store(guest: Guest, wished: Limits): Promise<void> {
+    const lease = { ...guest.lease, limits: wished };
+    await this.#parts.standby.put(lease);
+    guest.lease = lease;
+  }
+
+  #write(guest: Guest, limits: Limits): void {
+    const lease = { ...guest.lease, limits };
+    this.#parts.leases.arm(guest.ifindex, lease);
+    guest.lease = lease;
+  }
+
+  #account(guest: Guest, limits: Limits): void {
+    const wanted = guaranteedUpload(limits, this.#parts.options.baseLimit);
+    this.#parts.guarantees.change(guest.guaranteed, wanted);
+    guest.guaranteed = wanted;
+  }
+}

@@ -1,0 +1,116 @@
+// A guest's limits: what was asked for (Limits), and what TBF and HTB are told (KernelLimits).
+// Pure arithmetic; the numbers reach the kernel through src/plans.
+
+import { type Bandwidth, type BitsPerSecond, parseBandwidth, toBytesPerSecond, UNLIMITED } from "./bandwidth.js";
+import { configError } from "./errors.js";
+
+/** What a request says of the upload side. */
+export type UploadRequest = Bandwidth | { rate: Bandwidth; ceil?: Bandwidth };
+
+/** Resolved limits in bits per second. `null` is unlimited. Durable: kept in the lease. */
+export interface Limits {
+  download: BitsPerSecond | null;
+  upload: { rate: BitsPerSecond; ceil: BitsPerSecond } | null;
+}
+
+/** The parameters of one guest's TBF and HTB class, in the kernel's units (bytes). */
+export interface KernelLimits {
+  tbf: { rate: number; burstBytes: number; limitBytes: number };
+  htb: { rate: number; ceil: number; burstBytes: number; cburstBytes: number; leafLimitBytes: number };
+}
+
+/** The options of a network that shape the arithmetic. */
+export interface ShapingDefaults {
+  uploadBurstMultiplier: number;
+  downloadBurstMultiplier: number;
+  downloadLatencyMs: number;
+  baseLimit: BitsPerSecond;
+}
+
+/** One Ethernet frame with its header and room for a tag: the least a TBF bucket must hold to pass anything. */
+const SMALLEST_BURST_BYTES = 1540;
+/** A bucket is what the rate brings in one 250 Hz tick, the slowest timer a distribution kernel has. */
+const TICKS_PER_SECOND = 250;
+/** Fewer would drop the tail of a single 64 KB segmented frame at low rates. */
+const SMALLEST_QUEUE_BYTES = 16 * 1514;
+/** HTB serves this much from one class before the next when several borrow: about one segmented frame. */
+export const HTB_QUANTUM_BYTES = 60_000;
+
+/** The wishes of a request as Limits: ceil defaults to rate x multiplier; ceil under rate is refused. */
+export function resolveLimits(
+  request: { download?: Bandwidth; upload?: UploadRequest },
+  uploadBurstMultiplier: number,
+): Limits {
+  return {
+    download: request.download === undefined ? null : parseBandwidth(request.download, "download"),
+    upload: request.upload === undefined ? null : resolveUpload(request.upload, uploadBurstMultiplier),
+  };
+}
+
+function resolveUpload(upload: unknown, multiplier: number): Limits["upload"] {
+  if (typeof upload !== "object" || upload === null) {
+    const rate = parseBandwidth(upload, "upload");
+    return { rate, ceil: multiplied(rate, multiplier) };
+  }
+  const unknown = Object.keys(upload).find((key) => key !== "rate" && key !== "ceil");
+  if (unknown) throw configError("upload", "only rate and ceil", upload);
+  const { rate: wishedRate, ceil: wishedCeil } = upload as { rate?: unknown; ceil?: unknown };
+  const rate = parseBandwidth(wishedRate, "upload.rate");
+  const ceil = wishedCeil === undefined ? multiplied(rate, multiplier) : parseBandwidth(wishedCeil, "upload.ceil");
+  if (ceil < rate) throw configError("upload.ceil", `at least upload.rate (${rate})`, wishedCeil);
+  return { rate, ceil };
+}
+
+function multiplied(rate: BitsPerSecond, multiplier: number): BitsPerSecond {
+  return Math.min(Math.floor(rate * multiplier), Number.MAX_SAFE_INTEGER);
+}
+
+/** What the sum of guarantees counts for a guest: its upload rate, or the base limit when it is unlimited. */
+export function guaranteedUpload(limits: Limits, baseLimit: BitsPerSecond): BitsPerSecond {
+  return limits.upload?.rate ?? baseLimit;
+}
+
+/** The limits a slot is made with, and a guest keeps until its own are in place. */
+export function baseLimits(baseLimit: BitsPerSecond): Limits {
+  return { download: baseLimit, upload: { rate: baseLimit, ceil: baseLimit } };
+}
+
+/** Limits in the kernel's units. Rates round down; buckets and queues round up. */
+export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): KernelLimits {
+  const download = toBytesPerSecond(limits.download ?? UNLIMITED);
+  // bucket = rate x multiplier / 250
+  const burstBytes = Math.max(
+    Math.ceil((download * defaults.downloadBurstMultiplier) / TICKS_PER_SECOND),
+    SMALLEST_BURST_BYTES,
+  );
+  // queue = bucket + what the rate carries in the latency
+  const queue = burstBytes + Math.ceil((download * defaults.downloadLatencyMs) / 1000);
+  const upload = limits.upload ?? { rate: defaults.baseLimit, ceil: Math.max(UNLIMITED, defaults.baseLimit) };
+  const rate = toBytesPerSecond(upload.rate);
+  const ceil = toBytesPerSecond(upload.ceil);
+  return {
+    tbf: {
+      rate: download,
+      burstBytes: Math.min(burstBytes, 0xffffffff),
+      limitBytes: Math.min(Math.max(queue, SMALLEST_QUEUE_BYTES), 0xffffffff),
+    },
+    htb: {
+      rate,
+      ceil,
+      burstBytes: htbBucket(rate),
+      cburstBytes: htbBucket(ceil),
+      // 100 ms at the guaranteed rate and room for four 64 KB segmented frames
+      leafLimitBytes: Math.min(Math.ceil(rate / 10) + 256 * 1024, 0xffffffff),
+    },
+  };
+}
+
+/** HTB's bucket for a rate in bytes per second: what it brings in one tick, and a frame on top. */
+export function htbBucket(rate: number): number {
+  return Math.min(Math.ceil(rate / TICKS_PER_SECOND) + SMALLEST_BURST_BYTES, 0xffffffff);
+}
+
+/** True when both ask for the same. */
+export function sameLimits(a: Limits, b: Limits): boolean {
+  return a.download === b.download && a.upload?.rate === b.upload?.rate && a.upload?.ceil === b.upload?.ceil;
+}

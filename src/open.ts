@@ -1,0 +1,130 @@
+// openNetwork: checks the options, takes the lock, starts the lanes, opens the kernel side, takes over what is there.
+
+import { errnoName, type KernelFailure } from "./errors.js";
+import type { NetworkFacts } from "./facts.js";
+import { Guarantees } from "./guarantees.js";
+import { Identities } from "./identity/identities.js";
+import { loadAddon } from "./kernel/addon.js";
+import { type LaneName, Lanes } from "./lanes/lanes.js";
+import { readDrops } from "./lease/drops.js";
+import { LeaseTable } from "./lease/lease-table.js";
+import { StandbyStore } from "./lease/standby-store.js";
+import { baseLimits, toKernelLimits } from "./limits.js";
+import { type Network, OpenNetwork } from "./network.js";
+import { type NetworkOptions, type ResolvedOptions, resolveOptions } from "./options.js";
+import type { Parts } from "./parts.js";
+import { ProcessLock } from "./process-lock.js";
+import { Reaper } from "./reaper.js";
+import { Registry } from "./registry.js";
+import { Shaping } from "./shaping.js";
+import { SlotPool } from "./slot-pool.js";
+import { takeOver } from "./takeover.js";
+import { Metrics } from "./telemetry/metrics.js";
+import { endSpan, startSpan } from "./telemetry/traces.js";
+
+/** What tests replace. */
+export interface Internals {
+  /** URL of a module whose `createKernel` the workers use instead of the real one. */
+  kernelModule?: string;
+}
+
+/** How to end what was started, in order of starting. */
+type Endings = (() => Promise<void> | void)[];
+
+/**
+ * Makes the network's bridge and shaper, or adopts what an earlier process left: its guests are back with identity and
+ * limits, their traffic undisturbed. Rejects with CONFIG, CONFLICT (also when another process has it open, with its
+ * pid), PERMISSION, UNSUPPORTED or KERNEL; then the kernel is as it was.
+ */
+export function openNetwork(options: NetworkOptions): Promise<Network> {
+  return openWith(options, {});
+}
+
+/** openNetwork with replaceable internals. */
+export async function openWith(given: NetworkOptions, internals: Internals): Promise<Network> {
+  const options = resolveOptions(given);
+  const span = startSpan("forknet.open", { "forknet.bridge": options.bridge });
+  const endings: Endings = [];
+  const shutDown = async () => {
+    for (const end of endings.splice(0).reverse()) await end();
+  };
+  try {
+    const lock = ProcessLock.take(options.bridge, options.stateDir);
+    endings.push(() => lock.release());
+    const standby = StandbyStore.open(options.stateDir);
+    endings.push(() => standby.close());
+    const { parts, adoption } = await assemble(options, internals, standby, endings);
+    const found = takeOver(parts, adoption, standby.all());
+    span.setAttributes({
+      "forknet.adopted": found.guests,
+      "forknet.kept": found.standby,
+      "forknet.reaped": found.leftovers,
+    });
+    parts.pool.fill();
+    endSpan(span);
+    return new OpenNetwork(parts, shutDown);
+  } catch (error) {
+    endSpan(span, error);
+    await shutDown();
+    throw error;
+  }
+}
+
+async function assemble(options: ResolvedOptions, internals: Internals, standby: StandbyStore, endings: Endings) {
+  let metrics: Metrics | undefined;
+  const onFailure = (lane: LaneName, { errno, code }: KernelFailure) =>
+    metrics?.kernelError(lane, code ?? errnoName(errno));
+  const lanes = new Lanes(internals.kernelModule, onFailure);
+  endings.push(() => lanes.stop());
+  const { facts, adoption } = await lanes.open(options);
+  endings.push(() => closeAll(facts));
+  const registry = new Registry();
+  const identities = new Identities(options.subnet);
+  const leases = new LeaseTable(facts.maps.leases);
+  metrics = new Metrics(options.bridge, {
+    allocations: () => count(registry.all().map(({ state }) => state)),
+    laneDepths: () => ({ create: lanes.create.depth, shape: lanes.shape.depth, reap: lanes.reap.depth }),
+    poolSlots: () => ({ ...pool.counts }),
+    guardDrops: () => readDrops(facts.maps.drops),
+  });
+  endings.push(() => metrics?.close());
+  const reaper = new Reaper(options.bridge, lanes.reap, metrics);
+  const shaping = new Shaping(facts, options, lanes.shape, leases, metrics);
+  const pool = new SlotPool({
+    bridge: options.bridge,
+    size: options.poolSize,
+    baseLimits: toKernelLimits(baseLimits(options.baseLimit), options),
+    identities,
+    lane: lanes.create,
+    reaper,
+    guests: () => registry.all().length,
+  });
+  const parts: Parts = {
+    options,
+    facts,
+    allocationFacts: { subnet: options.subnet, dns: options.dns },
+    lanes,
+    registry,
+    identities,
+    guarantees: new Guarantees(options.uploadCapacity),
+    leases,
+    standby,
+    reaper,
+    shaping,
+    pool,
+    metrics,
+  };
+  return { parts, adoption };
+}
+
+/** Programs and maps stay in the kernel for as long as a filter uses them. */
+function closeAll({ maps, programs }: NetworkFacts): void {
+  const addon = loadAddon();
+  for (const fd of [...Object.values(maps), ...Object.values(programs)]) addon.closeFd(fd);
+}
+
+function count(states: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = { pending: 0, active: 0, standby: 0, releasing: 0 };
+  for (const state of states) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}

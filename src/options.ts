@@ -1,0 +1,163 @@
+// The options of openNetwork: their types, defaults (all in one object) and checks. Nothing here touches the kernel.
+
+import { isAbsolute, join } from "node:path";
+import { type Bandwidth, type BitsPerSecond, parseBandwidth } from "./bandwidth.js";
+import { configError } from "./errors.js";
+import { formatIpv4, parseIpv4, parseSubnet, type Subnet } from "./identity/ipv4.js";
+import type { ShapingDefaults } from "./limits.js";
+
+/** What openNetwork takes. Everything but `bridge` and `subnet` has a default. */
+export interface NetworkOptions {
+  /** Name of the Linux bridge, at most 15 bytes. Made when it does not exist. */
+  bridge: string;
+  /** IPv4 network of the guests, /8 to /29: "10.100.0.0/16". */
+  subnet: string;
+  /** The bridge's own address. Default: the first usable one. */
+  gateway?: string;
+  /** Handed through to `allocation.dns`. Default ["1.1.1.1"]. */
+  dns?: string[];
+  /** Guests exchange nothing, neither bridged nor routed. Default true. */
+  isolated?: boolean;
+  /** What guests share by borrowing, and the bound on the sum of their upload rates. Default "10gbit". */
+  uploadCapacity?: Bandwidth;
+  /** Upload ceil = rate x this when no ceil is given. Default 4. */
+  uploadBurstMultiplier?: number;
+  /** Download bucket = rate x this / 250 seconds. Default 4. */
+  downloadBurstMultiplier?: number;
+  /** Longest a download frame waits in the TBF's queue. Default 50. */
+  downloadLatencyMs?: number;
+  /** What a guest has until its own limits are in place: the base limit, or nothing. Default "limit". */
+  unshaped?: "limit" | "block";
+  /** Both directions of `unshaped: "limit"`. Default "10mbit". */
+  baseLimit?: Bandwidth;
+  /** Warm slots kept ready; 0 for none. Default { size: 32 }. */
+  pool?: { size: number };
+  /** Who may open the TAPs (owner: the effective uid by default), and how: multiQueue must match the VMM. */
+  tap?: { owner?: number; group?: number; vnetHdr?: boolean; multiQueue?: boolean };
+  /** Standby leases and the lock file. Default "/var/lib/forknet/<bridge>". */
+  stateDir?: string;
+  /** Masquerading. Only `false` is accepted so far. */
+  nat?: false;
+}
+
+/** Options after checking, in internal units. */
+export interface ResolvedOptions extends ShapingDefaults {
+  bridge: string;
+  subnet: Subnet;
+  dns: readonly string[];
+  isolated: boolean;
+  uploadCapacity: BitsPerSecond;
+  unshaped: "limit" | "block";
+  poolSize: number;
+  tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
+  stateDir: string;
+}
+
+const DEFAULTS = {
+  dns: ["1.1.1.1"],
+  isolated: true,
+  uploadCapacity: "10gbit",
+  uploadBurstMultiplier: 4,
+  downloadBurstMultiplier: 4,
+  downloadLatencyMs: 50,
+  unshaped: "limit",
+  baseLimit: "10mbit",
+  pool: { size: 32 },
+  nat: false,
+} as const;
+
+const KNOWN = new Set(["bridge", "subnet", "gateway", "tap", "stateDir", ...Object.keys(DEFAULTS)]);
+/** A bridge has 1023 ports; some stay free for forks that need an exact name while the pool is full. */
+const LARGEST_POOL = 512;
+const LARGEST_UID = 2 ** 32 - 2;
+
+/** Checks every option; throws ERR_FORKNET_CONFIG and changes nothing. */
+export function resolveOptions(options: NetworkOptions): ResolvedOptions {
+  checkKeys(options, KNOWN, "openNetwork");
+  const given = { ...DEFAULTS, ...withoutUndefined(options) } as Required<NetworkOptions>;
+  if (given.nat !== false) throw configError("nat", "false (masquerading is not built yet)", given.nat);
+  if (given.unshaped !== "limit" && given.unshaped !== "block") {
+    throw configError("unshaped", '"limit" or "block"', given.unshaped);
+  }
+  const bridge = checkLinkName(given.bridge, "bridge");
+  const stateDir = given.stateDir ?? join("/var/lib/forknet", bridge);
+  if (typeof stateDir !== "string" || !isAbsolute(stateDir)) throw configError("stateDir", "an absolute path", stateDir);
+  return {
+    bridge,
+    subnet: parseSubnet(given.subnet, given.gateway),
+    dns: checkDns(given.dns),
+    isolated: checkBoolean(given.isolated, "isolated"),
+    uploadCapacity: parseBandwidth(given.uploadCapacity, "uploadCapacity"),
+    uploadBurstMultiplier: checkNumber(given.uploadBurstMultiplier, "uploadBurstMultiplier", 1, 1000),
+    downloadBurstMultiplier: checkNumber(given.downloadBurstMultiplier, "downloadBurstMultiplier", 1, 1000),
+    downloadLatencyMs: checkNumber(given.downloadLatencyMs, "downloadLatencyMs", 1, 10_000),
+    unshaped: given.unshaped,
+    baseLimit: parseBandwidth(given.baseLimit, "baseLimit"),
+    poolSize: checkPool(given.pool),
+    tap: checkTap(given.tap ?? {}),
+    stateDir,
+  };
+}
+
+/** An interface name as the kernel accepts it (dev_valid_name), 1 to 15 bytes of printable ASCII. */
+export function checkLinkName(name: unknown, option: string): string {
+  const isValid = typeof name === "string" && /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name);
+  if (!isValid || name === "." || name === ".." || name === "all" || name === "default") {
+    throw configError(option, "an interface name of 1 to 15 characters without space, '/', ':' or '%'", name);
+  }
+  return name as string;
+}
+
+/** Refuses anything but an object with known keys. */
+export function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw configError(what, "an object", value);
+  const unknown = Object.keys(value).find((key) => !known.has(key));
+  if (unknown !== undefined) {
+    throw configError(what, `only the options ${[...known].sort().join(", ")}`, unknown);
+  }
+}
+
+function withoutUndefined<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Partial<T>;
+}
+
+function checkBoolean(value: unknown, option: string): boolean {
+  if (typeof value !== "boolean") throw configError(option, "true or false", value);
+  return value;
+}
+
+function checkNumber(value: unknown, option: string, least: number, most: number): number {
+  if (typeof value !== "number" || !(value >= least && value <= most)) {
+    throw configError(option, `a number from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+function checkWhole(value: unknown, option: string, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
+    throw configError(option, `a whole number from 0 to ${most}`, value);
+  }
+  return value;
+}
+
+function checkDns(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) throw configError("dns", "an array of IPv4 addresses", value);
+  return Object.freeze(value.map((server) => formatIpv4(parseIpv4(server, "dns"))));
+}
+
+function checkPool(value: unknown): number {
+  checkKeys(value, new Set(["size"]), "pool");
+  return checkWhole((value as { size: unknown }).size, "pool.size", LARGEST_POOL);
+}
+
+function checkTap(value: NonNullable<NetworkOptions["tap"]>): ResolvedOptions["tap"] {
+  checkKeys(value, new Set(["owner", "group", "vnetHdr", "multiQueue"]), "tap");
+  // A TAP without an owner opens for anybody who can open /dev/net/tun, so there is always one.
+  const owner = value.owner ?? process.geteuid?.() ?? 0;
+  return {
+    owner: checkWhole(owner, "tap.owner", LARGEST_UID),
+    ...(value.group === undefined ? {} : { group: checkWhole(value.group, "tap.group", LARGEST_UID) }),
+    vnetHdr: checkBoolean(value.vnetHdr ?? true, "tap.vnetHdr"),
+    multiQueue: checkBoolean(value.multiQueue ?? false, "tap.multiQueue"),
+  };
+}

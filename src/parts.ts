@@ -1,0 +1,31 @@
+// What the operations of one open network share. Made in open.ts; each part keeps its own state.
+
+import type { NetworkFacts } from "./facts.js";
+import type { Guarantees } from "./guarantees.js";
+import type { AllocationFacts } from "./guest.js";
+import type { Identities } from "./identity/identities.js";
+import type { Lanes } from "./lanes/lanes.js";
+import type { LeaseTable } from "./lease/lease-table.js";
+import type { StandbyStore } from "./lease/standby-store.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Reaper } from "./reaper.js";
+import type { Registry } from "./registry.js";
+import type { Shaping } from "./shaping.js";
+import type { SlotPool } from "./slot-pool.js";
+import type { Metrics } from "./telemetry/metrics.js";
+
+export interface Parts {
+  readonly options: ResolvedOptions;
+  readonly facts: NetworkFacts;
+  readonly allocationFacts: AllocationFacts;
+  readonly lanes: Lanes;
+  readonly registry: Registry;
+  readonly identities: Identities;
+  readonly guarantees: Guarantees;
+  readonly leases: LeaseTable;
+  readonly standby: StandbyStore;
+  readonly reaper: Reaper;
+  readonly shaping: Shaping;
+  readonly pool: SlotPool;
+  readonly metrics: Metrics;
+}

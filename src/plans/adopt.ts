@@ -1,0 +1,118 @@
+// What an earlier process left on the bridge: which TAPs are live guests, what their leases say, which are leftovers.
+// Read-only but for stale map entries and the filters, which are brought to this process's programs in place.
+
+import type { NetworkFacts } from "../facts.js";
+import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
+import { contains, type Subnet } from "../identity/ipv4.js";
+import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
+import type { Kernel } from "../kernel/kernel.js";
+import type { Ipv4 } from "../kernel/messages.js";
+import { ALIAS_PREFIX, addressInAlias, parseAlias } from "../lease/alias.js";
+import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { gateFilter, guardFilter } from "./slot.js";
+
+/** A live guest as found. `inPlace` is what the kernel enforces now, in bytes per second; absent parts are missing. */
+export interface AdoptedGuest {
+  tapName: string;
+  ifindex: number;
+  lease: Lease;
+  inPlace: { download?: number; rate?: number; ceil?: number };
+}
+
+/** A TAP of ours that no lease covers: it is deleted in the background. */
+export interface Leftover {
+  tapName: string;
+  ifindex: number;
+  ip: Ipv4;
+}
+
+export interface Adoption {
+  guests: AdoptedGuest[];
+  leftovers: Leftover[];
+  /** Guests' classes found on the shaper. */
+  classes: { minor: number; leaf: number }[];
+}
+
+/**
+ * TAPs that are this network's: they carry our alias and stand on our bridge or, when a process died before it got
+ * that far, on none with an address of our subnet.
+ */
+export function findOwnTaps(kernel: Kernel, bridgeIfindex: number | undefined, subnet: Subnet): LinkInfo[] {
+  return kernel.links({ kind: "tun" }).filter((link) => {
+    if (!link.alias.startsWith(ALIAS_PREFIX)) return false;
+    if (link.master !== 0) return link.master === bridgeIfindex;
+    const ip = addressInAlias(link.alias);
+    return ip !== undefined && contains(subnet, ip);
+  });
+}
+
+/** Sorts the TAPs. `mapAdopted` false: the map is new, and is filled from the aliases. */
+export function adopt(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[], mapAdopted: boolean): Adoption {
+  const leases = mapAdopted ? readLeases(kernel, facts, taps) : rebuildLeases(kernel, facts, taps);
+  const classes = kernel.classes(facts.shaper.ifindex);
+  const qdiscs = new Map(kernel.qdiscs().filter(({ tbf }) => tbf).map((qdisc) => [qdisc.ifindex, qdisc]));
+  const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
+  const adoption: Adoption = { guests: [], leftovers: [], classes: [] };
+  for (const { ifindex, name: tapName, alias, master, group } of taps) {
+    const lease = leases.get(ifindex);
+    if (!lease || master === 0 || group === facts.condemnedGroup) {
+      adoption.leftovers.push({ tapName, ifindex, ip: addressInAlias(alias) ?? 0 });
+      if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
+      continue;
+    }
+    const inPlace = enforced(qdiscs.get(ifindex), byMinor.get(lease.classMinor));
+    adoption.guests.push({ tapName, ifindex, lease, inPlace });
+  }
+  attachPrograms(kernel, facts, adoption.guests);
+  for (const { handle, leaf } of classes) {
+    const minor = handle & 0xffff;
+    if (minor >= FIRST_GUEST_MINOR) adoption.classes.push({ minor, leaf });
+  }
+  return adoption;
+}
+
+/** The map's key for a TAP. */
+export function keyOf(ifindex: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(ifindex);
+  return key;
+}
+
+/** Reads the map, and deletes the entries whose TAP is gone. */
+function readLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[]): Map<number, Lease> {
+  const present = new Set(taps.map(({ ifindex }) => ifindex));
+  const leases = new Map<number, Lease>();
+  for (const { key, value } of kernel.bpf.mapEntries(facts.maps.leases, 4, LEASE_BYTES)) {
+    const ifindex = key.readUInt32LE(0);
+    const lease = decodeLease(value);
+    if (lease && present.has(ifindex)) leases.set(ifindex, lease);
+    else kernel.bpf.mapDelete(facts.maps.leases, key);
+  }
+  return leases;
+}
+
+function rebuildLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[]): Map<number, Lease> {
+  const leases = new Map<number, Lease>();
+  for (const { ifindex, alias, master, group } of taps) {
+    const lease = parseAlias(alias);
+    if (!lease || master === 0 || group === facts.condemnedGroup) continue;
+    kernel.bpf.mapSet(facts.maps.leases, keyOf(ifindex), encodeLease(lease));
+    leases.set(ifindex, lease);
+  }
+  return leases;
+}
+
+/** Replaces guard and gate in place, atomically for the traffic; clsact is there already unless somebody removed it. */
+function attachPrograms(kernel: Kernel, facts: NetworkFacts, guests: readonly AdoptedGuest[]): void {
+  for (const { ifindex, tapName } of guests) {
+    kernel.talk([{ op: "qdisc.clsact", verb: "add", ifindex }], tapName);
+    kernel.talk([guardFilter(facts, ifindex, "replace"), gateFilter(facts, ifindex, "replace")], tapName);
+  }
+}
+
+function enforced(qdisc: QdiscInfo | undefined, one: ClassInfo | undefined): AdoptedGuest["inPlace"] {
+  return {
+    ...(qdisc?.tbf ? { download: qdisc.tbf.rate } : {}),
+    ...(one ? { rate: one.rate, ceil: one.ceil } : {}),
+  };
+}

@@ -1,0 +1,75 @@
+// How a network opens: conflicts first, then shaper, programs and bridge, then what is already there. Runs in the
+// create lane. On failure everything it made is taken back.
+
+import { closeSync, openSync } from "node:fs";
+import type { BitsPerSecond } from "../bandwidth.js";
+import type { NetworkFacts } from "../facts.js";
+import { macOf, type Subnet } from "../identity/ipv4.js";
+import { guarded, type Kernel, mustTalk } from "../kernel/kernel.js";
+import { type Adoption, adopt, findOwnTaps } from "./adopt.js";
+import { ensureBridge } from "./bridge.js";
+import { checkConflicts } from "./conflicts.js";
+import { ensurePrograms, writeSettings } from "./programs.js";
+import { ensureShaper, shaperName } from "./shaper.js";
+import { classifyFilter } from "./slot.js";
+import { hasIpv6 } from "./sysctl.js";
+import { undoing } from "./undo.js";
+
+/** What opening needs of the options. Plain data. */
+export interface OpenJob {
+  bridge: string;
+  subnet: Subnet;
+  isolated: boolean;
+  uploadCapacity: BitsPerSecond;
+  tap: NetworkFacts["tap"];
+}
+
+export interface Opened {
+  facts: NetworkFacts;
+  adoption: Adoption;
+}
+
+/** The upper half names us ("fk"), the lower half the bridge: no two networks of a namespace share a group. */
+const GROUP_BASE = 0x666b_0000;
+
+/** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */
+export function open(kernel: Kernel, job: OpenJob): Opened {
+  const { bridge: bridgeName, subnet } = job;
+  guarded("open /dev/net/tun", "", checkTunDevice);
+  const found = checkConflicts(kernel, bridgeName, subnet);
+  const ipv6 = hasIpv6();
+  return undoing((undo) => {
+    const taps = findOwnTaps(kernel, found?.ifindex, subnet);
+    const former = kernel.link({ name: shaperName(subnet.gateway) });
+    const tapIndexes = taps.map(({ ifindex }) => ifindex);
+    const { maps, programs, adopted } = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
+    const shaper = ensureShaper(kernel, bridgeName, subnet.gateway, job.uploadCapacity, ipv6, undo);
+    writeSettings(kernel, maps, subnet, shaper.ifindex, job.isolated);
+    const bridge = ensureBridge(kernel, bridgeName, subnet, found, ipv6, undo);
+    const facts: NetworkFacts = {
+      bridge,
+      shaper: { name: shaper.name, ifindex: shaper.ifindex },
+      gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
+      isolated: job.isolated,
+      ipv6,
+      tap: job.tap,
+      programs,
+      maps,
+      condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
+    };
+    mustTalk(kernel, [classifyFilter(facts, "replace")], shaper.name);
+    return { facts, adoption: adopt(kernel, facts, taps, adopted) };
+  });
+}
+
+/** Takes down the shaper, and the bridge when it is ours. The TAPs are gone already. */
+export function destroy(kernel: Kernel, facts: NetworkFacts): void {
+  mustTalk(kernel, [{ op: "link.delete", ifindex: facts.shaper.ifindex }], facts.shaper.name);
+  const { bridge } = facts;
+  if (bridge.madeByUs) mustTalk(kernel, [{ op: "link.delete", ifindex: bridge.ifindex }], bridge.name);
+}
+
+/** Opening the device is the probe: its mode bits say nothing about a container's device policy. */
+function checkTunDevice(): void {
+  closeSync(openSync("/dev/net/tun", "r+"));
+}

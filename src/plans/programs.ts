@@ -1,0 +1,114 @@
+// The BPF side of a network: its maps, found again through a filter that uses them or made afresh, and the
+// programs loaded on them.
+
+import { INGRESS, type NetworkFacts } from "../facts.js";
+import type { Subnet } from "../identity/ipv4.js";
+import type { Addon } from "../kernel/binding.js";
+import { failureOf, type Kernel } from "../kernel/kernel.js";
+import { LEASE_BYTES } from "../lease/lease.js";
+import { HTB_ROOT } from "../facts.js";
+import type { Undo } from "./undo.js";
+
+type Maps = NetworkFacts["maps"];
+
+/** Sizes and names as in native/bpf/layout.h; a map that differs is of another version and is not adopted. */
+const LAYOUT = {
+  leases: { type: "hash", keySize: 4, valueSize: LEASE_BYTES, maxEntries: 65_536, noPrealloc: true },
+  settings: { type: "array", keySize: 4, valueSize: 32, maxEntries: 1 },
+  drops: { type: "percpu_array", keySize: 4, valueSize: 8, maxEntries: 16 },
+} as const;
+const NAMES = Object.keys(LAYOUT) as (keyof Maps)[];
+
+const EPERM = 1;
+const FLAG_ISOLATED = 1;
+
+/** `adopted` is false when the maps are new and hold no lease. */
+export function ensurePrograms(
+  kernel: Kernel,
+  shaperIfindex: number | undefined,
+  taps: readonly number[],
+  undo: Undo,
+): { maps: Maps; programs: NetworkFacts["programs"]; adopted: boolean } {
+  const found = findMaps(kernel, shaperIfindex, taps);
+  const maps = found ?? createMaps(kernel.bpf);
+  for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(maps[name]));
+  const load = (program: "guard" | "gate" | "classify") => {
+    const { fd } = kernel.bpf.loadProgram(program, maps);
+    undo.push(`program ${program}`, () => kernel.closeFd(fd));
+    return fd;
+  };
+  return {
+    maps,
+    programs: { guard: load("guard"), gate: load("gate"), classify: load("classify") },
+    adopted: found !== undefined,
+  };
+}
+
+/** Tells the programs about the network. Written at every open, so that an adopted map follows new options. */
+export function writeSettings(kernel: Kernel, maps: Maps, subnet: Subnet, shaperIfindex: number, isolated: boolean): void {
+  const settings = Buffer.alloc(LAYOUT.settings.valueSize);
+  settings.writeUInt32BE(subnet.network, 0);
+  settings.writeUInt32BE(subnet.mask, 4);
+  settings.writeUInt32BE(subnet.gateway, 8);
+  settings.writeUInt32LE(shaperIfindex, 12);
+  settings.writeUInt32LE(isolated ? FLAG_ISOLATED : 0, 16);
+  kernel.bpf.mapSet(maps.settings, Buffer.alloc(4), settings);
+}
+
+function createMaps(bpf: Addon["bpf"]): Maps {
+  const made: number[] = NAMES.map((name) => bpf.createMap({ name, ...LAYOUT[name] }).fd);
+  return Object.fromEntries(NAMES.map((name, i) => [name, made[i]])) as unknown as Maps;
+}
+
+/**
+ * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or any TAP's guard.
+ * undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id needs.
+ */
+function findMaps(kernel: Kernel, shaperIfindex: number | undefined, taps: readonly number[]): Maps | undefined {
+  const ids = new Set<number>();
+  if (shaperIfindex) addProgramIds(kernel, shaperIfindex, HTB_ROOT, ids);
+  for (const tap of taps) {
+    if (ids.size > 0) break;
+    addProgramIds(kernel, tap, INGRESS, ids);
+  }
+  for (const id of ids) {
+    const maps = mapsOfProgram(kernel, id);
+    if (maps) return maps;
+  }
+  return undefined;
+}
+
+function addProgramIds(kernel: Kernel, ifindex: number, parent: number, ids: Set<number>): void {
+  for (const { bpf } of kernel.filters(ifindex, parent)) {
+    if (bpf?.name.startsWith("forknet-")) ids.add(bpf.programId);
+  }
+}
+
+/** The classifier does not use `settings`: what its program lacks comes from a TAP's guard, or is made anew. */
+function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
+  const { bpf } = kernel;
+  const opened: number[] = [];
+  try {
+    const program = bpf.programById(programId);
+    opened.push(program.fd);
+    const maps: Partial<Maps> = {};
+    for (const id of program.mapIds) {
+      const map = bpf.mapById(id);
+      opened.push(map.fd);
+      const name = NAMES.find((known) => known === map.name);
+      if (!name) continue;
+      const { keySize, valueSize, maxEntries } = LAYOUT[name];
+      const isKnown = map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
+      if (isKnown) maps[name] = map.fd;
+    }
+    if (maps.leases === undefined) return undefined;
+    for (const name of NAMES) maps[name] ??= bpf.createMap({ name, ...LAYOUT[name] }).fd;
+    const kept = new Set(Object.values(maps));
+    for (const fd of opened) if (!kept.has(fd)) kernel.closeFd(fd);
+    return maps as Maps;
+  } catch (error) {
+    for (const fd of opened) kernel.closeFd(fd);
+    if (failureOf(error, "BPF", "").errno === EPERM) return undefined;
+    throw error;
+  }
+}

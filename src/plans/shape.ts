@@ -1,0 +1,78 @@
+// How a live guest's limits change: TBF and HTB class as changes in place (no packet lost), then the alias.
+// Runs in the shape lane. A job that is refused half way puts the former limits back.
+
+import { classHandle, type NetworkFacts, TBF_HANDLE } from "../facts.js";
+import { CAPACITY_MINOR, type ClassClaim } from "../identity/class-pool.js";
+import type { KernelFailure } from "../errors.js";
+import type { Kernel } from "../kernel/kernel.js";
+import type { Message } from "../kernel/messages.js";
+import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
+import { classMessages } from "./slot.js";
+
+/** One guest's change. The TAP is named by ifindex: a later TAP of the same name is another device. */
+export interface ShapeJob {
+  tapName: string;
+  ifindex: number;
+  class: ClassClaim;
+  limits: KernelLimits;
+  /** What is in place now, to go back to. Absent when unknown: then class, leaf and TBF are written anew. */
+  previous?: KernelLimits;
+  alias: string;
+}
+
+/** Applies all jobs in one send and returns one failure or null for each. */
+export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[]): (KernelFailure | null)[] {
+  const plans = jobs.map((job) => limitMessages(facts, job, job.limits));
+  const results = kernel.talk(plans.flat(), (message) => deviceOf(facts, jobs, message));
+  let at = 0;
+  return jobs.map((job, i) => {
+    const own = results.slice(at, (at += (plans[i] as Message[]).length));
+    const failure = own.find((result) => result !== null) ?? null;
+    if (failure && job.previous) return restored(kernel, facts, job, job.previous, failure);
+    return failure;
+  });
+}
+
+/** The messages of one job, TBF and class first: the alias only tells what they say. */
+export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: KernelLimits): Message[] {
+  const { ifindex } = job;
+  const alias: Message = { op: "link.set", ifindex, alias: job.alias };
+  if (!job.previous) {
+    const tbf: Message = { op: "qdisc.tbf", verb: "replace", ifindex, handle: TBF_HANDLE, ...limits.tbf };
+    return [tbf, ...classMessages(facts, job.class, limits, "replace"), alias];
+  }
+  const { leafLimitBytes: _, ...rates } = limits.htb;
+  return [
+    { op: "qdisc.tbf", verb: "change", ifindex, handle: TBF_HANDLE, ...limits.tbf },
+    {
+      op: "class.htb",
+      verb: "change",
+      ifindex: facts.shaper.ifindex,
+      parent: classHandle(CAPACITY_MINOR),
+      handle: classHandle(job.class.minor),
+      ...rates,
+      quantumBytes: HTB_QUANTUM_BYTES,
+    },
+    alias,
+  ];
+}
+
+function restored(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  job: ShapeJob,
+  previous: KernelLimits,
+  failure: KernelFailure,
+): KernelFailure {
+  // The alias is left out: the caller writes it with the next change, and the limits are what counts.
+  const back = limitMessages(facts, job, previous).filter((message) => message.op !== "link.set");
+  const results = kernel.talk(back, (message) => deviceOf(facts, [job], message));
+  const isGone = (result: KernelFailure | null) => result === null || result.errno === 19 || result.errno === 2;
+  return results.every(isGone) ? failure : { ...failure, leftBehind: [`limits of ${job.tapName}`] };
+}
+
+function deviceOf(facts: NetworkFacts, jobs: readonly ShapeJob[], message: Message): string {
+  const ifindex = "ifindex" in message ? message.ifindex : 0;
+  if (ifindex === facts.shaper.ifindex) return facts.shaper.name;
+  return jobs.find((job) => job.ifindex === ifindex)?.tapName ?? "";
+}

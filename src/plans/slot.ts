@@ -1,0 +1,174 @@
+// How one slot comes to be: a TAP with its qdiscs, filters, HTB class, bridge port and bound address.
+// Runs in the create lane. Either the whole slot is there, or the kernel is as it was.
+
+import {
+  classHandle,
+  EGRESS,
+  FILTER_HANDLE,
+  FILTER_PRIORITY,
+  HTB_ROOT,
+  INGRESS,
+  type NetworkFacts,
+  TBF_HANDLE,
+} from "../facts.js";
+import { CAPACITY_MINOR, type ClassClaim, leafHandle } from "../identity/class-pool.js";
+import { failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
+import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
+import { type Undo, undoing } from "./undo.js";
+
+/** Everything a slot is made from. Plain data. */
+export interface SlotSpec {
+  tapName: string;
+  ip: Ipv4;
+  mac: Mac;
+  class: ClassClaim;
+  limits: KernelLimits;
+  alias: string;
+}
+
+const EBUSY = 16;
+const EINVAL = 22;
+
+/** Makes the slot and returns the TAP's ifindex. Throws Refused; `leftBehind` is empty when the undo went well. */
+export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec): number {
+  return undoing((undo) => {
+    const ifindex = makeTap(kernel, facts, spec, undo);
+    const messages = afterPersist(facts, spec, ifindex);
+    const results = kernel.talk(messages, (message) =>
+      message.op === "class.htb" || message.op === "qdisc.bfifo" ? facts.shaper.name : spec.tapName,
+    );
+    noteUndo(kernel, facts, spec, messages, results, undo);
+    const failure = results.find((result) => result !== null);
+    // A refused master is about the bridge: EXFULL there means that the bridge is full.
+    if (failure) throw new Refused(failure.operation.includes("master") ? { ...failure, device: facts.bridge.name } : failure);
+    return ifindex;
+  });
+}
+
+/**
+ * Opens the TAP, gives it its qdiscs while it is down (no grace period to wait for) and makes it persistent last:
+ * a process that dies before has left nothing. clsact comes before close(), whose grace period also serves the
+ * filters that follow.
+ */
+function makeTap(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, undo: Undo): number {
+  const { fd, ifindex } = openExclusive(kernel, facts, spec.tapName);
+  try {
+    mustTalk(kernel, beforePersist(facts, spec, ifindex), spec.tapName);
+    kernel.setTapPersistent(fd, true);
+    undo.pushMessage(kernel, `TAP ${spec.tapName}`, { op: "link.delete", ifindex }, spec.tapName);
+  } finally {
+    kernel.closeFd(fd);
+  }
+  return ifindex;
+}
+
+function openExclusive(kernel: Kernel, facts: NetworkFacts, name: string) {
+  try {
+    return kernel.openTap({ name, exclusive: true, ...facts.tap });
+  } catch (error) {
+    const failure = failureOf(error, "TUNSETIFF", name);
+    // The kernel says EBUSY for a TAP of that name and EINVAL for any other link.
+    const isTaken = (failure.errno === EBUSY || failure.errno === EINVAL) && kernel.link({ name });
+    if (!isTaken) throw error;
+    throw new Refused({ ...failure, code: "ERR_FORKNET_CONFLICT", text: `a link named ${name} exists and is not this network's` });
+  }
+}
+
+/** What is set while the TAP is down and would vanish with this process. */
+export function beforePersist(facts: NetworkFacts, spec: SlotSpec, ifindex: number): Message[] {
+  return [
+    {
+      op: "link.set",
+      ifindex,
+      alias: spec.alias,
+      ...(facts.ipv6 ? { addressGeneration: "none" as const } : {}),
+    },
+    { op: "qdisc.tbf", verb: "add", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },
+    { op: "qdisc.clsact", verb: "add", ifindex },
+  ];
+}
+
+/** The rest, in the order that never lets a frame pass: guard first, isolation before UP, UP last. */
+export function afterPersist(facts: NetworkFacts, spec: SlotSpec, ifindex: number): Message[] {
+  const closed = facts.isolated;
+  return [
+    guardFilter(facts, ifindex, "add"),
+    gateFilter(facts, ifindex, "add"),
+    ...classMessages(facts, spec.class, spec.limits, spec.class.exists ? "change" : "add"),
+    { op: "link.set", ifindex, master: facts.bridge.ifindex },
+    {
+      op: "port.set",
+      ifindex,
+      isolated: closed,
+      learning: false,
+      unicastFlood: false,
+      multicastFlood: !closed,
+      broadcastFlood: !closed,
+    },
+    { op: "fdb.add", ifindex, mac: spec.mac },
+    { op: "neighbor.set", ifindex: facts.bridge.ifindex, ip: spec.ip, mac: spec.mac },
+    { op: "link.set", ifindex, up: true },
+  ];
+}
+
+/** The guest's class under the capacity class, and its leaf queue in bytes. */
+export function classMessages(facts: NetworkFacts, claim: ClassClaim, limits: KernelLimits, verb: TcVerb): Message[] {
+  const { leafLimitBytes, ...rates } = limits.htb;
+  const on = { ifindex: facts.shaper.ifindex };
+  return [
+    {
+      op: "class.htb",
+      verb,
+      ...on,
+      parent: classHandle(CAPACITY_MINOR),
+      handle: classHandle(claim.minor),
+      ...rates,
+      quantumBytes: HTB_QUANTUM_BYTES,
+    },
+    // A handle that differs from the present leaf's makes a new queue; the dead guest's backlog goes with the old one.
+    { op: "qdisc.bfifo", verb: "replace", ...on, parent: classHandle(claim.minor), handle: leafHandle(claim), limitBytes: leafLimitBytes },
+  ];
+}
+
+/** The guard at the TAP's ingress: everything from the guest passes it. */
+export function guardFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): Message {
+  return filter(ifindex, verb, INGRESS, facts.programs.guard, "forknet-guard");
+}
+
+/** The gate at the TAP's egress: nothing reaches an unarmed or blocked guest. */
+export function gateFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): Message {
+  return filter(ifindex, verb, EGRESS, facts.programs.gate, "forknet-gate");
+}
+
+/** The classifier at the shaper's root; `classid` carries the major that the program's minor is joined with. */
+export function classifyFilter(facts: NetworkFacts, verb: TcVerb): Message {
+  const { classify } = facts.programs;
+  return { ...filter(facts.shaper.ifindex, verb, HTB_ROOT, classify, "forknet-classify"), classid: HTB_ROOT };
+}
+
+function filter(ifindex: number, verb: TcVerb, parent: number, programFd: number, name: string) {
+  return { op: "filter.bpf" as const, verb, ifindex, parent, priority: FILTER_PRIORITY, handle: FILTER_HANDLE, programFd, name };
+}
+
+/** What the TAP's deletion does not take along. */
+function noteUndo(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  spec: SlotSpec,
+  messages: readonly Message[],
+  results: readonly unknown[],
+  undo: Undo,
+): void {
+  messages.forEach((message, i) => {
+    if (results[i] !== null) return;
+    if (message.op === "neighbor.set") {
+      const back = { op: "neighbor.delete", ifindex: message.ifindex, ip: message.ip } as const;
+      undo.pushMessage(kernel, `neighbour entry on ${facts.bridge.name}`, back, facts.bridge.name);
+    }
+    if (message.op === "class.htb" && !spec.class.exists) {
+      const back = { op: "class.delete", ifindex: message.ifindex, handle: message.handle } as const;
+      undo.pushMessage(kernel, `class on ${facts.shaper.name}`, back, facts.shaper.name);
+    }
+  });
+}

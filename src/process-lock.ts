@@ -1,0 +1,58 @@
+// One process per network. An abstract unix socket named after the bridge belongs to the network namespace; a lock
+// file belongs to the state directory. Both end with the process, however it ends.
+
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { errorFromFailure, ForknetError } from "./errors.js";
+import { loadAddon } from "./kernel/addon.js";
+import { failureOf } from "./kernel/kernel.js";
+import { makeStateDir } from "./lease/standby-store.js";
+
+export class ProcessLock {
+  readonly #server: Server;
+  readonly #fileFd: number;
+
+  private constructor(server: Server, fileFd: number) {
+    this.#server = server;
+    this.#fileFd = fileFd;
+  }
+
+  /** Throws ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the network open. */
+  static take(bridge: string, stateDir: string): ProcessLock {
+    makeStateDir(stateDir);
+    const addon = loadAddon();
+    const file = guarded(() => addon.lockFile(join(stateDir, "lock")));
+    if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
+    let socket: { fd: number } | { holder: number };
+    try {
+      socket = guarded(() => addon.lockAbstract(`forknet/${bridge}`));
+      if ("holder" in socket) throw held(`the network on ${bridge}`, socket.holder);
+    } catch (error) {
+      addon.closeFd(file.fd);
+      throw error;
+    }
+    // Whoever finds the lock taken connects to learn our pid; accepting keeps the queue of such visits empty.
+    const server = createServer((visitor) => visitor.destroy());
+    server.listen({ fd: socket.fd });
+    server.unref();
+    return new ProcessLock(server, file.fd);
+  }
+
+  async release(): Promise<void> {
+    await new Promise((resolve) => this.#server.close(resolve));
+    loadAddon().closeFd(this.#fileFd);
+  }
+}
+
+function held(what: string, holder: number): ForknetError {
+  const who = holder === process.pid ? "this process" : `process ${holder || "unknown"}`;
+  return new ForknetError("ERR_FORKNET_CONFLICT", `${what} is held by ${who}`, { holderPid: holder });
+}
+
+function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw errorFromFailure(failureOf(error, "lock", ""));
+  }
+}

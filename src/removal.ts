@@ -1,0 +1,108 @@
+// How a guest leaves its TAP: releaseAllocation and standbyAllocation. Disarming comes first and takes effect within
+// microseconds; the identity is free again only when the kernel objects are gone.
+
+import type { Span } from "@opentelemetry/api";
+import { aborted } from "./creation.js";
+import { ForknetError } from "./errors.js";
+import type { Guest } from "./guest.js";
+import type { Parts } from "./parts.js";
+
+export class Removal {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Ends a guest in whatever state it is. Everybody who asks meanwhile gets the same promise. */
+  release(guest: Guest, span: Span): Promise<void> {
+    const removal = this.#release(guest, span).catch((error: unknown) => {
+      // The kernel refused to delete the TAP: it is disarmed, still accounted for, and may be released again.
+      guest.releasing = undefined;
+      throw error;
+    });
+    guest.releasing = removal;
+    return removal;
+  }
+
+  async #release(guest: Guest, span: Span): Promise<void> {
+    const { leases, shaping, standby, registry, guarantees, identities } = this.#parts;
+    const reason = aborted(`instance ${guest.id} was released`);
+    guest.state = "releasing";
+    if (guest.ifindex !== 0) leases.disarm(guest.ifindex);
+    shaping.cancel(guest, reason);
+    guest.shaped.reject(reason);
+    guest.abandon?.(reason);
+    // A creation that was abandoned cleans up after itself; a standby or an update under way ends first.
+    await Promise.allSettled([guest.creation, guest.turn]);
+    if (registry.get(guest.id) !== guest) return;
+    guest.state = "releasing";
+    await this.#takeTap(guest, "release", span);
+    if (standby.has(guest.id)) await standby.remove(guest.id);
+    guarantees.change(guest.guaranteed, 0);
+    guest.guaranteed = 0;
+    identities.releaseAddress(guest.lease);
+    registry.remove(guest);
+  }
+
+  /**
+   * Keeps the identity durably and deletes the TAP. When the kernel refuses, the guest is armed again and the
+   * record removed: active as before.
+   */
+  async standby(guest: Guest, span: Span): Promise<void> {
+    const { leases, shaping, standby, guarantees } = this.#parts;
+    await standby.put(guest.lease);
+    if (guest.releasing) throw aborted(`instance ${guest.id} was released`);
+    const reason = aborted(`instance ${guest.id} went to standby`);
+    leases.disarm(guest.ifindex);
+    guest.state = "releasing";
+    shaping.cancel(guest, reason);
+    try {
+      await this.#takeTap(guest, "standby", span);
+    } catch (error) {
+      guest.state = "active";
+      leases.arm(guest.ifindex, guest.lease);
+      if (guest.shaping === "pending") this.#shapeAgain(guest);
+      await standby.remove(guest.id);
+      throw error;
+    }
+    guest.shaped.reject(reason);
+    guarantees.change(guest.guaranteed, 0);
+    guest.guaranteed = 0;
+    guest.shaping = "none";
+    guest.lease = { ...guest.lease, classMinor: 0 };
+    if (!guest.releasing) guest.state = "standby";
+  }
+
+  /** Deletes the TAP, if there is one, and gives its name and class back. */
+  async #takeTap(guest: Guest, reason: "release" | "standby", span: Span): Promise<void> {
+    const { shaping, reaper, identities } = this.#parts;
+    const { port, ifindex } = guest;
+    if (!port || ifindex === 0) return;
+    await shaping.settled(guest);
+    await reaper.reap({ tapName: port.tapName, ifindex, ip: guest.ip }, reason, span);
+    identities.releasePort(port);
+    guest.port = undefined;
+    guest.ifindex = 0;
+    guest.applied = undefined;
+  }
+
+  #shapeAgain(guest: Guest): void {
+    this.#parts.shaping.schedule(guest).then(guest.shaped.resolve, guest.shaped.reject);
+  }
+}
+
+/** Runs one operation of a guest after those that were asked for before it. */
+export function inTurn<T>(guest: Guest, run: () => Promise<T>): Promise<T> {
+  const result = guest.turn.then(run);
+  guest.turn = result.catch(() => {});
+  return result;
+}
+
+/** Throws unless the guest is there to stay and in the wished state. */
+export function mustBe(guest: Guest, state: "active" | "standby"): void {
+  if (guest.releasing) throw new ForknetError("ERR_FORKNET_NOT_FOUND", `instance ${guest.id} is being released`);
+  if (guest.state === state) return;
+  const code = state === "standby" ? "ERR_FORKNET_ID_EXISTS" : "ERR_FORKNET_NOT_FOUND";
+  throw new ForknetError(code, `instance ${guest.id} is ${guest.state}, not ${state}`);
+}

@@ -1,0 +1,99 @@
+// What a caller asks for when it forks, restores or changes a guest, and the checks of it. No I/O.
+
+import type { Bandwidth } from "./bandwidth.js";
+import { configError } from "./errors.js";
+import { contains, formatIpv4, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
+import type { Ipv4, Mac } from "./kernel/messages.js";
+import { type Limits, resolveLimits, type UploadRequest } from "./limits.js";
+import { checkKeys, checkLinkName, type ResolvedOptions } from "./options.js";
+
+/** Limits to set; a side that is left out is unlimited at creation, and unchanged in an update. */
+export interface LimitsRequest {
+  download?: Bandwidth;
+  upload?: UploadRequest;
+}
+
+/** What createAllocation takes. Exact ip, mac and tapName are for restores; a conflict is an error. */
+export interface AllocationRequest extends LimitsRequest {
+  /** 1-64 of [A-Za-z0-9._-], unique in the network. */
+  instanceId: string;
+  /** 1-64 of [A-Za-z0-9._-], unique in the network. */
+  instanceName: string;
+  ip?: string;
+  mac?: string;
+  tapName?: string;
+}
+
+/** What recreateAllocation takes beside the id. */
+export interface RecreateOptions extends LimitsRequest {
+  tapName?: string;
+  signal?: AbortSignal;
+}
+
+/** A request after checking. */
+export interface ResolvedRequest {
+  instanceId: string;
+  instanceName: string;
+  ip?: Ipv4;
+  mac?: Mac;
+  tapName?: string;
+  limits: Limits;
+}
+
+const REQUEST_KEYS = new Set(["instanceId", "instanceName", "download", "upload", "ip", "mac", "tapName"]);
+const RECREATE_KEYS = new Set(["tapName", "download", "upload", "signal"]);
+const LIMIT_KEYS = new Set(["download", "upload"]);
+const LABEL = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Checks a request against the network's options; throws ERR_FORKNET_CONFIG. */
+export function resolveRequest(request: AllocationRequest, options: ResolvedOptions): ResolvedRequest {
+  checkKeys(request, REQUEST_KEYS, "createAllocation");
+  const resolved: ResolvedRequest = {
+    instanceId: checkLabel(request.instanceId, "instanceId"),
+    instanceName: checkLabel(request.instanceName, "instanceName"),
+    limits: resolveLimits(request, options.uploadBurstMultiplier),
+  };
+  if (request.ip !== undefined) resolved.ip = checkGuestAddress(request.ip, options.subnet);
+  if (request.mac !== undefined) resolved.mac = parseMac(request.mac, "mac");
+  if (request.tapName !== undefined) resolved.tapName = checkLinkName(request.tapName, "tapName");
+  return resolved;
+}
+
+/** Checks the options of recreateAllocation; limits that are left out stay as they were. */
+export function resolveRecreate(given: RecreateOptions, stored: Limits, options: ResolvedOptions) {
+  checkKeys(given, RECREATE_KEYS, "recreateAllocation");
+  return {
+    limits: mergeLimits(given, stored, options.uploadBurstMultiplier),
+    ...(given.tapName === undefined ? {} : { tapName: checkLinkName(given.tapName, "tapName") }),
+  };
+}
+
+/** Checks the limits of updateLimits and lays them over the present ones. */
+export function resolveUpdate(given: LimitsRequest, present: Limits, options: ResolvedOptions): Limits {
+  checkKeys(given, LIMIT_KEYS, "updateLimits");
+  return mergeLimits(given, present, options.uploadBurstMultiplier);
+}
+
+/** 1-64 of [A-Za-z0-9._-]. */
+export function checkLabel(value: unknown, option: string): string {
+  if (typeof value !== "string" || !LABEL.test(value)) throw configError(option, "1 to 64 of A-Z a-z 0-9 . _ -", value);
+  return value;
+}
+
+function mergeLimits(given: LimitsRequest, present: Limits, multiplier: number): Limits {
+  const wished = resolveLimits(given, multiplier);
+  return {
+    download: given.download === undefined ? present.download : wished.download,
+    upload: given.upload === undefined ? present.upload : wished.upload,
+  };
+}
+
+function checkGuestAddress(text: string, subnet: Subnet): Ipv4 {
+  const ip = parseIpv4(text, "ip");
+  const isReserved = ip === subnet.network || ip === subnet.broadcast || ip === subnet.gateway;
+  if (!contains(subnet, ip) || isReserved) {
+    const range = `${formatIpv4(subnet.network)}/${subnet.prefixLength}`;
+    throw configError("ip", `a guest's address inside ${range}, not its network, gateway or broadcast address`, text);
+  }
+  return ip;
+}

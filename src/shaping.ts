@@ -1,0 +1,164 @@
+// Brings guests' limits into the kernel in the background: one job a guest at a time, a newer one overtakes a
+// waiting one, a release cancels both.
+
+import { monotonicMs } from "./clock.js";
+import { Deferred } from "./deferred.js";
+import type { ForknetError } from "./errors.js";
+import { publish } from "./events.js";
+import type { NetworkFacts } from "./facts.js";
+import type { Guest } from "./guest.js";
+import { formatClass } from "./identity/class-pool.js";
+import type { Done, Lane, Ticket } from "./lanes/lane.js";
+import { formatAlias } from "./lease/alias.js";
+import type { LeaseTable } from "./lease/lease-table.js";
+import { type KernelLimits, type ShapingDefaults, toKernelLimits } from "./limits.js";
+import type { ShapeJob } from "./plans/shape.js";
+import type { Metrics } from "./telemetry/metrics.js";
+import { addChild, endSpan, startLinkedRoot } from "./telemetry/traces.js";
+
+/** One wish for limits on its way. */
+interface Work {
+  readonly limits: KernelLimits;
+  readonly askedMs: number;
+  readonly outcome: Deferred;
+  ticket?: Ticket<undefined>;
+  cancelled: boolean;
+}
+
+/** A guest's work: what is in the lane, and what waits for that to end. */
+interface Line {
+  current?: Work;
+  next?: Work;
+}
+
+export class Shaping {
+  readonly #facts: NetworkFacts;
+  readonly #defaults: ShapingDefaults;
+  readonly #lane: Lane<ShapeJob, undefined>;
+  readonly #leases: LeaseTable;
+  readonly #metrics: Metrics;
+  readonly #lines = new Map<Guest, Line>();
+
+  constructor(
+    facts: NetworkFacts,
+    defaults: ShapingDefaults,
+    lane: Lane<ShapeJob, undefined>,
+    leases: LeaseTable,
+    metrics: Metrics,
+  ) {
+    this.#facts = facts;
+    this.#defaults = defaults;
+    this.#lane = lane;
+    this.#leases = leases;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Brings `guest.lease.limits` into the kernel. The promise settles with the limits that end up in place: a wish
+   * that was overtaken settles as its successor does.
+   */
+  schedule(guest: Guest): Promise<void> {
+    const limits = toKernelLimits(guest.lease.limits, this.#defaults);
+    const work: Work = { limits, askedMs: monotonicMs(), outcome: new Deferred(), cancelled: false };
+    const line = this.#lines.get(guest) ?? {};
+    this.#lines.set(guest, line);
+    if (line.next) follow(line.next, work);
+    if (line.current?.ticket?.cancel()) {
+      follow(line.current, work);
+      delete line.current;
+    }
+    line.next = work;
+    this.#advance(guest, line);
+    return work.outcome.promise;
+  }
+
+  /** Drops what waits and disowns what runs; their promises reject with `reason`. */
+  cancel(guest: Guest, reason: ForknetError): void {
+    const line = this.#lines.get(guest);
+    if (!line) return;
+    for (const work of [line.next, line.current]) {
+      if (!work) continue;
+      work.cancelled = true;
+      work.outcome.reject(reason);
+      this.#metrics.shaped((monotonicMs() - work.askedMs) / 1000, "cancelled");
+    }
+    delete line.next;
+    if (line.current?.ticket?.cancel()) this.#lines.delete(guest);
+  }
+
+  /** Resolves when no job of this guest is in the worker's hands: only then may its class go to another. */
+  async settled(guest: Guest): Promise<void> {
+    await this.#lines.get(guest)?.current?.ticket?.done.catch(() => {});
+  }
+
+  #advance(guest: Guest, line: Line): void {
+    if (line.current || !line.next) {
+      if (!line.current) this.#lines.delete(guest);
+      return;
+    }
+    const work = line.next;
+    delete line.next;
+    line.current = work;
+    work.ticket = this.#lane.submit(this.#jobFor(guest, work));
+    work.ticket.done.then(
+      (done) => this.#succeeded(guest, work, done),
+      (error: ForknetError) => this.#failed(guest, work, error),
+    ).finally(() => {
+      if (line.current === work) delete line.current;
+      this.#advance(guest, line);
+    });
+  }
+
+  #jobFor(guest: Guest, work: Work): ShapeJob {
+    const port = guest.port as NonNullable<Guest["port"]>;
+    return {
+      tapName: port.tapName,
+      ifindex: guest.ifindex,
+      class: port.class,
+      limits: work.limits,
+      ...(guest.applied ? { previous: guest.applied } : {}),
+      alias: formatAlias(guest.lease),
+    };
+  }
+
+  #succeeded(guest: Guest, work: Work, { time }: Done<undefined>): void {
+    guest.applied = work.limits;
+    if (work.cancelled) return this.#trace(guest, time);
+    try {
+      if (guest.lease.blocked) this.#leases.arm(guest.ifindex, { ...guest.lease, blocked: false });
+      guest.lease = { ...guest.lease, blocked: false };
+    } catch (error) {
+      return this.#failed(guest, work, error as ForknetError);
+    }
+    this.#trace(guest, time);
+    if (!this.#lines.get(guest)?.next) guest.shaping = "shaped";
+    this.#metrics.shaped((time.endedMs - work.askedMs) / 1000, "shaped");
+    work.outcome.resolve();
+  }
+
+  #failed(guest: Guest, work: Work, error: ForknetError): void {
+    const at = monotonicMs();
+    this.#trace(guest, { queuedMs: work.askedMs, startedMs: at, endedMs: at }, error);
+    if (work.cancelled) return;
+    this.#metrics.shaped((at - work.askedMs) / 1000, "failed");
+    publish("forknet:shaping-failed", { bridge: this.#facts.bridge.name, instanceId: guest.id, error });
+    work.outcome.reject(error);
+  }
+
+  #trace(guest: Guest, time: Done<undefined>["time"], error?: ForknetError): void {
+    const span = startLinkedRoot("forknet.shape", guest.cause, time.queuedMs, {
+      "forknet.instance_id": guest.id,
+      "forknet.bridge": this.#facts.bridge.name,
+      "forknet.tap": guest.port?.tapName ?? "",
+      "forknet.class_id": guest.port ? formatClass(guest.port.class.minor) : "",
+    });
+    addChild(span, "forknet.shape.wait", time.queuedMs, time.startedMs);
+    addChild(span, "forknet.shape.apply", time.startedMs, time.endedMs);
+    endSpan(span, error, time.endedMs);
+  }
+}
+
+/** An overtaken wish settles as the one that overtook it. */
+function follow(overtaken: Work, by: Work): void {
+  by.outcome.promise.then(overtaken.outcome.resolve, overtaken.outcome.reject);
+}

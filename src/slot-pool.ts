@@ -1,0 +1,161 @@
+// Warm slots: TAPs on the bridge with base limits and a bound address, unarmed, so that a fork only has to arm one.
+// Refills in the background, behind every fork that waits for a cold slot. A slot is handed out once.
+
+import { BRIDGE_PORTS, type ForknetError } from "./errors.js";
+import { publish } from "./events.js";
+import type { AddressClaim, Identities, PortClaim } from "./identity/identities.js";
+import type { Ipv4, Mac } from "./kernel/messages.js";
+import type { Lane } from "./lanes/lane.js";
+import { formatSlotAlias } from "./lease/alias.js";
+import type { KernelLimits } from "./limits.js";
+import type { SlotSpec } from "./plans/slot.js";
+import type { Reaper } from "./reaper.js";
+
+/** A TAP that waits for a guest, with everything bound to it. */
+export interface WarmSlot {
+  readonly address: AddressClaim;
+  readonly port: PortClaim;
+  readonly ifindex: number;
+}
+
+/** What a refill is made from. */
+export interface PoolSource {
+  bridge: string;
+  size: number;
+  baseLimits: KernelLimits;
+  identities: Identities;
+  lane: Lane<SlotSpec, number>;
+  reaper: Reaper;
+  /** Ports that guests have on the bridge. */
+  guests: () => number;
+}
+
+/** Ports that stay free of warm slots, for forks with an exact name or address. */
+const SPARE_PORTS = 64;
+/** More would keep a fork that finds the pool empty waiting behind the refill. */
+const MOST_IN_THE_MAKING = 8;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+
+export class SlotPool {
+  readonly #source: PoolSource;
+  readonly #ready = new Map<Ipv4, WarmSlot>();
+  readonly #making = new Set<Promise<void>>();
+  #pauseMs = 0;
+  #pause: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(source: PoolSource) {
+    this.#source = source;
+  }
+
+  get counts(): { ready: number; making: number } {
+    return { ready: this.#ready.size, making: this.#making.size };
+  }
+
+  /** Takes a slot that fits the wish out of the pool; undefined when there is none. */
+  take(wish: { ip?: Ipv4; mac?: Mac }): WarmSlot | undefined {
+    const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);
+    if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
+    this.#ready.delete(slot.address.ip);
+    this.fill();
+    return slot;
+  }
+
+  /** Gives back the address and the port of a slot that has what an exact wish needs. False when no slot has it. */
+  async yieldTo(wish: { ip?: Ipv4; mac?: Mac; tapName?: string }): Promise<boolean> {
+    await Promise.all(this.#making);
+    const slot = [...this.#ready.values()].find(
+      ({ address, port }) => address.ip === wish.ip || address.mac === wish.mac || port.tapName === wish.tapName,
+    );
+    return slot ? this.#discard(slot) : false;
+  }
+
+  /** Gives one slot back to a network that has run out of addresses or ports. */
+  async yieldAny(): Promise<boolean> {
+    const slot = this.#oldest();
+    return slot ? this.#discard(slot) : false;
+  }
+
+  /** Starts as many slots as are missing. Returns at once. */
+  fill(): void {
+    while (!this.#closed && !this.#pause && this.#making.size < MOST_IN_THE_MAKING && this.#missing() > 0) {
+      const made = this.#make().finally(() => {
+        this.#making.delete(made);
+        this.fill();
+      });
+      this.#making.add(made);
+    }
+  }
+
+  /** Resolves when nothing is being made any more and the pool is as full as it gets. */
+  async filled(): Promise<void> {
+    while (this.#making.size > 0) await Promise.all(this.#making);
+  }
+
+  /** Stops refilling and deletes every slot. */
+  async drain(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#pause);
+    await Promise.all(this.#making);
+    await Promise.all([...this.#ready.values()].map((slot) => this.#discard(slot)));
+  }
+
+  #oldest(): WarmSlot | undefined {
+    return this.#ready.values().next().value;
+  }
+
+  /** In a small subnet half of what is free stays free, so that the pool never starves an exact wish. */
+  #missing(): number {
+    const { size, identities, guests } = this.#source;
+    const held = this.#ready.size + this.#making.size;
+    const byAddresses = Math.floor((identities.freeAddresses + held) / 2);
+    const byPorts = BRIDGE_PORTS - SPARE_PORTS - guests();
+    return Math.min(size, byAddresses, byPorts) - held;
+  }
+
+  async #make(): Promise<void> {
+    const { identities, lane, baseLimits } = this.#source;
+    let address: AddressClaim | undefined;
+    let port: PortClaim | undefined;
+    try {
+      address = identities.claimAddress({});
+      port = identities.claimPort(address.ip);
+      const alias = formatSlotAlias(address.ip, address.mac, port.class.minor);
+      const spec = { tapName: port.tapName, ...address, class: port.class, limits: baseLimits, alias };
+      const { value: ifindex } = await lane.submit(spec, { background: true }).done;
+      identities.classCreated(port.class);
+      this.#pauseMs = 0;
+      const slot = { address, port, ifindex };
+      if (this.#closed) await this.#discard(slot);
+      else this.#ready.set(address.ip, slot);
+    } catch (error) {
+      const failed = error as ForknetError;
+      // What an undo left behind must not be claimed by anybody.
+      if (port && failed.code !== "ERR_FORKNET_ROLLBACK") identities.releasePort(port);
+      if (address && failed.code !== "ERR_FORKNET_ROLLBACK") identities.releaseAddress(address);
+      this.#backOff(failed);
+    }
+  }
+
+  #backOff(error: ForknetError): void {
+    if (this.#closed || this.#pause) return;
+    if (this.#pauseMs === 0) publish("forknet:pool-failed", { bridge: this.#source.bridge, error });
+    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.fill();
+    }, this.#pauseMs);
+    this.#pause.unref();
+  }
+
+  async #discard(slot: WarmSlot): Promise<boolean> {
+    const { identities, reaper } = this.#source;
+    this.#ready.delete(slot.address.ip);
+    const job = { tapName: slot.port.tapName, ifindex: slot.ifindex, ip: slot.address.ip };
+    if (!(await reaper.reapQuietly(job, "pool"))) return false;
+    identities.releasePort(slot.port);
+    identities.releaseAddress(slot.address);
+    return true;
+  }
+}

@@ -1,0 +1,82 @@
+// What a new process does with what it found: guests of an earlier process become allocations again, standby leases
+// keep their addresses, leftovers are deleted in the background.
+
+import { Guest } from "./guest.js";
+import { flipOf } from "./identity/class-pool.js";
+import type { Lease } from "./lease/lease.js";
+import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
+import type { Parts } from "./parts.js";
+import type { AdoptedGuest, Adoption, Leftover } from "./plans/adopt.js";
+
+/** How many of each were found. */
+export interface TakenOver {
+  guests: number;
+  standby: number;
+  leftovers: number;
+}
+
+/** Fills the registry and the pools. Throws CONFLICT when two live guests claim one identity. */
+export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Lease[]): TakenOver {
+  const leaves = new Map(adoption.classes.map(({ minor, leaf }) => [minor, leaf]));
+  const inUse = new Set(adoption.guests.map(({ lease }) => lease.classMinor));
+  for (const minor of new Set([...leaves.keys(), ...inUse])) {
+    parts.identities.adoptClass(minor, leaves.get(minor) ?? 0, inUse.has(minor));
+  }
+  for (const found of adoption.guests) adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
+  let standby = 0;
+  for (const lease of stored) standby += adoptStored(parts, lease) ? 1 : 0;
+  for (const leftover of adoption.leftovers) void reapLeftover(parts, leftover);
+  return { guests: adoption.guests.length, standby, leftovers: adoption.leftovers.length };
+}
+
+/** A guest with a TAP and a lease in the kernel: active, and shaped unless the limits in place are others. */
+function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
+  const { identities, registry, guarantees, options, shaping, allocationFacts } = parts;
+  const { lease, tapName, ifindex, inPlace } = found;
+  identities.adoptGuest(lease, tapName);
+  const guest = new Guest(lease, allocationFacts);
+  guest.port = { tapName, class: { minor: lease.classMinor, exists: true, flip: flipOf(leaf) } };
+  guest.ifindex = ifindex;
+  guest.state = "active";
+  guest.guaranteed = guaranteedUpload(lease.limits, options.baseLimit);
+  guarantees.adopt(guest.guaranteed);
+  registry.add(guest);
+  const wanted = toKernelLimits(lease.limits, options);
+  if (!lease.blocked && isInPlace(wanted, inPlace)) {
+    guest.applied = wanted;
+    guest.shaping = "shaped";
+    guest.shaped.resolve();
+    return;
+  }
+  // The process died between arming and shaping, or somebody changed the limits: they are written anew.
+  guest.shaping = "pending";
+  shaping.schedule(guest).then(guest.shaped.resolve, (error: Error) => {
+    guest.shaping = "failed";
+    guest.shaped.reject(error);
+  });
+}
+
+/** False for a lease whose guest is live: the process died before a standby or after a restore was finished. */
+function adoptStored(parts: Parts, lease: Lease): boolean {
+  if (parts.registry.get(lease.instanceId)) {
+    void parts.standby.remove(lease.instanceId);
+    return false;
+  }
+  parts.identities.adoptGuest(lease);
+  const guest = new Guest({ ...lease, classMinor: 0 }, parts.allocationFacts);
+  guest.state = "standby";
+  parts.registry.add(guest);
+  return true;
+}
+
+/** The address stays taken until the TAP is gone, so that no fork meets its name or its neighbour entry. */
+async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): Promise<void> {
+  const { identities, reaper } = parts;
+  const giveBack = identities.hold(ip, tapName);
+  if (await reaper.reapQuietly({ tapName, ifindex, ip }, "leftover")) giveBack();
+}
+
+function isInPlace(wanted: KernelLimits, found: AdoptedGuest["inPlace"]): boolean {
+  const { tbf, htb } = wanted;
+  return found.download === tbf.rate && found.rate === htb.rate && found.ceil === htb.ceil;
+}

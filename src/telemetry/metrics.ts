@@ -1,0 +1,95 @@
+// Metrics of a network, and the names of all of them. Attributes never hold an instance, a TAP or an address.
+
+import { metrics, type ObservableCallback } from "@opentelemetry/api";
+import { VERSION } from "../version.js";
+
+/** What the gauges show, read when an exporter collects. */
+export interface Readings {
+  allocations(): Record<string, number>;
+  laneDepths(): Record<string, number>;
+  poolSlots(): Record<string, number>;
+  /** Frames dropped by the programs, by reason, since the map was made. */
+  guardDrops(): Record<string, number>;
+}
+
+/** The one reason that is the shaper's, not the guard's: it has a metric of its own. */
+const UNCLASSIFIED = "unclassified";
+
+export class Metrics {
+  readonly #meter = metrics.getMeter("forknet", VERSION);
+  readonly #bridge: { "forknet.bridge": string };
+  readonly #duration = this.#meter.createHistogram("forknet.operation.duration", {
+    unit: "s",
+    description: "Time of one call, without background shaping",
+  });
+  readonly #delay = this.#meter.createHistogram("forknet.shaping.delay", {
+    unit: "s",
+    description: "From the fork, or the change, until its limits were in place",
+  });
+  readonly #errors = this.#meter.createCounter("forknet.kernel.errors", { description: "Refusals of the kernel" });
+  readonly #reaped = this.#meter.createCounter("forknet.reaped", { description: "Kernel objects deleted" });
+  readonly #stopObserving: (() => void)[] = [];
+
+  constructor(bridge: string, readings: Readings) {
+    this.#bridge = { "forknet.bridge": bridge };
+    this.#gauge("forknet.allocations", "state", "Guests by state", readings.allocations);
+    this.#gauge("forknet.lane.depth", "lane", "Jobs that wait or run", readings.laneDepths);
+    this.#gauge("forknet.pool.slots", "state", "Warm slots", readings.poolSlots);
+    this.#counter("forknet.guard.dropped", "{frame}", "Frames dropped at the TAP", (observe) => {
+      for (const [reason, count] of Object.entries(readings.guardDrops())) {
+        if (reason !== UNCLASSIFIED) observe(count, { reason });
+      }
+    });
+    this.#counter("forknet.unclassified", "{packet}", "Packets at the shaper without a class", (observe) => {
+      observe(readings.guardDrops()[UNCLASSIFIED] ?? 0, {});
+    });
+  }
+
+  operation(operation: string, seconds: number, slot: string | undefined, errorType: string | undefined): void {
+    this.#duration.record(seconds, {
+      ...this.#bridge,
+      operation,
+      ...(slot ? { slot } : {}),
+      ...(errorType ? { "error.type": errorType } : {}),
+    });
+  }
+
+  shaped(seconds: number, outcome: "shaped" | "failed" | "cancelled"): void {
+    this.#delay.record(seconds, { ...this.#bridge, outcome });
+  }
+
+  kernelError(operation: string, errorType: string): void {
+    this.#errors.add(1, { ...this.#bridge, operation, "error.type": errorType });
+  }
+
+  reaped(kind: "tap", reason: "release" | "standby" | "leftover" | "pool" | "failed_create"): void {
+    this.#reaped.add(1, { ...this.#bridge, kind, reason });
+  }
+
+  /** Stops the gauges of this network. */
+  close(): void {
+    for (const stop of this.#stopObserving.splice(0)) stop();
+  }
+
+  #gauge(name: string, attribute: string, description: string, read: () => Record<string, number>): void {
+    const gauge = this.#meter.createObservableGauge(name, { description });
+    const callback: ObservableCallback = (result) => {
+      for (const [key, value] of Object.entries(read())) result.observe(value, { ...this.#bridge, [attribute]: key });
+    };
+    gauge.addCallback(callback);
+    this.#stopObserving.push(() => gauge.removeCallback(callback));
+  }
+
+  #counter(
+    name: string,
+    unit: string,
+    description: string,
+    read: (observe: (value: number, attributes: Record<string, string>) => void) => void,
+  ): void {
+    const counter = this.#meter.createObservableCounter(name, { unit, description });
+    const callback: ObservableCallback = (result) =>
+      read((value, attributes) => result.observe(value, { ...this.#bridge, ...attributes }));
+    counter.addCallback(callback);
+    this.#stopObserving.push(() => counter.removeCallback(callback));
+  }
+}
