@@ -1,0 +1,47 @@
+{
+  "targets": [
+    {
+      "target_name": "forknet",
+      "sources": [
+        "native/addon/addon.cc",
+        "native/addon/bpf.cc",
+        "native/addon/convert.cc",
+        "native/addon/convert_tc.cc",
+        "native/addon/error.cc",
+        "native/addon/fields.cc",
+        "native/addon/netlink.cc",
+        "native/addon/results.cc",
+        "native/address.cc",
+        "native/bpf/map.cc",
+        "native/bpf/program.cc",
+        "native/dump_ip.cc",
+        "native/dump_link.cc",
+        "native/dump_tc.cc",
+        "native/errno_name.cc",
+        "native/link.cc",
+        "native/name.cc",
+        "native/neighbor.cc",
+        "native/netlink/attributes.cc",
+        "native/netlink/kernel_error.cc",
+        "native/netlink/message.cc",
+        "native/netlink/socket.cc",
+        "native/netns.cc",
+        "native/port.cc",
+        "native/process_lock.cc",
+        "native/psched.cc",
+        "native/qdisc.cc",
+        "native/request.cc",
+        "native/route.cc",
+        "native/tap.cc",
+        "native/tc_class.cc",
+        "native/tc_filter.cc",
+        "native/wire.cc"
+      ],
+      "include_dirs": ["native", "<!@(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags!": ["-fno-exceptions"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden"]
+    }
+  ]
+}

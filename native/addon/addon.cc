@@ -1,0 +1,130 @@
+// The addon's exports: the Netlink class and the plain functions of src/kernel/binding.ts.
+// There is no state outside the objects: every environment (main thread, each worker) has its own.
+#include <napi.h>
+#include <unistd.h>
+
+#include "addon/bpf.h"
+#include "addon/error.h"
+#include "addon/fields.h"
+#include "addon/netlink.h"
+#include "netns.h"
+#include "process_lock.h"
+#include "tap.h"
+#include "wire.h"
+
+namespace forknet {
+namespace {
+
+int Fd(Napi::Value value, const char* where) {
+  return static_cast<int>(CheckInteger(value, 0, INT32_MAX, where));
+}
+
+Napi::Value OpenTapJs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Fields fields(CheckObject(info[0], "options"), "options");
+  TapOptions options;
+  options.name = fields.LinkName("name");
+  // The kernel takes the largest uid and gid for "nobody in particular".
+  options.owner = fields.MaybeInteger<uint32_t>("owner", 0, UINT32_MAX - 1);
+  options.group = fields.MaybeInteger<uint32_t>("group", 0, UINT32_MAX - 1);
+  options.vnet_hdr = fields.MaybeBoolean("vnetHdr").value_or(false);
+  options.multi_queue = fields.MaybeBoolean("multiQueue").value_or(false);
+  options.offload = fields.MaybeBoolean("offload").value_or(false);
+  options.exclusive = fields.MaybeBoolean("exclusive").value_or(false);
+  options.non_blocking = fields.MaybeBoolean("nonBlocking").value_or(false);
+  return Guarded(env, [&]() -> Napi::Value {
+    Tap tap = OpenTap(options);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("ifindex", Napi::Number::New(env, tap.ifindex));
+    result.Set("name", Napi::String::New(env, tap.name));
+    result.Set("fd", Napi::Number::New(env, tap.fd.get()));
+    tap.fd.Release();  // JavaScript owns it from here.
+    return result;
+  });
+}
+
+void SetTapPersistentJs(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  const bool persistent = CheckBoolean(info[1], "persistent");
+  Guarded(info.Env(), [&] { SetTapPersistent(fd, persistent); });
+}
+
+void CloseFd(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  Guarded(info.Env(), [&] {
+    // EINTR has closed it all the same.
+    if (close(fd) && errno != EINTR) throw KernelError(errno, "close");
+  });
+}
+
+void UnshareNetworkJs(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] { UnshareNetwork(); });
+}
+
+std::string Path(Napi::Value value) {
+  std::string path = CheckString(value, "path");
+  if (path.empty() || path.find('\0') != std::string::npos)
+    throw Unexpected("a path", "path", value);
+  return path;
+}
+
+void EnterNetworkJs(const Napi::CallbackInfo& info) {
+  const std::string path = Path(info[0]);
+  Guarded(info.Env(), [&] { EnterNetwork(path); });
+}
+
+void WireJs(const Napi::CallbackInfo& info) {
+  const int fd_a = Fd(info[0], "fdA");
+  const int fd_b = Fd(info[1], "fdB");
+  std::optional<int> stop_fd;
+  if (!info[2].IsUndefined()) stop_fd = Fd(info[2], "stopFd");
+  Guarded(info.Env(), [&] { Wire(fd_a, fd_b, stop_fd); });
+}
+
+Napi::Value ToJs(Napi::Env env, Lock lock) {
+  Napi::Object result = Napi::Object::New(env);
+  if (!lock.fd.valid()) {
+    result.Set("holder", Napi::Number::New(env, lock.holder));
+    return result;
+  }
+  result.Set("fd", Napi::Number::New(env, lock.fd.get()));
+  lock.fd.Release();  // JavaScript owns it from here.
+  return result;
+}
+
+Napi::Value LockAbstractJs(const Napi::CallbackInfo& info) {
+  const std::string name = CheckString(info[0], "name");
+  if (name.empty() || name.size() > kMaxAbstractNameBytes) {
+    throw Unexpected("1 to 107 bytes", "name", info[0]);
+  }
+  return Guarded(info.Env(), [&] { return ToJs(info.Env(), LockAbstract(name)); });
+}
+
+Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
+  const std::string path = Path(info[0]);
+  return Guarded(info.Env(), [&] { return ToJs(info.Env(), LockFile(path)); });
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Netlink", Netlink::Define(env));
+  exports.Set("encode", Napi::Function::New<EncodeMessages>(env, "encode"));
+  exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
+  exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));
+  exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
+  exports.Set("unshareNetwork", Napi::Function::New<UnshareNetworkJs>(env, "unshareNetwork"));
+  exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));
+  exports.Set("wire", Napi::Function::New<WireJs>(env, "wire"));
+  exports.Set("lockAbstract", Napi::Function::New<LockAbstractJs>(env, "lockAbstract"));
+  exports.Set("lockFile", Napi::Function::New<LockFileJs>(env, "lockFile"));
+  exports.Set("bpf", MakeBpf(env));
+  return exports;
+}
+
+}  // namespace
+}  // namespace forknet
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  return forknet::Init(env, exports);
+}
+
+NODE_API_MODULE(forknet, Init)

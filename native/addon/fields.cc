@@ -1,0 +1,120 @@
+// Strict reading of JavaScript values.
+#include "addon/fields.h"
+
+#include <cmath>
+
+#include "name.h"
+
+namespace forknet {
+namespace {
+
+constexpr uint64_t kMaxMac = (uint64_t{1} << 48) - 1;
+constexpr size_t kShownBytes = 64;
+
+std::string Show(Napi::Value value) {
+  if (value.IsString()) {
+    std::string text = value.As<Napi::String>().Utf8Value();
+    if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
+    return "'" + text + "'";
+  }
+  if (value.IsArray()) return "an array";
+  if (value.IsFunction()) return "a function";
+  if (value.IsObject()) return "an object";
+  if (value.IsSymbol()) return "a symbol";
+  return value.ToString().Utf8Value();
+}
+
+}  // namespace
+
+Napi::TypeError Unexpected(const char* what, const std::string& where, Napi::Value value) {
+  return Napi::TypeError::New(value.Env(), std::string("Expected ") + what + " for " + where +
+                                               ", but received " + Show(value));
+}
+
+uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const std::string& where) {
+  if (value.IsNumber()) {
+    const double number = value.As<Napi::Number>().DoubleValue();
+    // Also false for NaN.
+    if (number >= static_cast<double>(least) && number <= static_cast<double>(most) &&
+        std::floor(number) == number) {
+      return static_cast<uint64_t>(number);
+    }
+  }
+  const std::string what =
+      "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+  throw Unexpected(what.c_str(), where, value);
+}
+
+bool CheckBoolean(Napi::Value value, const std::string& where) {
+  if (!value.IsBoolean()) throw Unexpected("a boolean", where, value);
+  return value.As<Napi::Boolean>().Value();
+}
+
+std::string CheckString(Napi::Value value, const std::string& where) {
+  if (!value.IsString()) throw Unexpected("a string", where, value);
+  return value.As<Napi::String>().Utf8Value();
+}
+
+Napi::Object CheckObject(Napi::Value value, const std::string& where) {
+  if (!value.IsObject() || value.IsFunction()) throw Unexpected("an object", where, value);
+  return value.As<Napi::Object>();
+}
+
+void Fields::Refuse(const char* key, const char* expected) const {
+  throw Unexpected(expected, Where(key), object_.Get(key));
+}
+
+std::optional<bool> Fields::MaybeBoolean(const char* key) const {
+  const Napi::Value value = object_.Get(key);
+  if (value.IsUndefined()) return std::nullopt;
+  return CheckBoolean(value, Where(key));
+}
+
+std::string Fields::String(const char* key) const {
+  return CheckString(object_.Get(key), Where(key));
+}
+
+std::optional<std::string> Fields::MaybeString(const char* key) const {
+  const Napi::Value value = object_.Get(key);
+  if (value.IsUndefined()) return std::nullopt;
+  return CheckString(value, Where(key));
+}
+
+int32_t Fields::Ifindex(const char* key) const { return Integer<int32_t>(key, 1, kMaxIfindex); }
+
+uint64_t Fields::Mac(const char* key) const { return Integer<uint64_t>(key, 0, kMaxMac); }
+
+std::optional<uint64_t> Fields::MaybeMac(const char* key) const {
+  return MaybeInteger<uint64_t>(key, 0, kMaxMac);
+}
+
+std::string Fields::LinkName(const char* key) const {
+  std::string name = String(key);
+  if (!ValidLinkName(name)) {
+    Refuse(key, "a link name (1 to 15 bytes, no '/', ':', '%' or whitespace)");
+  }
+  return name;
+}
+
+std::optional<std::string> Fields::MaybeLinkName(const char* key) const {
+  if (object_.Get(key).IsUndefined()) return std::nullopt;
+  return LinkName(key);
+}
+
+std::optional<std::string> Fields::MaybeAlias(const char* key) const {
+  std::optional<std::string> alias = MaybeString(key);
+  if (alias && !ValidAlias(*alias)) Refuse(key, "at most 255 bytes without NUL");
+  return alias;
+}
+
+uint64_t Fields::Rate(const char* key) const {
+  const Napi::Value value = object_.Get(key);
+  const double rate = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
+  // Also refuses NaN.
+  if (!(rate >= 1 && rate <= static_cast<double>(kMaxSafe))) {
+    Refuse(key, "a rate from 1 to 2^53 - 1 bytes per second");
+  }
+  return static_cast<uint64_t>(rate);
+}
+
+}  // namespace forknet

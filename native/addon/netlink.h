@@ -1,0 +1,45 @@
+// The Netlink class of src/kernel/binding.ts: one socket, wrapped.
+#ifndef FORKNET_ADDON_NETLINK_H_
+#define FORKNET_ADDON_NETLINK_H_
+
+#include <napi.h>
+
+#include <optional>
+
+#include "netlink/socket.h"
+#include "psched.h"
+
+namespace forknet {
+
+class Netlink : public Napi::ObjectWrap<Netlink> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  explicit Netlink(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value Talk(const Napi::CallbackInfo& info);
+  Napi::Value Links(const Napi::CallbackInfo& info);
+  Napi::Value Link(const Napi::CallbackInfo& info);
+  Napi::Value Qdiscs(const Napi::CallbackInfo& info);
+  Napi::Value Classes(const Napi::CallbackInfo& info);
+  Napi::Value Filters(const Napi::CallbackInfo& info);
+  Napi::Value Addresses(const Napi::CallbackInfo& info);
+  Napi::Value Routes(const Napi::CallbackInfo& info);
+  Napi::Value Neighbors(const Napi::CallbackInfo& info);
+  Napi::Value Fdb(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  /** The socket, or an EBADF error after close(). */
+  Socket& Open();
+
+  std::optional<Socket> socket_;
+  std::optional<Psched> psched_;
+};
+
+/** `encode()` of the binding: one buffer per message, sequence numbers from 1. */
+Napi::Value EncodeMessages(const Napi::CallbackInfo& info);
+
+}  // namespace forknet
+
+#endif  // FORKNET_ADDON_NETLINK_H_

@@ -1,0 +1,115 @@
+// Requests for links and the parser of what comes back.
+#include "dump_link.h"
+
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include "netlink/attributes.h"
+
+namespace forknet {
+namespace {
+
+// <net/if.h> stops before it, and <linux/if.h> cannot be included beside <net/if.h>.
+constexpr unsigned kLowerUp = 1U << 16;  // IFF_LOWER_UP
+
+PortInfo ParsePort(Bytes data) {
+  PortInfo port;
+  ForEachAttribute(data, [&](const Attribute& a) {
+    if (a.type == IFLA_BRPORT_ISOLATED) port.isolated = a.U8() != 0;
+    if (a.type == IFLA_BRPORT_LEARNING) port.learning = a.U8() != 0;
+    if (a.type == IFLA_BRPORT_UNICAST_FLOOD) port.unicast_flood = a.U8() != 0;
+    if (a.type == IFLA_BRPORT_MCAST_FLOOD) port.multicast_flood = a.U8() != 0;
+    if (a.type == IFLA_BRPORT_BCAST_FLOOD) port.broadcast_flood = a.U8() != 0;
+  });
+  return port;
+}
+
+BridgeInfo ParseBridge(Bytes data) {
+  BridgeInfo bridge;
+  ForEachAttribute(data, [&](const Attribute& a) {
+    if (a.type == IFLA_BR_MCAST_SNOOPING) bridge.multicast_snooping = a.U8() != 0;
+    if (a.type == IFLA_BR_VLAN_FILTERING) bridge.vlan_filtering = a.U8() != 0;
+  });
+  return bridge;
+}
+
+TunInfo ParseTun(Bytes data) {
+  TunInfo tun;
+  ForEachAttribute(data, [&](const Attribute& a) {
+    if (a.type == IFLA_TUN_TYPE) tun.tap = a.U8() == IFF_TAP;
+    if (a.type == IFLA_TUN_PERSIST) tun.persistent = a.U8() != 0;
+    if (a.type == IFLA_TUN_VNET_HDR) tun.vnet_hdr = a.U8() != 0;
+    if (a.type == IFLA_TUN_MULTI_QUEUE) tun.multi_queue = a.U8() != 0;
+    if (a.type == IFLA_TUN_OWNER) tun.owner = a.U32();
+    if (a.type == IFLA_TUN_GROUP) tun.group = a.U32();
+  });
+  return tun;
+}
+
+void ParseLinkInfo(Bytes info, LinkInfo* out) {
+  std::string port_kind;
+  Bytes data;
+  Bytes port_data;
+  // Kinds and data come in no promised order.
+  ForEachAttribute(info, [&](const Attribute& a) {
+    if (a.type == IFLA_INFO_KIND) out->kind = a.Text();
+    if (a.type == IFLA_INFO_DATA) data = a.value;
+    if (a.type == IFLA_INFO_SLAVE_KIND) port_kind = a.Text();
+    if (a.type == IFLA_INFO_SLAVE_DATA) port_data = a.value;
+  });
+  if (out->kind == "bridge") out->bridge = ParseBridge(data);
+  if (out->kind == "tun") out->tun = ParseTun(data);
+  if (port_kind == "bridge") out->port = ParsePort(port_data);
+}
+
+void StartGet(uint16_t flags, int32_t ifindex, MessageBuilder* out) {
+  ifinfomsg link{};
+  link.ifi_index = ifindex;
+  out->Start(RTM_GETLINK, flags, link);
+  // Counters are most of a link's bytes, and nothing here reads them.
+  out->Attr(IFLA_EXT_MASK, uint32_t{RTEXT_FILTER_SKIP_STATS});
+}
+
+}  // namespace
+
+bool LinkFilter::Admits(const LinkInfo& link) const {
+  return (!master || link.master == *master) && (!kind || link.kind == *kind);
+}
+
+void EncodeLinkDump(const LinkFilter& filter, MessageBuilder* out) {
+  StartGet(kDumpRequest, 0, out);
+  if (filter.master.value_or(0) > 0) out->Attr(IFLA_MASTER, *filter.master);
+  if (filter.kind && !filter.kind->empty()) {
+    out->Nest(IFLA_LINKINFO, [&] { out->Text(IFLA_INFO_KIND, *filter.kind); });
+  }
+}
+
+void EncodeLinkGet(int32_t ifindex, MessageBuilder* out) { StartGet(NLM_F_REQUEST, ifindex, out); }
+
+void EncodeLinkGet(const std::string& name, MessageBuilder* out) {
+  StartGet(NLM_F_REQUEST, 0, out);
+  out->Text(IFLA_IFNAME, name);
+}
+
+bool ParseLink(Bytes payload, LinkInfo* out) {
+  ifinfomsg header;
+  if (!payload.Read(&header)) return false;
+  out->ifindex = header.ifi_index;
+  out->up = (header.ifi_flags & IFF_UP) != 0;
+  out->lower_up = (header.ifi_flags & kLowerUp) != 0;
+  ForEachAttribute(payload.Skip(NLMSG_ALIGN(sizeof header)), [&](const Attribute& a) {
+    if (a.type == IFLA_IFNAME) out->name = a.Text();
+    if (a.type == IFLA_MASTER) out->master = a.As<int32_t>();
+    if (a.type == IFLA_ADDRESS) out->mac = a.Mac();
+    if (a.type == IFLA_MTU) out->mtu = a.U32();
+    if (a.type == IFLA_GROUP) out->group = a.U32();
+    if (a.type == IFLA_IFALIAS) out->alias = a.Text();
+    if (a.type == IFLA_TXQLEN) out->tx_queue_length = a.U32();
+    if (a.type == IFLA_LINKINFO) ParseLinkInfo(a.value, out);
+  });
+  return true;
+}
+
+}  // namespace forknet

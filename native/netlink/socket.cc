@@ -1,0 +1,208 @@
+// Sending, receiving and matching on a NETLINK_ROUTE socket.
+#include "netlink/socket.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cerrno>
+#include <chrono>
+
+namespace forknet {
+namespace {
+
+// The kernel fills datagrams of up to 32 KiB when the reader's buffer allows it, and larger ones
+// when a single entry needs it.
+constexpr size_t kReceiveBytes = 65536;
+constexpr int kSocketBufferBytes = 1 << 20;
+// netlink_sendmsg() wants the whole batch in the socket's send buffer (212,992 by default).
+constexpr size_t kBytesPerSend = 65536;
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+void Socket::Option(int level, int option, const char* name, const void* value, unsigned size) {
+  if (setsockopt(fd_.get(), level, option, value, size))
+    throw KernelError(errno, "setsockopt", name);
+}
+
+Socket::Socket(uint32_t receive_timeout_ms)
+    : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)),
+      receive_timeout_ms_(receive_timeout_ms) {
+  if (!fd_.valid()) throw KernelError(errno, "socket", "NETLINK_ROUTE");
+  const int on = 1;
+  Option(SOL_NETLINK, NETLINK_EXT_ACK, "NETLINK_EXT_ACK", &on, sizeof on);
+  Option(SOL_NETLINK, NETLINK_CAP_ACK, "NETLINK_CAP_ACK", &on, sizeof on);
+  Option(SOL_NETLINK, NETLINK_GET_STRICT_CHK, "NETLINK_GET_STRICT_CHK", &on, sizeof on);
+  timeval timeout{};
+  timeout.tv_sec = receive_timeout_ms / 1000;
+  timeout.tv_usec = static_cast<suseconds_t>(receive_timeout_ms % 1000) * 1000;
+  Option(SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO", &timeout, sizeof timeout);
+  // FORCE goes beyond net.core.rmem_max and needs CAP_NET_ADMIN; without it the plain option has to
+  // do.
+  if (setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBufferBytes, sizeof(int))) {
+    Option(SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", &kSocketBufferBytes, sizeof(int));
+  }
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address)) {
+    throw KernelError(errno, "bind", "NETLINK_ROUTE");
+  }
+  socklen_t size = sizeof address;
+  if (getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size)) {
+    throw KernelError(errno, "getsockname", "NETLINK_ROUTE");
+  }
+  port_ = address.nl_pid;
+  buffer_.resize(kReceiveBytes);
+}
+
+void Socket::Send(Bytes bytes) {
+  ssize_t sent;
+  do {
+    sent = send(fd_.get(), bytes.data, bytes.size, 0);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) throw KernelError(errno, "sendto", "NETLINK_ROUTE");
+}
+
+Bytes Socket::Receive() {
+  // A timer signal (a profiler's, say) would restart SO_RCVTIMEO for ever: count from the first
+  // one.
+  Clock::time_point give_up{};
+  for (;;) {
+    sockaddr_nl from{};
+    iovec part{buffer_.data(), buffer_.size()};
+    msghdr message{};
+    message.msg_name = &from;
+    message.msg_namelen = sizeof from;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t size = recvmsg(fd_.get(), &message, 0);
+    if (size < 0 && errno == EINTR) {
+      const auto now = Clock::now();
+      if (give_up == Clock::time_point{}) {
+        give_up = now + std::chrono::milliseconds(receive_timeout_ms_);
+      }
+      if (now < give_up) continue;
+      errno = EAGAIN;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      throw KernelError(ETIMEDOUT, "recvmsg", "NETLINK_ROUTE",
+                        "no reply within " + std::to_string(receive_timeout_ms_) + " ms");
+    }
+    if (size < 0) throw KernelError(errno, "recvmsg", "NETLINK_ROUTE");
+    // Any process may send to a netlink port; only the kernel's own address is 0.
+    if (message.msg_namelen != sizeof from || from.nl_pid != 0) continue;
+    if (message.msg_flags & MSG_TRUNC) throw KernelError(EMSGSIZE, "recvmsg", "NETLINK_ROUTE");
+    return {buffer_.data(), static_cast<size_t>(size)};
+  }
+}
+
+std::vector<Ack> Socket::Talk(MessageBuilder* messages) {
+  const uint32_t first = sequence_;
+  const size_t count = messages->count();
+  messages->Number(first);
+  sequence_ += static_cast<uint32_t>(count);
+  std::vector<Ack> acks(count);
+  std::vector<Ack> answers;
+  for (size_t from = 0; from < count;) {
+    if (messages->Follows(from) && acks[from - 1].error != 0) {
+      acks[from] = acks[from - 1];  // Not sent; what it would complete does not exist.
+      from++;
+      continue;
+    }
+    size_t to = from + 1;
+    while (to < count && to - from < kMessagesPerSend && !messages->Follows(to) &&
+           messages->Range(from, to + 1).size <= kBytesPerSend) {
+      to++;
+    }
+    TalkChunk(*messages, from, to, first, &acks);
+    from = to;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (messages->Follows(i)) {
+      answers.back() = std::move(acks[i]);
+    } else {
+      answers.push_back(std::move(acks[i]));
+    }
+  }
+  return answers;
+}
+
+void Socket::TalkChunk(const MessageBuilder& messages, size_t from, size_t to, uint32_t first,
+                       std::vector<Ack>* acks) {
+  Send(messages.Range(from, to));
+  for (size_t missing = to - from; missing > 0;) {
+    Bytes rest = Receive();
+    for (Reply reply; NextReply(&rest, &reply);) {
+      // Unsigned, so that a late reply to an older request lands outside the range as well.
+      const uint32_t index = reply.header.nlmsg_seq - first;
+      if (index < from || index >= to || reply.header.nlmsg_pid != port_) continue;
+      if (reply.header.nlmsg_type != NLMSG_ERROR) continue;
+      if (!ParseAck(reply, &(*acks)[index])) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
+      missing--;
+    }
+  }
+}
+
+std::vector<uint8_t> Socket::Get(MessageBuilder* request, const char* name) {
+  const uint32_t sequence = sequence_++;
+  request->Number(sequence);
+  Send(request->All());
+  for (;;) {
+    Bytes rest = Receive();
+    for (Reply reply; NextReply(&rest, &reply);) {
+      if (reply.header.nlmsg_seq != sequence || reply.header.nlmsg_pid != port_) continue;
+      if (reply.header.nlmsg_type == NLMSG_ERROR) {
+        Ack ack;
+        if (!ParseAck(reply, &ack) || ack.error == 0) ack.error = EBADMSG;
+        throw KernelError(ack.error, name, "", ack.text);
+      }
+      return {reply.payload.data, reply.payload.data + reply.payload.size};
+    }
+  }
+}
+
+bool Socket::DumpOnce(MessageBuilder* request, const char* name,
+                      const std::function<void(Bytes)>& visit) {
+  if (dump_unfinished_) DrainDump();
+  const uint32_t sequence = sequence_++;
+  request->Number(sequence);
+  Send(request->All());
+  dump_sequence_ = sequence;
+  dump_unfinished_ = true;
+  bool interrupted = false;
+  for (;;) {
+    Bytes rest = Receive();
+    for (Reply reply; NextReply(&rest, &reply);) {
+      if (reply.header.nlmsg_seq != sequence || reply.header.nlmsg_pid != port_) continue;
+      if (reply.header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      if (reply.header.nlmsg_type != NLMSG_DONE && reply.header.nlmsg_type != NLMSG_ERROR) {
+        visit(reply.payload);
+        continue;
+      }
+      dump_unfinished_ = false;
+      Ack ack;
+      if (reply.header.nlmsg_type == NLMSG_DONE) {
+        ack = ParseDone(reply);
+      } else if (!ParseAck(reply, &ack)) {
+        ack.error = EBADMSG;
+      }
+      if (ack.error) throw KernelError(ack.error, name, "", ack.text);
+      return !interrupted;
+    }
+  }
+}
+
+// A dump runs on in the kernel until its replies are read; until then the next one gets EBUSY.
+void Socket::DrainDump() {
+  while (dump_unfinished_) {
+    Bytes rest = Receive();
+    for (Reply reply; NextReply(&rest, &reply);) {
+      const uint16_t type = reply.header.nlmsg_type;
+      const bool last = type == NLMSG_DONE || type == NLMSG_ERROR;
+      if (last && reply.header.nlmsg_seq == dump_sequence_) dump_unfinished_ = false;
+    }
+  }
+}
+
+}  // namespace forknet

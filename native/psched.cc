@@ -1,0 +1,63 @@
+// Arithmetic of tc_core.c in iproute2, in integers: products of a size and a clock exceed 64 bits.
+#include "psched.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <limits>
+
+#include "netlink/kernel_error.h"
+#include "unique_fd.h"
+
+namespace forknet {
+namespace {
+
+__extension__ typedef unsigned __int128 Wide;
+constexpr const char* kPath = "/proc/net/psched";
+constexpr uint32_t kMicrosecondsPerSecond = 1'000'000;
+constexpr uint32_t kNanosecondsPerSecond = 1'000'000'000;
+
+}  // namespace
+
+Psched::Psched(uint32_t time_to_us, uint32_t us_to_time, uint32_t clock_resolution) {
+  // A kernel that counts nanoseconds reports a multiplier of 1000 for the sake of old readers; it
+  // means 1.
+  if (clock_resolution == kNanosecondsPerSecond) time_to_us = us_to_time;
+  // ticks per second = time_to_us / us_to_time x (clock_resolution / 10^6) x 10^6
+  const uint64_t factor = clock_resolution / kMicrosecondsPerSecond;
+  ticks_ = uint64_t{time_to_us} * (factor ? factor : 1) * kMicrosecondsPerSecond;
+  seconds_ = us_to_time;
+}
+
+Psched Psched::Read() {
+  const UniqueFd fd(open(kPath, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) throw KernelError(errno, "open", kPath);
+  char text[128];
+  const ssize_t size = read(fd.get(), text, sizeof text - 1);
+  if (size < 0) throw KernelError(errno, "read", kPath);
+  text[size] = '\0';
+  uint32_t a = 0, b = 0, c = 0;
+  if (std::sscanf(text, "%8x %8x %8x", &a, &b, &c) != 3 || a == 0 || b == 0 || c == 0) {
+    throw KernelError(EINVAL, "read", kPath);
+  }
+  return {a, b, c};
+}
+
+uint32_t Psched::Ticks(uint32_t bytes, uint64_t rate) const {
+  // ticks = bytes / rate x ticks per second
+  const Wide divisor = Wide{rate} * seconds_;
+  const Wide ticks = (Wide{bytes} * ticks_ + divisor - 1) / divisor;
+  constexpr uint32_t most = std::numeric_limits<uint32_t>::max();
+  return ticks > most ? most : static_cast<uint32_t>(ticks);
+}
+
+uint64_t Psched::BytesIn(uint32_t ticks, uint64_t rate) const {
+  // bytes = rate x ticks / ticks per second
+  const Wide bytes = Wide{rate} * ticks * seconds_ / ticks_;
+  constexpr uint64_t most = std::numeric_limits<uint64_t>::max();
+  return bytes > most ? most : static_cast<uint64_t>(bytes);
+}
+
+}  // namespace forknet

@@ -1,0 +1,41 @@
+// TAP devices through /dev/net/tun: the kernel offers no other way to make one.
+#ifndef FORKNET_TAP_H_
+#define FORKNET_TAP_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "unique_fd.h"
+
+namespace forknet {
+
+struct TapOptions {
+  std::string name;
+  std::optional<uint32_t> owner;
+  std::optional<uint32_t> group;
+  bool vnet_hdr = false;
+  bool multi_queue = false;
+  bool offload = false;
+  bool exclusive = false;
+  bool non_blocking = false;
+};
+
+struct Tap {
+  UniqueFd fd;
+  int32_t ifindex = 0;
+  std::string name;
+};
+
+/**
+ * Makes the TAP, or attaches to it when it exists. A new one goes with its descriptor until
+ * SetTapPersistent. Throws KernelError, the syscall being the ioctl's name; then nothing stays.
+ */
+Tap OpenTap(const TapOptions& options);
+
+/** TUNSETPERSIST. */
+void SetTapPersistent(int fd, bool persistent);
+
+}  // namespace forknet
+
+#endif  // FORKNET_TAP_H_
