@@ -48,18 +48,19 @@ export interface ForknetErrorFields {
 /** Every error forknet throws. Match on `code`; kernel refusals also carry `errno`, `errnoName`, `syscall`, `device`. */
 export class ForknetError extends Error {
   readonly code: ForknetErrorCode;
+  // Declared, not defined: a field that does not apply is absent, also in what console.log shows.
   /** Negative, as in Node's own system errors. */
-  readonly errno?: number;
+  declare readonly errno?: number;
   /** "EEXIST". */
-  readonly errnoName?: string;
+  declare readonly errnoName?: string;
   /** The netlink message or system call that was refused. */
-  readonly syscall?: string;
-  readonly device?: string;
-  readonly kernelMessage?: string;
+  declare readonly syscall?: string;
+  declare readonly device?: string;
+  declare readonly kernelMessage?: string;
   /** ERR_FORKNET_ROLLBACK: what the failed undo left in the kernel. */
-  readonly leftBehind?: readonly string[];
+  declare readonly leftBehind?: readonly string[];
   /** ERR_FORKNET_CONFLICT with another process: its pid. */
-  readonly holderPid?: number;
+  declare readonly holderPid?: number;
 
   constructor(code: ForknetErrorCode, message: string, fields: ForknetErrorFields = {}) {
     const { cause, ...rest } = fields;
@@ -85,12 +86,15 @@ const EXFULL = 54;
 const EOPNOTSUPP = 95;
 export const BRIDGE_PORTS = 1023;
 
-/** "EEXIST" for 17; "errno 999" for a number the C library does not know. */
+/** "EEXIST" for 17, as Linux calls it; "errno 999" for a number the C library does not know. */
 export function errnoName(errno: number): string {
+  // libuv says ENOTSUP for 95, which on Linux is the other name, and does not know EXFULL.
+  if (errno === EOPNOTSUPP) return "EOPNOTSUPP";
+  if (errno === EXFULL) return "EXFULL";
   try {
     return getSystemErrorName(-errno);
   } catch {
-    return errno === EXFULL ? "EXFULL" : `errno ${errno}`;
+    return `errno ${errno}`;
   }
 }
 

@@ -8,4 +8,5 @@ export type { UploadRequest } from "./limits.js";
 export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";
+export type { ReconcileAction, ReconcileOptions, ReconcileReport } from "./reconcile.js";
 export type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";

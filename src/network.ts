@@ -7,6 +7,7 @@ import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
 import { LimitsChange } from "./limits-change.js";
 import type { Parts } from "./parts.js";
+import { type ReconcileOptions, type ReconcileReport, reconcile } from "./reconcile.js";
 import { inTurn, mustBe, Removal } from "./removal.js";
 import {
   type AllocationRequest,
@@ -39,6 +40,8 @@ export interface Network extends AsyncDisposable {
   getAllocation(instanceId: string): Allocation | undefined;
   listAllocations(): Allocation[];
   nameExists(name: string): boolean;
+  /** Compares with the kernel and brings both together; see ReconcileOptions. Running guests are not disturbed. */
+  reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
   /** Finishes what was asked for, deletes unclaimed slots; running guests keep their network. Idempotent. */
   close(): Promise<void>;
   /** Releases every guest, standby ones included, and removes everything this network made. Then it is closed. */
@@ -135,6 +138,11 @@ export class OpenNetwork implements Network {
 
   nameExists(name: string): boolean {
     return this.#parts.registry.hasName(name);
+  }
+
+  async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
+    this.#assertOpen();
+    return reconcile(this.#parts, options, (guest) => this.#release(guest));
   }
 
   close(): Promise<void> {

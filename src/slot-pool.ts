@@ -53,6 +53,11 @@ export class SlotPool {
     return { ready: this.#ready.size, making: this.#making.size };
   }
 
+  /** The TAPs of all slots that are ready. */
+  ifindexes(): Set<number> {
+    return new Set([...this.#ready.values()].map(({ ifindex }) => ifindex));
+  }
+
   /** Takes a slot that fits the wish out of the pool; undefined when there is none. */
   take(wish: { ip?: Ipv4; mac?: Mac }): WarmSlot | undefined {
     const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);

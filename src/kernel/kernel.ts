@@ -17,6 +17,12 @@ import type {
 import { describe } from "./describe.js";
 import type { Message } from "./messages.js";
 
+// The refusals that plans tell apart.
+export const ENOENT = 2;
+export const EBUSY = 16;
+export const ENODEV = 19;
+export const EINVAL = 22;
+
 /** Carries a KernelFailure up to the edge of a plan; never leaves a worker. */
 export class Refused extends Error {
   readonly failure: KernelFailure;

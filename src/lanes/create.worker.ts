@@ -1,14 +1,17 @@
-// The create lane's worker: opens and destroys networks, makes slots.
+// The create lane's worker: opens, surveys and destroys networks, makes slots.
 
 import type { NetworkFacts } from "../facts.js";
+import type { Subnet } from "../identity/ipv4.js";
 import { destroy, type OpenJob, open } from "../plans/open.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
+import { survey } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
 export type CreateCall =
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
+  | LaneCall<"survey", { facts: NetworkFacts; subnet: Subnet }>
   | LaneCall<"destroy", NetworkFacts>;
 
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
@@ -18,6 +21,8 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
       return runEach(call.jobs, (job) => open(kernel, job));
     case "slots":
       return runEach(call.jobs, (spec) => createSlot(kernel, call.facts, spec));
+    case "survey":
+      return runEach(call.jobs, ({ facts, subnet }) => survey(kernel, facts, subnet));
     case "destroy":
       return runEach(call.jobs, (facts) => destroy(kernel, facts));
   }

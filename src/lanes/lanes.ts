@@ -3,10 +3,13 @@
 import { Piscina } from "piscina";
 import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
+import type { Subnet } from "../identity/ipv4.js";
 import type { OpenJob, Opened } from "../plans/open.js";
 import type { ReapJob } from "../plans/reap.js";
 import type { ShapeJob } from "../plans/shape.js";
 import type { SlotSpec } from "../plans/slot.js";
+import type { Survey } from "../plans/survey.js";
+import type { CreateCall } from "./create.worker.js";
 import type { JobResult } from "./job.js";
 import { Lane } from "./lane.js";
 
@@ -56,17 +59,19 @@ export class Lanes {
       this.#run("shape", { method: "shape", jobs: [], facts: undefined }),
       this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
     ]);
-    const [result] = (await this.#run("create", { method: "open", jobs: [job] })) as [JobResult<Opened>];
-    await others;
-    if (!result.ok) throw errorFromFailure(result.failure);
-    this.#facts = result.value.facts;
-    return result.value;
+    const [opened] = await Promise.all([this.#one<Opened>("open", job), others]);
+    this.#facts = opened.facts;
+    return opened;
+  }
+
+  /** Looks at what is in the kernel, between two calls of the create lane: never at a slot half made. */
+  survey(subnet: Subnet): Promise<Survey> {
+    return this.#one("survey", { facts: this.#known(), subnet });
   }
 
   /** Removes shaper and bridge. */
-  async destroy(): Promise<void> {
-    const [result] = (await this.#run("create", { method: "destroy", jobs: [this.#known()] })) as [JobResult<void>];
-    if (!result.ok) throw errorFromFailure(result.failure);
+  destroy(): Promise<void> {
+    return this.#one("destroy", this.#known());
   }
 
   /** Waits until nothing is queued or running. */
@@ -79,6 +84,13 @@ export class Lanes {
   /** Ends the threads. */
   async stop(): Promise<void> {
     await Promise.all(Object.values(this.#pools).map((pool) => pool.destroy()));
+  }
+
+  /** One job in the create lane's thread, beside the lane's queue. */
+  async #one<Value>(method: CreateCall["method"], job: object): Promise<Value> {
+    const [result] = (await this.#run("create", { method, jobs: [job] })) as [JobResult<Value>];
+    if (!result.ok) throw errorFromFailure(result.failure);
+    return result.value;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: each worker file types its own calls; results are typed by the lane.

@@ -46,8 +46,8 @@ function createBridge(kernel: Kernel, name: string, alias: string, mac: number, 
     name,
     kind: "bridge",
     mac,
+    // VLAN filtering is off in a new bridge, and kernels built without it refuse to be told so.
     multicastSnooping: false,
-    vlanFiltering: false,
   };
   mustTalk(kernel, [create], name);
   const bridge = kernel.link({ name }) as LinkInfo;

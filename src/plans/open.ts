@@ -5,7 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import { macOf, type Subnet } from "../identity/ipv4.js";
-import { guarded, type Kernel, mustTalk } from "../kernel/kernel.js";
+import { ENODEV, guarded, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import { type Adoption, adopt, findOwnTaps } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
 import { checkConflicts } from "./conflicts.js";
@@ -62,11 +62,13 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
   });
 }
 
-/** Takes down the shaper, and the bridge when it is ours. The TAPs are gone already. */
+/** Takes down the shaper, and the bridge when it is ours. The TAPs are gone already; so may be the rest. */
 export function destroy(kernel: Kernel, facts: NetworkFacts): void {
-  mustTalk(kernel, [{ op: "link.delete", ifindex: facts.shaper.ifindex }], facts.shaper.name);
-  const { bridge } = facts;
-  if (bridge.madeByUs) mustTalk(kernel, [{ op: "link.delete", ifindex: bridge.ifindex }], bridge.name);
+  const { bridge, shaper } = facts;
+  for (const { name, ifindex } of bridge.madeByUs ? [shaper, bridge] : [shaper]) {
+    const [failure] = kernel.talk([{ op: "link.delete", ifindex }], name);
+    if (failure && failure.errno !== ENODEV) throw new Refused(failure);
+  }
 }
 
 /** Opening the device is the probe: its mode bits say nothing about a container's device policy. */

@@ -3,7 +3,7 @@
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
-import type { Kernel } from "../kernel/kernel.js";
+import { ENODEV, ENOENT, type Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
 
 /** One TAP to delete, and the permanent neighbour that would outlive it. */
@@ -12,9 +12,6 @@ export interface ReapJob {
   ifindex: number;
   ip: Ipv4;
 }
-
-const ENOENT = 2;
-const ENODEV = 19;
 
 /** Deletes the TAPs and their neighbour entries; one failure or null for each. A TAP that is gone is a success. */
 export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {

@@ -4,7 +4,7 @@
 import { classHandle, type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim } from "../identity/class-pool.js";
 import type { KernelFailure } from "../errors.js";
-import type { Kernel } from "../kernel/kernel.js";
+import { ENODEV, ENOENT, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { classMessages } from "./slot.js";
@@ -67,7 +67,7 @@ function restored(
   // The alias is left out: the caller writes it with the next change, and the limits are what counts.
   const back = limitMessages(facts, job, previous).filter((message) => message.op !== "link.set");
   const results = kernel.talk(back, (message) => deviceOf(facts, [job], message));
-  const isGone = (result: KernelFailure | null) => result === null || result.errno === 19 || result.errno === 2;
+  const isGone = (result: KernelFailure | null) => result === null || result.errno === ENODEV || result.errno === ENOENT;
   return results.every(isGone) ? failure : { ...failure, leftBehind: [`limits of ${job.tapName}`] };
 }
 

@@ -12,7 +12,7 @@ import {
   TBF_HANDLE,
 } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim, leafHandle } from "../identity/class-pool.js";
-import { failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import { EBUSY, EINVAL, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { type Undo, undoing } from "./undo.js";
@@ -26,9 +26,6 @@ export interface SlotSpec {
   limits: KernelLimits;
   alias: string;
 }
-
-const EBUSY = 16;
-const EINVAL = 22;
 
 /** Makes the slot and returns the TAP's ifindex. Throws Refused; `leftBehind` is empty when the undo went well. */
 export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec): number {

@@ -1,11 +1,8 @@
 // The way back of a plan: steps noted as they are done, run in reverse when a later one fails.
 
 import { type KernelFailure } from "../errors.js";
-import { failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import { ENODEV, ENOENT, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
-
-const ENOENT = 2;
-const ENODEV = 19;
 
 export class Undo {
   readonly #steps: { what: string; run: () => void }[] = [];
