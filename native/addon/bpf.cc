@@ -3,102 +3,60 @@
 // is complete.
 #include "addon/bpf.h"
 
-#include <cmath>
 #include <limits>
 #include <map>
-#include <stdexcept>
 #include <string>
 
+#include "addon/error.h"
+#include "addon/fields.h"
 #include "bpf/map.h"
 #include "bpf/program.h"
-#include "errno_name.h"
-#include "netlink/kernel_error.h"
 
 namespace forknet {
 namespace {
 
-// Above any value a map of ours has, on any number of CPUs. What a caller asks for is allocated
-// before the map's own length is known.
+// Above any value a map of ours has, on any number of CPUs: room is made before the map's own
+// length is known.
 constexpr uint32_t kValueBytesMax = 1 << 20;
 
-// Runs `body` for its value. TypeError for a wrong argument; an Error with errno, code and syscall,
-// as Node's own system errors have them, for a refusal.
-template <typename Body>
-Napi::Value Guarded(const Napi::CallbackInfo& info, Body body) {
-  Napi::Env env = info.Env();
-  try {
-    return body(env);
-  } catch (const std::invalid_argument& wrong) {
-    Napi::TypeError::New(env, wrong.what()).ThrowAsJavaScriptException();
-  } catch (const KernelError& refusal) {
-    Napi::Error error = Napi::Error::New(env, refusal.what());
-    Napi::Object fields = error.Value();
-    fields.Set("errno", -refusal.error());
-    fields.Set("code", ErrnoName(refusal.error()));
-    fields.Set("syscall", refusal.syscall());
-    error.ThrowAsJavaScriptException();
-  }
-  return env.Undefined();
+int CheckFd(Napi::Value value, const char* where = "fd") {
+  return static_cast<int>(CheckInteger(value, 0, std::numeric_limits<int>::max(), where));
 }
 
-std::invalid_argument Wrong(const std::string& what, const char* option) {
-  return std::invalid_argument("Expected " + what + " for " + option);
-}
-
-uint32_t ToUint32(Napi::Value value, const char* option,
-                  uint32_t max = std::numeric_limits<uint32_t>::max()) {
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
-  if (!(number >= 0 && number <= max) || std::trunc(number) != number)
-    throw Wrong("a whole number from 0 to " + std::to_string(max), option);
-  return static_cast<uint32_t>(number);
-}
-
-int ToFd(Napi::Value value, const char* option = "fd") {
-  return static_cast<int>(ToUint32(value, option, std::numeric_limits<int>::max()));
-}
-
-uint32_t ToOptionalUint32(Napi::Value value, const char* option) {
-  return value.IsUndefined() ? 0 : ToUint32(value, option);
-}
-
-std::string ToText(Napi::Value value, const char* option) {
-  if (!value.IsString()) throw Wrong("a string", option);
-  return value.As<Napi::String>().Utf8Value();
-}
-
-Napi::Object ToObject(Napi::Value value, const char* option) {
-  if (!value.IsObject()) throw Wrong("an object", option);
-  return value.As<Napi::Object>();
+uint32_t CheckUint32(Napi::Value value, const char* where,
+                     uint32_t most = std::numeric_limits<uint32_t>::max()) {
+  return static_cast<uint32_t>(CheckInteger(value, 0, most, where));
 }
 
 // Points into the array: valid until JavaScript runs again, a getter of an option included.
-Bytes ToBytes(Napi::Value value, const char* option) {
+Bytes CheckBytes(Napi::Value value, const char* where) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw Wrong("a Uint8Array", option);
+    throw Unexpected("a Uint8Array", where, value);
   Napi::Uint8Array array = value.As<Napi::Uint8Array>();
   return {array.Data(), array.ByteLength()};
 }
 
-bpf_map_type ToMapType(Napi::Value value) {
-  const std::string name = ToText(value, "type");
+bpf_map_type CheckMapType(Napi::Value value) {
+  const std::string name = CheckString(value, "options.type");
   if (name == "hash") return BPF_MAP_TYPE_HASH;
   if (name == "array") return BPF_MAP_TYPE_ARRAY;
   if (name == "percpu_array") return BPF_MAP_TYPE_PERCPU_ARRAY;
-  throw Wrong("\"hash\", \"array\" or \"percpu_array\"", "type");
+  throw Unexpected("hash, array or percpu_array", "options.type", value);
 }
 
 Napi::Value CreateMapCall(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    Napi::Object options = ToObject(info[0], "options");
+  return Guarded(info.Env(), [&] {
+    const Napi::Object options = CheckObject(info[0], "options");
+    const Fields fields(options, "options");
     MapSpec spec;
-    spec.name = ToText(options.Get("name"), "name");
-    spec.type = ToMapType(options.Get("type"));
-    spec.key_bytes = ToUint32(options.Get("keySize"), "keySize");
-    spec.value_bytes = ToUint32(options.Get("valueSize"), "valueSize");
-    spec.max_entries = ToUint32(options.Get("maxEntries"), "maxEntries");
-    spec.no_prealloc = options.Get("noPrealloc").ToBoolean();
+    spec.name = fields.String("name");
+    spec.type = CheckMapType(options.Get("type"));
+    spec.key_bytes = fields.Integer<uint32_t>("keySize");
+    spec.value_bytes = fields.Integer<uint32_t>("valueSize");
+    spec.max_entries = fields.Integer<uint32_t>("maxEntries");
+    spec.no_prealloc = fields.MaybeBoolean("noPrealloc").value_or(false);
     UniqueFd fd = CreateMap(spec);
-    Napi::Object result = Napi::Object::New(env);
+    Napi::Object result = Napi::Object::New(info.Env());
     result.Set("id", DescribeMap(fd.get()).id);
     result.Set("fd", fd.get());
     fd.Release();
@@ -106,20 +64,24 @@ Napi::Value CreateMapCall(const Napi::CallbackInfo& info) {
   });
 }
 
+std::map<std::string, int> CheckMaps(Napi::Value value) {
+  const Napi::Object given = CheckObject(value, "maps");
+  const Napi::Array names = given.GetPropertyNames();
+  std::map<std::string, int> maps;
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = CheckString(names.Get(i), "maps");
+    maps[name] = CheckFd(given.Get(name), ("maps." + name).c_str());
+  }
+  return maps;
+}
+
 Napi::Value LoadProgramCall(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    const ProgramImage* image = FindProgramImage(ToText(info[0], "program"));
-    if (image == nullptr) throw Wrong("\"guard\", \"gate\" or \"classify\"", "program");
-    Napi::Object given = ToObject(info[1], "maps");
-    Napi::Array names = given.GetPropertyNames();
-    std::map<std::string, int> maps;
-    for (uint32_t i = 0; i < names.Length(); i++) {
-      const std::string name = ToText(names.Get(i), "the name of a map");
-      maps[name] = ToFd(given.Get(name), name.c_str());
-    }
-    UniqueFd fd = LoadProgram(*image, maps);
+  return Guarded(info.Env(), [&] {
+    const ProgramImage* image = FindProgramImage(CheckString(info[0], "program"));
+    if (image == nullptr) throw Unexpected("guard, gate or classify", "program", info[0]);
+    UniqueFd fd = LoadProgram(*image, CheckMaps(info[1]));
     const ProgramInfo program = DescribeProgram(fd.get());
-    Napi::Object result = Napi::Object::New(env);
+    Napi::Object result = Napi::Object::New(info.Env());
     result.Set("id", program.id);
     result.Set("tag", program.tag);
     result.Set("fd", fd.get());
@@ -129,40 +91,42 @@ Napi::Value LoadProgramCall(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value MapGet(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) -> Napi::Value {
-    const int fd = ToFd(info[0]);
-    const Bytes key = ToBytes(info[1], "key");
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const int fd = CheckFd(info[0]);
+    const Bytes key = CheckBytes(info[1], "key");
     Napi::Buffer<uint8_t> value =
-        Napi::Buffer<uint8_t>::New(env, ToUint32(info[2], "valueSize", kValueBytesMax));
-    if (!GetMapValue(fd, key, value.Data(), value.ByteLength())) return env.Undefined();
+        Napi::Buffer<uint8_t>::New(info.Env(), CheckUint32(info[2], "valueSize", kValueBytesMax));
+    if (!GetMapValue(fd, key, value.Data(), value.ByteLength())) return info.Env().Undefined();
     return value;
   });
 }
 
 Napi::Value MapSet(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    SetMapValue(ToFd(info[0]), ToBytes(info[1], "key"), ToBytes(info[2], "value"));
-    return env.Undefined();
+  return Guarded(info.Env(), [&] {
+    SetMapValue(CheckFd(info[0]), CheckBytes(info[1], "key"), CheckBytes(info[2], "value"));
+    return info.Env().Undefined();
   });
 }
 
 Napi::Value MapDelete(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    return Napi::Boolean::New(env, DeleteMapValue(ToFd(info[0]), ToBytes(info[1], "key")));
+  return Guarded(info.Env(), [&] {
+    return Napi::Boolean::New(info.Env(),
+                              DeleteMapValue(CheckFd(info[0]), CheckBytes(info[1], "key")));
   });
 }
 
 Napi::Value MapEntries(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    const uint32_t key_bytes = ToUint32(info[1], "keySize", kValueBytesMax);
-    const uint32_t value_bytes = ToUint32(info[2], "valueSize", kValueBytesMax);
-    const MapContents contents = ListMap(ToFd(info[0]), key_bytes, value_bytes);
-    Napi::Array entries = Napi::Array::New(env, contents.count);
+  return Guarded(info.Env(), [&] {
+    const uint32_t key_bytes = CheckUint32(info[1], "keySize", kValueBytesMax);
+    const uint32_t value_bytes = CheckUint32(info[2], "valueSize", kValueBytesMax);
+    const MapContents contents = ListMap(CheckFd(info[0]), key_bytes, value_bytes);
+    Napi::Array entries = Napi::Array::New(info.Env(), contents.count);
     for (size_t i = 0; i < contents.count; i++) {
-      Napi::Object entry = Napi::Object::New(env);
-      entry.Set("key", Napi::Buffer<uint8_t>::Copy(env, &contents.keys[i * key_bytes], key_bytes));
-      entry.Set("value",
-                Napi::Buffer<uint8_t>::Copy(env, &contents.values[i * value_bytes], value_bytes));
+      Napi::Object entry = Napi::Object::New(info.Env());
+      entry.Set("key",
+                Napi::Buffer<uint8_t>::Copy(info.Env(), &contents.keys[i * key_bytes], key_bytes));
+      entry.Set("value", Napi::Buffer<uint8_t>::Copy(info.Env(), &contents.values[i * value_bytes],
+                                                     value_bytes));
       entries.Set(static_cast<uint32_t>(i), entry);
     }
     return entries;
@@ -170,12 +134,12 @@ Napi::Value MapEntries(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ProgramById(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    UniqueFd fd = OpenProgramById(ToUint32(info[0], "id"));
+  return Guarded(info.Env(), [&] {
+    UniqueFd fd = OpenProgramById(CheckUint32(info[0], "id"));
     const ProgramInfo program = DescribeProgram(fd.get());
-    Napi::Array map_ids = Napi::Array::New(env, program.map_ids.size());
+    Napi::Array map_ids = Napi::Array::New(info.Env(), program.map_ids.size());
     for (uint32_t i = 0; i < program.map_ids.size(); i++) map_ids.Set(i, program.map_ids[i]);
-    Napi::Object result = Napi::Object::New(env);
+    Napi::Object result = Napi::Object::New(info.Env());
     result.Set("tag", program.tag);
     result.Set("name", program.name);
     result.Set("mapIds", map_ids);
@@ -186,10 +150,10 @@ Napi::Value ProgramById(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value MapById(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
-    UniqueFd fd = OpenMapById(ToUint32(info[0], "id"));
+  return Guarded(info.Env(), [&] {
+    UniqueFd fd = OpenMapById(CheckUint32(info[0], "id"));
     const MapInfo map = DescribeMap(fd.get());
-    Napi::Object result = Napi::Object::New(env);
+    Napi::Object result = Napi::Object::New(info.Env());
     result.Set("name", map.name);
     result.Set("type", map.type);
     result.Set("keySize", map.key_bytes);
@@ -202,21 +166,22 @@ Napi::Value MapById(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PossibleCpusCall(const Napi::CallbackInfo& info) {
-  return Guarded(info, [](Napi::Env env) { return Napi::Number::New(env, PossibleCpus()); });
+  return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), PossibleCpus()); });
 }
 
 Napi::Value TestRun(const Napi::CallbackInfo& info) {
-  return Guarded(info, [&](Napi::Env env) {
+  return Guarded(info.Env(), [&] {
     TestContext context;
     if (!info[2].IsUndefined()) {
-      Napi::Object given = ToObject(info[2], "context");
-      context.ifindex = ToOptionalUint32(given.Get("ifindex"), "ifindex");
-      context.ingress_ifindex = ToOptionalUint32(given.Get("ingressIfindex"), "ingressIfindex");
+      const Fields fields(CheckObject(info[2], "context"), "context");
+      context.ifindex = fields.MaybeInteger<uint32_t>("ifindex").value_or(0);
+      context.ingress_ifindex = fields.MaybeInteger<uint32_t>("ingressIfindex").value_or(0);
     }
-    const TestResult run = TestRunProgram(ToFd(info[0]), ToBytes(info[1], "frame"), context);
-    Napi::Object result = Napi::Object::New(env);
+    const TestResult run = TestRunProgram(CheckFd(info[0]), CheckBytes(info[1], "frame"), context);
+    Napi::Object result = Napi::Object::New(info.Env());
     result.Set("action", run.action);
-    result.Set("frame", Napi::Buffer<uint8_t>::Copy(env, run.frame.data(), run.frame.size()));
+    result.Set("frame",
+               Napi::Buffer<uint8_t>::Copy(info.Env(), run.frame.data(), run.frame.size()));
     result.Set("tcClassid", run.tc_classid);
     return result;
   });

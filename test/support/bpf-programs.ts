@@ -1,0 +1,149 @@
+// The guard, gate and classify programs with maps of their own, and the maps' contents as bytes made by hand.
+// Independent of src/ but for the addon: a shared mistake in the layout would hide itself.
+
+import { loadAddon } from "../../src/kernel/addon.js";
+import type { Addon } from "../../src/kernel/binding.js";
+import { ipBytes, macBytes } from "./frames.js";
+
+/** What bpf_redirect and the verdicts of <linux/pkt_cls.h> return. */
+export const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
+
+/** By number, as native/bpf/layout.h counts them. */
+export const DROP_REASONS = [
+  "unarmed",
+  "blocked",
+  "vlan",
+  "malformed",
+  "mac",
+  "ip",
+  "arp",
+  "protocol",
+  "peer",
+  "unclassified",
+  "gate_unarmed",
+  "gate_blocked",
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+const LEASE_BYTES = 192;
+const SETTINGS_BYTES = 32;
+const COUNTER_BYTES = 8;
+const COUNTERS = 16;
+
+export interface LeaseFields {
+  mac: string;
+  ip: string;
+  /** Default 0x10. */
+  classMinor?: number;
+  blocked?: boolean;
+  /** Default 1. */
+  version?: number;
+}
+
+export interface NetworkFields {
+  subnet: string;
+  mask: string;
+  gateway: string;
+  shaperIfindex: number;
+  /** Default true. */
+  isolated?: boolean;
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+export function leaseBytes(fields: LeaseFields): Buffer {
+  const value = Buffer.alloc(LEASE_BYTES);
+  value.writeUInt32LE(fields.version ?? 1, 0);
+  value.writeUInt32LE(fields.blocked ? 1 : 0, 4);
+  macBytes(fields.mac).copy(value, 8);
+  value.writeUInt16LE(fields.classMinor ?? 0x10, 14);
+  ipBytes(fields.ip).copy(value, 16);
+  return value;
+}
+
+export function settingsBytes(fields: NetworkFields): Buffer {
+  const value = Buffer.alloc(SETTINGS_BYTES);
+  ipBytes(fields.subnet).copy(value, 0);
+  ipBytes(fields.mask).copy(value, 4);
+  ipBytes(fields.gateway).copy(value, 8);
+  value.writeUInt32LE(fields.shaperIfindex, 12);
+  value.writeUInt32LE(fields.isolated === false ? 0 : 1, 16);
+  return value;
+}
+
+/** The maps and the loaded programs. Close it: the kernel keeps them as long as a descriptor is open. */
+export class BpfPrograms {
+  readonly #addon: Addon = loadAddon();
+  readonly bpf = this.#addon.bpf;
+  readonly maps: { leases: number; settings: number; drops: number };
+  readonly programs: { guard: number; gate: number; classify: number };
+
+  constructor() {
+    const { bpf } = this;
+    const array = { keySize: 4, maxEntries: 1 };
+    const hash = { keySize: 4, valueSize: LEASE_BYTES, maxEntries: 65_536, noPrealloc: true };
+    this.maps = {
+      leases: bpf.createMap({ name: "leases", type: "hash", ...hash }).fd,
+      settings: bpf.createMap({ name: "settings", type: "array", ...array, valueSize: SETTINGS_BYTES }).fd,
+      drops: bpf.createMap({
+        name: "drops",
+        type: "percpu_array",
+        keySize: 4,
+        valueSize: COUNTER_BYTES,
+        maxEntries: COUNTERS,
+      }).fd,
+    };
+    this.programs = {
+      guard: bpf.loadProgram("guard", this.maps).fd,
+      gate: bpf.loadProgram("gate", this.maps).fd,
+      classify: bpf.loadProgram("classify", this.maps).fd,
+    };
+  }
+
+  arm(ifindex: number, lease: LeaseFields): void {
+    this.bpf.mapSet(this.maps.leases, u32(ifindex), leaseBytes(lease));
+  }
+
+  disarm(ifindex: number): void {
+    this.bpf.mapDelete(this.maps.leases, u32(ifindex));
+  }
+
+  setNetwork(fields: NetworkFields): void {
+    this.bpf.mapSet(this.maps.settings, u32(0), settingsBytes(fields));
+  }
+
+  /** Back to what the kernel makes of a new array. */
+  clearNetwork(): void {
+    this.bpf.mapSet(this.maps.settings, u32(0), Buffer.alloc(SETTINGS_BYTES));
+  }
+
+  /** One counter, CPU by CPU. */
+  dropsByCpu(index: number): bigint[] {
+    const cpus = this.bpf.possibleCpus();
+    const values = this.bpf.mapGet(this.maps.drops, u32(index), cpus * COUNTER_BYTES) ?? Buffer.alloc(0);
+    return Array.from({ length: cpus }, (_, cpu) => values.readBigUInt64LE(cpu * COUNTER_BYTES));
+  }
+
+  /** Every counter that is not 0, summed over the CPUs; a number where no reason is known. */
+  drops(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (let index = 0; index < COUNTERS; index++) {
+      const count = this.dropsByCpu(index).reduce((sum, value) => sum + Number(value), 0);
+      if (count > 0) counts[DROP_REASONS[index] ?? index] = count;
+    }
+    return counts;
+  }
+
+  resetDrops(): void {
+    const zeros = Buffer.alloc(this.bpf.possibleCpus() * COUNTER_BYTES);
+    for (let index = 0; index < COUNTERS; index++) this.bpf.mapSet(this.maps.drops, u32(index), zeros);
+  }
+
+  close(): void {
+    for (const fd of [...Object.values(this.programs), ...Object.values(this.maps)]) this.#addon.closeFd(fd);
+  }
+}
