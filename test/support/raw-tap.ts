@@ -18,7 +18,10 @@ const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
 const POLL_MS = 1;
 const DEFAULT_RECEIVE_MS = 1000;
 
-/** An open TAP. Offloads stay off, so the host's frames arrive complete, checksums included. */
+/**
+ * An open TAP. It asks for no offloads, so the host's frames arrive complete, checksums included; but those that an
+ * earlier guest asked for stay with a persistent TAP. Take one that no guest has used.
+ */
 export class RawTap {
   /** The open queue, for a test that goes its own way. */
   readonly fd: number;
