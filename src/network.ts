@@ -5,6 +5,7 @@ import { monotonicMs } from "./clock.js";
 import { aborted, Creation, type SlotKind } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
+import { type DropReason, readDrops } from "./lease/drops.js";
 import { LimitsChange } from "./limits-change.js";
 import type { Parts } from "./parts.js";
 import { type ReconcileOptions, type ReconcileReport, reconcile } from "./reconcile.js";
@@ -40,6 +41,8 @@ export interface Network extends AsyncDisposable {
   getAllocation(instanceId: string): Allocation | undefined;
   listAllocations(): Allocation[];
   nameExists(name: string): boolean;
+  /** Frames dropped so far by the programs at the TAPs and at the shaper, by reason; they outlive this process. */
+  drops(): Record<DropReason, number>;
   /** Compares with the kernel and brings both together; see ReconcileOptions. Running guests are not disturbed. */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
   /** Finishes what was asked for, deletes unclaimed slots; running guests keep their network. Idempotent. */
@@ -138,6 +141,11 @@ export class OpenNetwork implements Network {
 
   nameExists(name: string): boolean {
     return this.#parts.registry.hasName(name);
+  }
+
+  drops(): Record<DropReason, number> {
+    this.#assertOpen();
+    return readDrops(this.#parts.facts.maps.drops);
   }
 
   async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
