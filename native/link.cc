@@ -44,7 +44,7 @@ void Encode(const LinkCreate& request, MessageBuilder* out) {
   if (request.mtu) out->Attr(IFLA_MTU, *request.mtu);
   if (request.tx_queue_length) out->Attr(IFLA_TXQLEN, *request.tx_queue_length);
   out->Nest(IFLA_LINKINFO, [&] {
-    out->Text(IFLA_INFO_KIND, request.kind);
+    out->AttrRaw(IFLA_INFO_KIND, request.kind.data(), request.kind.size());
     BridgeData(request, out);
   });
   if (!request.alias && !request.no_address_generation) return;
