@@ -1,6 +1,8 @@
 // The stand-in guests themselves: a TCP/IP stack behind a TAP, wired to a bridge made by raw messages.
 // What forknet does with such a TAP is tested elsewhere; this proves the measuring instrument.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Guest, startGuest } from "../../src/guest/guest.js";
@@ -175,6 +177,21 @@ describe("a guest's life", () => {
     await guest.unplugged;
   });
 
+  it("dies with the process that started it", async () => {
+    makeTap("taporphan");
+    const entry = new URL("../../dist/guest/guest.js", import.meta.url).href;
+    const options = JSON.stringify({ ...A, tap: "taporphan" });
+    const script = `import { startGuest } from ${JSON.stringify(entry)}; await startGuest(${options}); console.log("up");`;
+    const parent = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    await once(parent.stdout, "data");
+    expect(netlink.link({ name: "taporphan" })?.lowerUp).toBe(true);
+    parent.kill("SIGKILL");
+    await expect.poll(() => netlink.link({ name: "taporphan" })?.lowerUp).toBe(false);
+  });
+
   it("works without a virtio header", async () => {
     makeTap("tapplain");
     const guest = await startGuest({ ...A, tap: "tapplain", vnetHdr: false });
@@ -211,8 +228,8 @@ describe("a raw TAP", () => {
     expect(await raw.receive(() => false, 20)).toBeUndefined();
   });
 
-  it("does not exist by being asked for", () => {
-    expect(() => new RawTap({ tap: "tapy" })).toThrow("There is no TAP named tapy");
+  it("does not exist by being asked for", async () => {
+    await expect(RawTap.open({ tap: "tapy" })).rejects.toThrow("There is no TAP named tapy");
     expect(existsSync("/proc/sys/net/ipv4/conf/tapy")).toBe(false);
   });
 });

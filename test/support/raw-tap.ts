@@ -1,6 +1,7 @@
 // A TAP as a VMM has it, with no guest stack behind: hand-made frames go in, and whatever the host sends comes out.
 // The frames themselves are built and read in frames.ts.
 
+import { execFileSync } from "node:child_process";
 import { readSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -17,6 +18,7 @@ const VNET_HEADER_BYTES = 10;
 const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
 const POLL_MS = 1;
 const DEFAULT_RECEIVE_MS = 1000;
+const FORWARDING_MS = 3000;
 
 /**
  * An open TAP. It asks for no offloads, so the host's frames arrive complete, checksums included; but those that an
@@ -30,7 +32,10 @@ export class RawTap {
   readonly #buffer = Buffer.alloc(LARGEST_FRAME_BYTES);
   #isOpen = true;
 
-  /** Opens an existing TAP of the current namespace. Throws the addon's error when it is busy. */
+  /**
+   * Opens an existing TAP of the current namespace and, when it is an UP port, waits until its bridge takes its frames.
+   * Throws the addon's error when it is busy.
+   */
   constructor(options: RawTapOptions) {
     const { tap: name, vnetHdr = true, multiQueue = false } = options;
     const addon = loadAddon();
@@ -43,6 +48,7 @@ export class RawTap {
     this.fd = fd;
     this.ifindex = ifindex;
     this.#headerBytes = vnetHdr ? VNET_HEADER_BYTES : 0;
+    if (link.master !== 0 && link.up) this.#awaitForwarding(name);
   }
 
   /** Sends frames from the guest's side. Throws EIO when the TAP is down, EBADFD when it was deleted. */
@@ -99,5 +105,15 @@ export class RawTap {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  // The carrier that comes with opening reaches the bridge through a work queue; frames sent before that are dropped.
+  #awaitForwarding(name: string): void {
+    const deadline = performance.now() + FORWARDING_MS;
+    while (!execFileSync("bridge", ["link", "show", "dev", name]).includes(" state forwarding ")) {
+      if (performance.now() < deadline) continue;
+      this.close();
+      throw new Error(`The bridge does not forward the frames of ${name}`);
+    }
   }
 }
