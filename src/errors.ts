@@ -124,7 +124,10 @@ function classify(failure: KernelFailure, said: string): [ForknetErrorCode, stri
   if (failure.code) return [failure.code, text || said];
   const isTun = operation.startsWith("TUN") || operation.includes("/dev/net/tun");
   if (isTun && (errno === ENOENT || errno === ENODEV)) {
-    return ["ERR_FORKNET_PERMISSION", `${said}: /dev/net/tun is missing (modprobe tun, or give the container the device)`];
+    return [
+      "ERR_FORKNET_PERMISSION",
+      `${said}: /dev/net/tun is missing (modprobe tun, or give the container the device)`,
+    ];
   }
   if (errno === EPERM || errno === EACCES) {
     const needs = operation.startsWith("BPF") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_ADMIN";

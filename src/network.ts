@@ -19,8 +19,8 @@ import {
   resolveRequest,
   resolveUpdate,
 } from "./request.js";
-import { addChild, endSpan, errorType, startSpan } from "./telemetry/traces.js";
 import type { WarmSlot } from "./slot-pool.js";
+import { addChild, endSpan, errorType, startSpan } from "./telemetry/traces.js";
 
 /** An open network. Made by openNetwork. */
 export interface Network extends AsyncDisposable {

@@ -81,7 +81,8 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
   }
   const bridge = checkLinkName(given.bridge, "bridge");
   const stateDir = given.stateDir ?? join("/var/lib/forknet", bridge);
-  if (typeof stateDir !== "string" || !isAbsolute(stateDir)) throw configError("stateDir", "an absolute path", stateDir);
+  if (typeof stateDir !== "string" || !isAbsolute(stateDir))
+    throw configError("stateDir", "an absolute path", stateDir);
   return {
     bridge,
     subnet: parseSubnet(given.subnet, given.gateway),

@@ -2,11 +2,11 @@
 // TAP is gone end. Touches only what an alias or the lease map proves to be ours.
 
 import { monotonicMs } from "./clock.js";
+import { configError } from "./errors.js";
 import type { Guest } from "./guest.js";
+import { checkKeys } from "./options.js";
 import type { Parts } from "./parts.js";
 import type { Survey } from "./plans/survey.js";
-import { checkKeys } from "./options.js";
-import { configError } from "./errors.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
 export interface ReconcileOptions {
@@ -124,7 +124,8 @@ function strayLeases(parts: Parts, found: Survey): Step[] {
 function checkOptions(options: ReconcileOptions) {
   checkKeys(options, KEYS, "reconcile");
   const { keep, minAgeMs = 0, dryRun = false } = options;
-  if (typeof minAgeMs !== "number" || !(minAgeMs >= 0)) throw configError("minAgeMs", "a number of at least 0", minAgeMs);
+  if (typeof minAgeMs !== "number" || !(minAgeMs >= 0))
+    throw configError("minAgeMs", "a number of at least 0", minAgeMs);
   if (typeof dryRun !== "boolean") throw configError("dryRun", "true or false", dryRun);
   const isIterable = typeof keep === "object" && keep !== null && Symbol.iterator in keep;
   if (keep !== undefined && !isIterable) throw configError("keep", "an iterable of instance ids", keep);

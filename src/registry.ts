@@ -35,7 +35,8 @@ export class Registry {
   /** Throws NOT_FOUND, also for a guest that is on its way out. */
   must(instanceId: string): Guest {
     const guest = this.#byId.get(instanceId);
-    if (!guest || guest.releasing) throw new ForknetError("ERR_FORKNET_NOT_FOUND", `no allocation ${String(instanceId)}`);
+    if (!guest || guest.releasing)
+      throw new ForknetError("ERR_FORKNET_NOT_FOUND", `no allocation ${String(instanceId)}`);
     return guest;
   }
 

@@ -100,13 +100,15 @@ export class Shaping {
     delete line.next;
     line.current = work;
     work.ticket = this.#lane.submit(this.#jobFor(guest, work));
-    work.ticket.done.then(
-      (done) => this.#succeeded(guest, work, done),
-      (error: ForknetError) => this.#failed(guest, work, error),
-    ).finally(() => {
-      if (line.current === work) delete line.current;
-      this.#advance(guest, line);
-    });
+    work.ticket.done
+      .then(
+        (done) => this.#succeeded(guest, work, done),
+        (error: ForknetError) => this.#failed(guest, work, error),
+      )
+      .finally(() => {
+        if (line.current === work) delete line.current;
+        this.#advance(guest, line);
+      });
   }
 
   #jobFor(guest: Guest, work: Work): ShapeJob {
@@ -123,17 +125,29 @@ export class Shaping {
 
   #succeeded(guest: Guest, work: Work, { time }: Done<undefined>): void {
     guest.applied = work.limits;
-    if (work.cancelled) return this.#trace(guest, time);
-    try {
-      if (guest.lease.blocked) this.#leases.arm(guest.ifindex, { ...guest.lease, blocked: false });
-      guest.lease = { ...guest.lease, blocked: false };
-    } catch (error) {
-      return this.#failed(guest, work, error as ForknetError);
+    const error = work.cancelled ? undefined : this.#unblock(guest);
+    if (error) {
+      this.#failed(guest, work, error);
+      return;
     }
     this.#trace(guest, time);
+    if (work.cancelled) return;
     if (!this.#lines.get(guest)?.next) guest.shaping = "shaped";
     this.#metrics.shaped((time.endedMs - work.askedMs) / 1000, "shaped");
     work.outcome.resolve();
+  }
+
+  /** Lets a guest that waited for its limits (`unshaped: "block"`) pass frames. */
+  #unblock(guest: Guest): ForknetError | undefined {
+    if (!guest.lease.blocked) return undefined;
+    const lease = { ...guest.lease, blocked: false };
+    try {
+      this.#leases.arm(guest.ifindex, lease);
+      guest.lease = lease;
+      return undefined;
+    } catch (error) {
+      return error as ForknetError;
+    }
   }
 
   #failed(guest: Guest, work: Work, error: ForknetError): void {

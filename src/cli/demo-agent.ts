@@ -20,7 +20,7 @@ export interface AgentCommands {
   standby(instanceId: string): Promise<Plain>;
   recreate(instanceId: string): Promise<Plain>;
   releaseAll(): Promise<{ count: number; releaseMs: number }>;
-  drops(): Promise<Record<string, number>>;
+  drops(): Promise<ReturnType<Network["drops"]>>;
   destroy(): Promise<void>;
 }
 

@@ -63,7 +63,8 @@ const PRINTERS: Printers = {
     `agent ${pid} killed with SIGKILL: vm-0 went on at ${mbit(uploadWithoutAgentBits)} Mbit/s up; ` +
     `the next agent adopted ${adopted} guests (${sameTaps} on the same TAP) in ${openMs.toFixed(0)} ms`,
   release: ({ count, releaseMs }) => `${count} released in ${releaseMs.toFixed(0)} ms`,
-  left: ({ taps, neighbors, links }) => `left: ${taps} TAPs, ${neighbors} neighbour entries; after destroy: ${links} links`,
+  left: ({ taps, neighbors, links }) =>
+    `left: ${taps} TAPs, ${neighbors} neighbour entries; after destroy: ${links} links`,
 };
 
 /** Prints one part of the report with a blank line behind it. */

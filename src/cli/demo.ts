@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseBandwidth } from "../bandwidth.js";
 import { ForknetError } from "../errors.js";
-import { macOf, parseIpv4, parseMac } from "../identity/ipv4.js";
-import type { Netlink } from "../kernel/binding.js";
-import { loadAddon } from "../kernel/addon.js";
 import { type Guest, startGuest } from "../guest/guest.js";
 import { measureTcp } from "../guest/traffic.js";
 import { UdpService } from "../guest/udp-service.js";
+import { macOf, parseIpv4, parseMac } from "../identity/ipv4.js";
+import { loadAddon } from "../kernel/addon.js";
+import type { Netlink } from "../kernel/binding.js";
 import { AgentProcess } from "./agent-process.js";
 import type { ForkReport } from "./demo-agent.js";
 import { type DemoReport, printSection, type RateRow } from "./demo-report.js";
@@ -138,20 +138,24 @@ class Demo {
       return { sent, arrived: service.report().datagrams };
     };
     const honest = await send();
-    // A permanent entry for the gateway, or the forged guest would already stop at its own ARP request.
-    const gateway = { ip: parseIpv4(GATEWAY, "gateway"), mac: macOf(parseIpv4(GATEWAY, "gateway")) };
-    await guest.talk([{ op: "neighbor.set", ifindex: guest.ifindex, ...gateway }]);
-    const mac = (text: string) => guest.talk([{ op: "link.set", ifindex: guest.ifindex, mac: parseMac(text, "mac") }]);
-    await mac("02:00:0a:64:ff:ff");
+    const gateway = parseIpv4(GATEWAY, "gateway");
+    const { ifindex } = guest;
+    const become = (mac: string) =>
+      guest.talk([
+        { op: "link.set", ifindex, mac: parseMac(mac, "mac") },
+        // A new MAC empties the guest's ARP cache; without an entry it would stop at its own request.
+        { op: "neighbor.set", ifindex, ip: gateway, mac: macOf(gateway) },
+      ]);
+    await become("02:00:0a:64:ff:ff");
     const forged = await send();
-    await mac(guest.options.mac);
+    await become(guest.options.mac);
     await service.close();
     const after = await this.#agent.ask("drops");
     return {
       honest,
       sent: forged.sent,
       arrived: forged.arrived - honest.arrived,
-      dropped: (after["mac"] ?? 0) - (before["mac"] ?? 0),
+      dropped: after.mac - before.mac,
     };
   }
 

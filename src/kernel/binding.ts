@@ -208,7 +208,14 @@ export interface Addon {
     mapEntries(fd: number, keySize: number, valueSize: number): { key: Buffer; value: Buffer }[];
     /** Needs CAP_SYS_ADMIN (EPERM otherwise). */
     programById(id: number): { fd: number; tag: string; name: string; mapIds: number[] };
-    mapById(id: number): { fd: number; name: string; type: number; keySize: number; valueSize: number; maxEntries: number };
+    mapById(id: number): {
+      fd: number;
+      name: string;
+      type: number;
+      keySize: number;
+      valueSize: number;
+      maxEntries: number;
+    };
     /** Bytes of one per-CPU array element: possible CPUs x the value size rounded up to 8. */
     possibleCpus(): number;
     /** BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here. */

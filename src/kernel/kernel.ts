@@ -4,8 +4,8 @@
 import type { KernelFailure } from "../errors.js";
 import { loadAddon } from "./addon.js";
 import type {
-  AddressInfo,
   Addon,
+  AddressInfo,
   ClassInfo,
   FilterInfo,
   LinkInfo,

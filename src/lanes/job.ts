@@ -1,7 +1,7 @@
 // What travels between the main thread and a lane's worker: calls and results, all plain data.
 
-import type { KernelFailure } from "../errors.js";
 import { monotonicMs } from "../clock.js";
+import type { KernelFailure } from "../errors.js";
 import { failureOf } from "../kernel/kernel.js";
 
 /** One call of a worker. `kernelModule` is where it gets its kernel from; undefined for the real one. */
@@ -46,5 +46,7 @@ export function runTogether<Job>(
     failures = jobs.map(() => failure);
   }
   const time = { startedMs, endedMs: monotonicMs() };
-  return failures.map((failure) => (failure ? { ok: false, failure, ...time } : { ok: true, value: undefined, ...time }));
+  return failures.map((failure) =>
+    failure ? { ok: false, failure, ...time } : { ok: true, value: undefined, ...time },
+  );
 }

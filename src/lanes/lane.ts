@@ -100,9 +100,9 @@ export class Lane<Job, Value> {
       from.delete(entry);
       batch.push(entry);
     }
-    if (batch.length === 0) return this.#tellIdle();
     this.#running = batch.length;
-    void this.#run(batch);
+    if (batch.length > 0) void this.#run(batch);
+    else this.#tellIdle();
   }
 
   async #run(batch: Entry<Job, Value>[]): Promise<void> {
@@ -124,11 +124,19 @@ export class Lane<Job, Value> {
 
   #settle(entry: Entry<Job, Value>, result: JobResult<Value>): void {
     const { startedMs, endedMs } = result;
-    if (result.ok) return entry.resolve({ value: result.value, time: { queuedMs: entry.queuedMs, startedMs, endedMs } });
+    if (result.ok) {
+      entry.resolve({ value: result.value, time: { queuedMs: entry.queuedMs, startedMs, endedMs } });
+      return;
+    }
     const { failure } = result;
     this.#options.onFailure?.(failure);
     const isPassing = PASSING_ERRNOS.has(failure.errno) && !failure.code && failure.leftBehind.length === 0;
-    if (!isPassing || ++entry.attempts >= MOST_ATTEMPTS) return entry.reject(errorFromFailure(failure));
+    entry.attempts++;
+    if (isPassing && entry.attempts < MOST_ATTEMPTS) this.#rest(entry);
+    else entry.reject(errorFromFailure(failure));
+  }
+
+  #rest(entry: Entry<Job, Value>): void {
     // 2, 4, 8, 16, 32 ms and up to as much again, so that lanes of several processes do not keep step.
     const delay = FIRST_DELAY_MS * 2 ** (entry.attempts - 1) * (1 + Math.random());
     const timer = setTimeout(() => {

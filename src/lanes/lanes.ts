@@ -4,7 +4,7 @@ import { Piscina } from "piscina";
 import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
-import type { OpenJob, Opened } from "../plans/open.js";
+import type { Opened, OpenJob } from "../plans/open.js";
 import type { ReapJob } from "../plans/reap.js";
 import type { ShapeJob } from "../plans/shape.js";
 import type { SlotSpec } from "../plans/slot.js";

@@ -27,7 +27,9 @@ export class StandbyStore {
     makeStateDir(stateDir);
     try {
       const path = join(stateDir, "standby.mdb");
-      return new StandbyStore(open<StandbyRecord, string>({ path, encoding: "json", noSubdir: true, mapSize: MAP_BYTES }));
+      return new StandbyStore(
+        open<StandbyRecord, string>({ path, encoding: "json", noSubdir: true, mapSize: MAP_BYTES }),
+      );
     } catch (error) {
       throw new ForknetError("ERR_FORKNET_KERNEL", `cannot open the standby leases in ${stateDir}`, { cause: error });
     }

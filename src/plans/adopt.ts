@@ -50,7 +50,12 @@ export function findOwnTaps(kernel: Kernel, bridgeIfindex: number | undefined, s
 export function adopt(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[], mapAdopted: boolean): Adoption {
   const leases = mapAdopted ? readLeases(kernel, facts, taps) : rebuildLeases(kernel, facts, taps);
   const classes = kernel.classes(facts.shaper.ifindex);
-  const qdiscs = new Map(kernel.qdiscs().filter(({ tbf }) => tbf).map((qdisc) => [qdisc.ifindex, qdisc]));
+  const qdiscs = new Map(
+    kernel
+      .qdiscs()
+      .filter(({ tbf }) => tbf)
+      .map((qdisc) => [qdisc.ifindex, qdisc]),
+  );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
   const adoption: Adoption = { guests: [], leftovers: [], classes: [] };
   for (const { ifindex, name: tapName, alias, master, group } of taps) {

@@ -3,10 +3,10 @@
 
 import type { NetworkFacts } from "../facts.js";
 import { formatIpv4, macOf, type Subnet } from "../identity/ipv4.js";
-import { ALIAS_PREFIX } from "../lease/alias.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { ALIAS_PREFIX } from "../lease/alias.js";
 import { setLinkSysctl } from "./sysctl.js";
 import type { Undo } from "./undo.js";
 

@@ -19,7 +19,8 @@ export function checkConflicts(kernel: Kernel, bridgeName: string, subnet: Subne
     const text = `${formatIpv4(address.ip)}/${address.prefixLength}`;
     const isOwn = address.ip === subnet.gateway && address.prefixLength === subnet.prefixLength;
     if (bridge && address.ifindex === bridge.ifindex) {
-      if (!isOwn) throw conflict(bridgeName, `bridge ${bridgeName} has the address ${text}, not ${describeOwn(subnet)}`);
+      if (!isOwn)
+        throw conflict(bridgeName, `bridge ${bridgeName} has the address ${text}, not ${describeOwn(subnet)}`);
     } else if (overlaps(subnet, address.ip, address.prefixLength)) {
       throw conflict(bridgeName, `subnet ${describe(subnet)} overlaps ${text} on ${nameOf(kernel, address.ifindex)}`);
     }
@@ -29,7 +30,10 @@ export function checkConflicts(kernel: Kernel, bridgeName: string, subnet: Subne
     if (isOurs || route.table === TABLE_LOCAL || route.type !== RTN_UNICAST || route.prefixLength === 0) continue;
     if (!overlaps(subnet, route.destination, route.prefixLength)) continue;
     const text = `${formatIpv4(route.destination)}/${route.prefixLength}`;
-    throw conflict(bridgeName, `subnet ${describe(subnet)} overlaps the route ${text} on ${nameOf(kernel, route.ifindex)}`);
+    throw conflict(
+      bridgeName,
+      `subnet ${describe(subnet)} overlaps the route ${text} on ${nameOf(kernel, route.ifindex)}`,
+    );
   }
   return bridge;
 }
@@ -53,5 +57,12 @@ function nameOf(kernel: Kernel, ifindex: number): string {
 }
 
 function conflict(device: string, text: string): Refused {
-  return new Refused({ code: "ERR_FORKNET_CONFLICT", operation: "openNetwork", device, errno: 0, text, leftBehind: [] });
+  return new Refused({
+    code: "ERR_FORKNET_CONFLICT",
+    operation: "openNetwork",
+    device,
+    errno: 0,
+    text,
+    leftBehind: [],
+  });
 }

@@ -1,12 +1,11 @@
 // The BPF side of a network: its maps, found again through a filter that uses them or made afresh, and the
 // programs loaded on them.
 
-import { INGRESS, type NetworkFacts } from "../facts.js";
+import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Addon } from "../kernel/binding.js";
 import { failureOf, type Kernel } from "../kernel/kernel.js";
 import { LEASE_BYTES } from "../lease/lease.js";
-import { HTB_ROOT } from "../facts.js";
 import type { Undo } from "./undo.js";
 
 type Maps = NetworkFacts["maps"];
@@ -45,7 +44,13 @@ export function ensurePrograms(
 }
 
 /** Tells the programs about the network. Written at every open, so that an adopted map follows new options. */
-export function writeSettings(kernel: Kernel, maps: Maps, subnet: Subnet, shaperIfindex: number, isolated: boolean): void {
+export function writeSettings(
+  kernel: Kernel,
+  maps: Maps,
+  subnet: Subnet,
+  shaperIfindex: number,
+  isolated: boolean,
+): void {
   const settings = Buffer.alloc(LAYOUT.settings.valueSize);
   settings.writeUInt32BE(subnet.network, 0);
   settings.writeUInt32BE(subnet.mask, 4);

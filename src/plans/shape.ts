@@ -1,9 +1,9 @@
 // How a live guest's limits change: TBF and HTB class as changes in place (no packet lost), then the alias.
 // Runs in the shape lane. A job that is refused half way puts the former limits back.
 
+import type { KernelFailure } from "../errors.js";
 import { classHandle, type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim } from "../identity/class-pool.js";
-import type { KernelFailure } from "../errors.js";
 import { ENODEV, ENOENT, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
@@ -26,7 +26,9 @@ export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJ
   const results = kernel.talk(plans.flat(), (message) => deviceOf(facts, jobs, message));
   let at = 0;
   return jobs.map((job, i) => {
-    const own = results.slice(at, (at += (plans[i] as Message[]).length));
+    const end = at + (plans[i] as Message[]).length;
+    const own = results.slice(at, end);
+    at = end;
     const failure = own.find((result) => result !== null) ?? null;
     if (failure && job.previous) return restored(kernel, facts, job, job.previous, failure);
     return failure;
@@ -67,7 +69,8 @@ function restored(
   // The alias is left out: the caller writes it with the next change, and the limits are what counts.
   const back = limitMessages(facts, job, previous).filter((message) => message.op !== "link.set");
   const results = kernel.talk(back, (message) => deviceOf(facts, [job], message));
-  const isGone = (result: KernelFailure | null) => result === null || result.errno === ENODEV || result.errno === ENOENT;
+  const isGone = (result: KernelFailure | null) =>
+    result === null || result.errno === ENODEV || result.errno === ENOENT;
   return results.every(isGone) ? failure : { ...failure, leftBehind: [`limits of ${job.tapName}`] };
 }
 

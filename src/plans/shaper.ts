@@ -3,9 +3,8 @@
 import { type BitsPerSecond, toBytesPerSecond } from "../bandwidth.js";
 import { classHandle, HTB_ROOT } from "../facts.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
-import type { Ipv4 } from "../kernel/messages.js";
 import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
-import type { Message } from "../kernel/messages.js";
+import type { Ipv4, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { setLinkSysctl } from "./sysctl.js";
@@ -30,7 +29,14 @@ export function ensureShaper(
   const alias = `${ALIAS_PREFIX}/shaper ${bridge}`;
   if (found && (found.kind !== "ifb" || found.alias !== alias)) {
     const text = `a link named ${name} exists and is not the shaper of ${bridge}`;
-    throw new Refused({ code: "ERR_FORKNET_CONFLICT", operation: "openNetwork", device: name, errno: 0, text, leftBehind: [] });
+    throw new Refused({
+      code: "ERR_FORKNET_CONFLICT",
+      operation: "openNetwork",
+      device: name,
+      errno: 0,
+      text,
+      leftBehind: [],
+    });
   }
   if (found && isComplete(kernel, found.ifindex)) {
     mustTalk(kernel, [capacityClass(found.ifindex, capacity, "change"), up(found.ifindex)], name);

@@ -38,7 +38,8 @@ export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec):
     noteUndo(kernel, facts, spec, messages, results, undo);
     const failure = results.find((result) => result !== null);
     // A refused master is about the bridge: EXFULL there means that the bridge is full.
-    if (failure) throw new Refused(failure.operation.includes("master") ? { ...failure, device: facts.bridge.name } : failure);
+    if (failure)
+      throw new Refused(failure.operation.includes("master") ? { ...failure, device: facts.bridge.name } : failure);
     return ifindex;
   });
 }
@@ -68,7 +69,11 @@ function openExclusive(kernel: Kernel, facts: NetworkFacts, name: string) {
     // The kernel says EBUSY for a TAP of that name and EINVAL for any other link.
     const isTaken = (failure.errno === EBUSY || failure.errno === EINVAL) && kernel.link({ name });
     if (!isTaken) throw error;
-    throw new Refused({ ...failure, code: "ERR_FORKNET_CONFLICT", text: `a link named ${name} exists and is not this network's` });
+    throw new Refused({
+      ...failure,
+      code: "ERR_FORKNET_CONFLICT",
+      text: `a link named ${name} exists and is not this network's`,
+    });
   }
 }
 
@@ -124,7 +129,14 @@ export function classMessages(facts: NetworkFacts, claim: ClassClaim, limits: Ke
       quantumBytes: HTB_QUANTUM_BYTES,
     },
     // A handle that differs from the present leaf's makes a new queue; the dead guest's backlog goes with the old one.
-    { op: "qdisc.bfifo", verb: "replace", ...on, parent: classHandle(claim.minor), handle: leafHandle(claim), limitBytes: leafLimitBytes },
+    {
+      op: "qdisc.bfifo",
+      verb: "replace",
+      ...on,
+      parent: classHandle(claim.minor),
+      handle: leafHandle(claim),
+      limitBytes: leafLimitBytes,
+    },
   ];
 }
 
@@ -145,7 +157,16 @@ export function classifyFilter(facts: NetworkFacts, verb: TcVerb): Message {
 }
 
 function filter(ifindex: number, verb: TcVerb, parent: number, programFd: number, name: string) {
-  return { op: "filter.bpf" as const, verb, ifindex, parent, priority: FILTER_PRIORITY, handle: FILTER_HANDLE, programFd, name };
+  return {
+    op: "filter.bpf" as const,
+    verb,
+    ifindex,
+    parent,
+    priority: FILTER_PRIORITY,
+    handle: FILTER_HANDLE,
+    programFd,
+    name,
+  };
 }
 
 /** What the TAP's deletion does not take along. */

@@ -9,7 +9,12 @@ export function hasIpv6(): boolean {
 }
 
 /** Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`; does nothing when it has the value already. */
-export function setLinkSysctl(tree: "ipv4/conf" | "ipv4/neigh" | "ipv6/conf", link: string, key: string, value: number): void {
+export function setLinkSysctl(
+  tree: "ipv4/conf" | "ipv4/neigh" | "ipv6/conf",
+  link: string,
+  key: string,
+  value: number,
+): void {
   const path = `/proc/sys/net/${tree}/${link}/${key}`;
   try {
     if (readFileSync(path, "utf8").trim() !== String(value)) writeFileSync(path, String(value));

@@ -1,6 +1,6 @@
 // The way back of a plan: steps noted as they are done, run in reverse when a later one fails.
 
-import { type KernelFailure } from "../errors.js";
+import type { KernelFailure } from "../errors.js";
 import { ENODEV, ENOENT, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 

@@ -28,7 +28,12 @@ export function startSpan(name: string, attributes: Attributes): Span {
 }
 
 /** Starts the root of a trace of its own, linked to the span that caused it. */
-export function startLinkedRoot(name: string, cause: SpanContext | undefined, startedMs: number, attributes: Attributes): Span {
+export function startLinkedRoot(
+  name: string,
+  cause: SpanContext | undefined,
+  startedMs: number,
+  attributes: Attributes,
+): Span {
   const links = cause ? [{ context: cause }] : [];
   return tracer().startSpan(name, { root: true, links, startTime: epochMs(startedMs), attributes }, ROOT_CONTEXT);
 }
@@ -36,7 +41,9 @@ export function startLinkedRoot(name: string, cause: SpanContext | undefined, st
 /** Adds a finished child for something that happened between two time stamps. */
 export function addChild(parent: Span, name: string, startedMs: number, endedMs: number): void {
   const under = trace.setSpan(context.active(), parent);
-  tracer().startSpan(name, { startTime: epochMs(startedMs) }, under).end(epochMs(endedMs));
+  tracer()
+    .startSpan(name, { startTime: epochMs(startedMs) }, under)
+    .end(epochMs(endedMs));
 }
 
 /** Ends a span; with an error it gets its status, `error.type` and the exception. */
