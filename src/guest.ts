@@ -133,6 +133,8 @@ class GuestView implements Allocation {
   /** What JSON.stringify and console.log show: the getters too, without the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
     const { tap, ifindex, classId, state, shaping } = this;
-    return { ...this, tap, ifindex, classId, state, shaping };
+    const { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns } = this;
+    const fixed = { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns };
+    return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 }

@@ -36,6 +36,10 @@ export interface ReconcileReport {
 
 type Step = ReconcileAction & { run: () => Promise<unknown> };
 
+function toAction({ action, subject, reason, proof }: Step): ReconcileAction {
+  return { action, subject, reason, proof };
+}
+
 const KEYS = new Set(["keep", "minAgeMs", "dryRun"]);
 
 /** Makes the plan and, unless it is a dry run, carries it out; rejects when a step was refused. */
@@ -55,7 +59,7 @@ export async function reconcile(
     if (!dryRun) await Promise.all(steps.map((step) => step.run()));
     const kept = parts.registry.all().length - (dryRun ? endings.length : 0);
     span.setAttributes({ "forknet.kept": kept, "forknet.reaped": dryRun ? 0 : steps.length });
-    return { dryRun, kept, actions: steps.map(({ run: _, ...action }) => action) };
+    return { dryRun, kept, actions: steps.map(toAction) };
   } catch (error) {
     failed = error;
     throw error;

@@ -76,14 +76,22 @@ const commands: AgentCommands = {
   },
 };
 
-process.on("message", async ({ id, name, argument }: { id: number; name: keyof AgentCommands; argument: never }) => {
-  let answer: Answer;
+interface Question {
+  id: number;
+  name: keyof AgentCommands;
+  argument: never;
+}
+
+async function answer({ id, name, argument }: Question): Promise<void> {
+  let reply: Answer;
   try {
-    answer = { id, value: await commands[name](argument) };
+    reply = { id, value: await commands[name](argument) };
   } catch (error) {
-    answer = { id, error: { message: (error as Error).message } };
+    reply = { id, error: { message: (error as Error).message } };
   }
-  process.send?.(answer);
-});
+  process.send?.(reply);
+}
+
+process.on("message", (question: Question) => void answer(question));
 // An agent whose parent is gone has nobody to work for.
 process.on("disconnect", () => process.exit(0));

@@ -42,7 +42,12 @@ export function describe(message: Message): string {
       return `RTM_NEWTFILTER ${message.name} at ${formatHandle(message.parent)}`;
     case "filter.delete":
       return `RTM_DELTFILTER at ${formatHandle(message.parent)}`;
-    default:
+    case "qdisc.tbf":
+    case "qdisc.htb":
+    case "qdisc.clsact":
+    case "qdisc.bfifo":
+    case "qdisc.fq_codel":
+    case "qdisc.blackhole":
       return `RTM_NEWQDISC ${message.op.slice("qdisc.".length)}`;
   }
 }

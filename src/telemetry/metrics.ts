@@ -5,11 +5,11 @@ import { VERSION } from "../version.js";
 
 /** What the gauges show, read when an exporter collects. */
 export interface Readings {
-  allocations(): Record<string, number>;
-  laneDepths(): Record<string, number>;
-  poolSlots(): Record<string, number>;
+  allocations: () => Record<string, number>;
+  laneDepths: () => Record<string, number>;
+  poolSlots: () => Record<string, number>;
   /** Frames dropped by the programs, by reason, since the map was made. */
-  guardDrops(): Record<string, number>;
+  guardDrops: () => Record<string, number>;
 }
 
 /** The one reason that is the shaper's, not the guard's: it has a metric of its own. */
