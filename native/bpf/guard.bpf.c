@@ -129,7 +129,7 @@ static __always_inline __u32 judge(struct __sk_buff* skb, const struct lease* le
   // No shaper, not ready: TC_ACT_OK would let the guest onto the bridge without its limit.
   if (!net || !net->shaper_ifindex) return DROP_UNARMED;
   if (is_tagged(skb)) return DROP_VLAN;
-  pull(skb, ETH_HLEN);
+  // Linear without a pull: the kernel has read the type from it.
   const struct ethhdr* ethernet = (void*)(long)skb->data;
   if ((void*)(ethernet + 1) > (void*)(long)skb->data_end) return DROP_MALFORMED;
   if (!same_mac(ethernet->h_source, lease->mac)) return DROP_MAC;
