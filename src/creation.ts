@@ -16,6 +16,12 @@ import { addChild } from "./telemetry/traces.js";
 
 export type SlotKind = "cold" | "warm";
 
+/** A guest that has its identity and is listed, and the warm slot it gets, if there is one. */
+export interface Reservation {
+  guest: Guest;
+  slot: WarmSlot | undefined;
+}
+
 export class Creation {
   readonly #parts: Parts;
   readonly #baseLimits: KernelLimits;
@@ -27,7 +33,7 @@ export class Creation {
   }
 
   /** Reserves everything for a new guest; throws and changes nothing when something is taken. */
-  reserve(request: ResolvedRequest): { guest: Guest; slot: WarmSlot | undefined } {
+  reserve(request: ResolvedRequest): Reservation {
     const { registry, guarantees, options, pool, identities } = this.#parts;
     registry.check(request.instanceId, request.instanceName);
     const guaranteed = guaranteedUpload(request.limits, options.baseLimit);
@@ -81,12 +87,19 @@ export class Creation {
     guest.shaped = new Deferred();
   }
 
-  /** Arms the slot for the guest; its limits follow in the shape lane. Synchronous. */
-  claimWarm(guest: Guest, slot: WarmSlot, span: Span): void {
+  /**
+   * Arms the slot for the guest; its limits follow in the shape lane. Synchronous unless the lease
+   * is refused: then the slot is deleted before the promise rejects.
+   */
+  claimWarm(guest: Guest, slot: WarmSlot, span: Span): void | Promise<never> {
     guest.ifindex = slot.ifindex;
     guest.applied = this.#baseLimits;
     guest.lease = { ...guest.lease, blocked: this.#parts.options.unshaped === "block" };
-    this.#arm(guest, span);
+    try {
+      this.#arm(guest, span);
+    } catch (error) {
+      return this.#giveUp(guest, error as Error);
+    }
     guest.shaping = "pending";
     const shaped = guest.shaped;
     this.#parts.shaping.schedule(guest).then(shaped.resolve, (error: Error) => {
@@ -96,22 +109,21 @@ export class Creation {
   }
 
   /**
-   * Makes a slot with the final limits and arms it: shaped at once. Rejects with ABORTED when `guest.abandon` was
-   * called meanwhile; then, as after any failure, no kernel object of it is left.
+   * Makes a slot with the final limits and arms it: shaped at once. Rejects with ABORTED when
+   * `guest.abandon` was called meanwhile; then, as after any failure, no kernel object is left.
    */
   async makeCold(guest: Guest, span: Span): Promise<void> {
     const { lanes, options, identities } = this.#parts;
     const port = guest.port as PortClaim;
     const limits = toKernelLimits(guest.lease.limits, options);
-    const spec = {
+    const ticket = lanes.create.submit({
       tapName: port.tapName,
       ip: guest.lease.ip,
       mac: guest.lease.mac,
       class: port.class,
       limits,
       alias: formatAlias(guest.lease),
-    };
-    const ticket = lanes.create.submit(spec);
+    });
     let abandoned: Error | undefined;
     const done = await new Promise<Awaited<typeof ticket.done>>((resolve, reject) => {
       guest.abandon = (reason) => {
@@ -124,18 +136,23 @@ export class Creation {
     guest.ifindex = done.value;
     addChild(span, "forknet.slot.wait", done.time.queuedMs, done.time.startedMs);
     addChild(span, "forknet.slot.create", done.time.startedMs, done.time.endedMs);
+    if (abandoned) return this.#giveUp(guest, abandoned);
     try {
-      if (abandoned) throw abandoned;
       this.#arm(guest, span);
     } catch (error) {
-      const job = { tapName: port.tapName, ifindex: guest.ifindex, ip: guest.ip };
-      await this.#parts.reaper.reap(job, "failed_create");
-      guest.ifindex = 0;
-      throw error;
+      return this.#giveUp(guest, error as Error);
     }
     guest.applied = limits;
     guest.shaping = "shaped";
     guest.shaped.resolve();
+  }
+
+  /** Deletes the TAP of a guest that will not have it, and rejects with `error`. */
+  async #giveUp(guest: Guest, error: Error): Promise<never> {
+    const { tap: tapName, ifindex } = guest.view;
+    guest.ifindex = 0;
+    await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip }, "failed_create");
+    throw error;
   }
 
   /** Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still be there. */

@@ -29,7 +29,8 @@ export class LimitsChange {
       if (guest.state === "active") {
         this.#account(guest, former);
         this.#write(guest, former);
-        guest.shaping = shapingWas;
+        // Its first limits were overtaken by these, and none of them came to be.
+        guest.shaping = shapingWas === "pending" ? "failed" : shapingWas;
       }
       throw error;
     }

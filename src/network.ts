@@ -2,7 +2,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "./clock.js";
-import { aborted, Creation, type SlotKind } from "./creation.js";
+import { aborted, Creation, type Reservation, type SlotKind } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
@@ -75,7 +75,17 @@ export class OpenNetwork implements Network {
     const resolved = resolveRequest(request, this.#parts.options);
     assertNotAborted(options.signal);
     return this.#measured("create_allocation", resolved.instanceId, async (span, setSlot) => {
-      const { guest, slot } = reserved(span, () => this.#creation.reserve(resolved));
+      let reservation: Reservation | undefined;
+      // No await before the first try: the reservation is visible in the tick of the call. And none behind a try that
+      // went well: a release must find the guest either not yet there or with its creation under way.
+      while (!reservation) {
+        try {
+          reservation = reserved(span, () => this.#creation.reserve(resolved));
+        } catch (error) {
+          if (!(await this.#parts.pool.yieldTo(resolved))) throw error;
+        }
+      }
+      const { guest, slot } = reservation;
       setSlot(slot ? "warm" : "cold");
       await this.#bringUp(guest, slot, span, options.signal, (error) => this.#creation.forget(guest, error));
       return guest.view;
@@ -160,14 +170,7 @@ export class OpenNetwork implements Network {
 
   async destroy(): Promise<void> {
     this.#assertOpen();
-    const { registry, lanes, standby } = this.#parts;
-    const released = registry.all().map((guest) => this.#release(guest));
-    this.#closing = Promise.all(released).then(() =>
-      this.#finish(async () => {
-        await standby.clear();
-        await lanes.destroy();
-      }),
-    );
+    this.#closing = this.#dismantle();
     await this.#closing;
   }
 
@@ -187,7 +190,10 @@ export class OpenNetwork implements Network {
     span.setAttributes({ "forknet.tap": guest.view.tap, "forknet.class_id": guest.view.classId });
     const stop = () => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal?.reason));
     try {
-      if (slot) return this.#creation.claimWarm(guest, slot, span);
+      if (slot) {
+        await this.#creation.claimWarm(guest, slot, span);
+        return;
+      }
       signal?.addEventListener("abort", stop, { once: true });
       guest.creation = this.#creation.makeCold(guest, span);
       await guest.creation;
@@ -207,13 +213,26 @@ export class OpenNetwork implements Network {
     return this.#measured("release_allocation", guest.id, (span) => this.#removal.release(guest, span));
   }
 
-  async #finish(then: () => Promise<void> = async () => {}): Promise<void> {
-    const { lanes, pool } = this.#parts;
+  async #dismantle(): Promise<void> {
+    const { registry, lanes, standby } = this.#parts;
+    const released = await Promise.allSettled(registry.all().map((guest) => this.#release(guest)));
+    await this.#finish(async () => {
+      // A TAP that could not be deleted keeps the bridge: what is left stays recognisable as ours.
+      for (const result of released) if (result.status === "rejected") throw result.reason;
+      await standby.clear();
+      await lanes.destroy();
+    });
+  }
+
+  /** Waits for what was asked for, empties the pool, runs `last`, and ends everything. */
+  async #finish(last: () => Promise<void> = async () => {}): Promise<void> {
+    const { lanes, pool, registry } = this.#parts;
+    const underWay = registry.all().flatMap(({ creation, releasing, turn }) => [creation, releasing, turn]);
     try {
-      await Promise.allSettled(this.#parts.registry.all().map((guest) => guest.turn));
+      await Promise.allSettled(underWay);
       await pool.drain();
       await lanes.idle();
-      await then();
+      await last();
     } finally {
       await this.#shutDown();
     }

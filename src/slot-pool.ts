@@ -43,6 +43,7 @@ export class SlotPool {
   readonly #making = new Set<Promise<void>>();
   #pauseMs = 0;
   #pause: NodeJS.Timeout | undefined;
+  #refill: NodeJS.Immediate | undefined;
   #closed = false;
 
   constructor(source: PoolSource) {
@@ -63,22 +64,24 @@ export class SlotPool {
     const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);
     if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
     this.#ready.delete(slot.address.ip);
-    this.fill();
+    // Later, so that the fork does not pay for its successor's slot.
+    this.#refill ??= setImmediate(() => {
+      this.#refill = undefined;
+      this.fill();
+    });
     return slot;
   }
 
-  /** Gives back the address and the port of a slot that has what an exact wish needs. False when no slot has it. */
+  /**
+   * Gives back what keeps a wish from being granted: the slot that has its address, MAC or TAP name, or any slot
+   * when the subnet has run out. False when no slot is in the way.
+   */
   async yieldTo(wish: { ip?: Ipv4; mac?: Mac; tapName?: string }): Promise<boolean> {
     await Promise.all(this.#making);
-    const slot = [...this.#ready.values()].find(
-      ({ address, port }) => address.ip === wish.ip || address.mac === wish.mac || port.tapName === wish.tapName,
-    );
-    return slot ? this.#discard(slot) : false;
-  }
-
-  /** Gives one slot back to a network that has run out of addresses or ports. */
-  async yieldAny(): Promise<boolean> {
-    const slot = this.#oldest();
+    const isInTheWay = ({ address, port }: WarmSlot) =>
+      address.ip === wish.ip || address.mac === wish.mac || port.tapName === wish.tapName;
+    const hasRunOut = this.#source.identities.freeAddresses === 0;
+    const slot = [...this.#ready.values()].find(isInTheWay) ?? (hasRunOut ? this.#oldest() : undefined);
     return slot ? this.#discard(slot) : false;
   }
 
@@ -93,15 +96,11 @@ export class SlotPool {
     }
   }
 
-  /** Resolves when nothing is being made any more and the pool is as full as it gets. */
-  async filled(): Promise<void> {
-    while (this.#making.size > 0) await Promise.all(this.#making);
-  }
-
   /** Stops refilling and deletes every slot. */
   async drain(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#pause);
+    clearImmediate(this.#refill);
     await Promise.all(this.#making);
     await Promise.all([...this.#ready.values()].map((slot) => this.#discard(slot)));
   }

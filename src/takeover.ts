@@ -59,7 +59,8 @@ function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
 /** False for a lease whose guest is live: the process died before a standby or after a restore was finished. */
 function adoptStored(parts: Parts, lease: Lease): boolean {
   if (parts.registry.get(lease.instanceId)) {
-    void parts.standby.remove(lease.instanceId);
+    // Should it stay, the next open finds the same and comes here again.
+    parts.standby.remove(lease.instanceId).catch(() => {});
     return false;
   }
   parts.identities.adoptGuest(lease);
