@@ -34,7 +34,8 @@ if [ "${1:-}" != --check ]; then
 fi
 
 wanted=$(sed -n 's|^// Compiler: ||p' "$header")
-for compiler in ${CLANG:+"$CLANG"} "clang-$pinned_major" clang; do
+wanted_major=${wanted#clang }
+for compiler in ${CLANG:+"$CLANG"} "clang-${wanted_major%%.*}" clang; do
   if [ "$(version_of "$compiler")" = "$wanted" ]; then
     build "$compiler" "$scratch/header"
     diff -u "$header" "$scratch/header" && exit 0
