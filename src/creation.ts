@@ -91,7 +91,7 @@ export class Creation {
    * Arms the slot for the guest; its limits follow in the shape lane. Synchronous unless the lease
    * is refused: then the slot is deleted before the promise rejects.
    */
-  claimWarm(guest: Guest, slot: WarmSlot, span: Span): void | Promise<never> {
+  claimWarm(guest: Guest, slot: WarmSlot, span: Span): Promise<never> | undefined {
     guest.ifindex = slot.ifindex;
     guest.applied = this.#baseLimits;
     guest.lease = { ...guest.lease, blocked: this.#parts.options.unshaped === "block" };
@@ -106,6 +106,7 @@ export class Creation {
       if (guest.state === "active") guest.shaping = "failed";
       shaped.reject(error);
     });
+    return undefined;
   }
 
   /**

@@ -1,0 +1,265 @@
+// An open network at work: checks each call, measures it, and hands it to the part that does it.
+
+import type { Span } from "@opentelemetry/api";
+import { monotonicMs } from "./clock.js";
+import { aborted, Creation, type Reservation, type SlotKind } from "./creation.js";
+import { ForknetError } from "./errors.js";
+import type { Allocation, Guest } from "./guest.js";
+import { type DropReason, readDrops } from "./lease/drops.js";
+import { LimitsChange } from "./limits-change.js";
+import type { Network } from "./network.js";
+import type { Parts } from "./parts.js";
+import { type ReconcileOptions, type ReconcileReport, reconcile } from "./reconcile.js";
+import { inTurn, mustBe, Removal } from "./removal.js";
+import {
+  type AllocationRequest,
+  checkLabel,
+  type LimitsRequest,
+  type RecreateOptions,
+  resolveRecreate,
+  resolveRequest,
+  resolveUpdate,
+} from "./request.js";
+import type { WarmSlot } from "./slot-pool.js";
+import { addChild, endSpan, errorType, startSpan } from "./telemetry/traces.js";
+
+type SetSlot = (slot: SlotKind) => void;
+
+export class OpenNetwork implements Network {
+  readonly #parts: Parts;
+  readonly #creation: Creation;
+  readonly #removal: Removal;
+  readonly #limitsChange: LimitsChange;
+  readonly #shutDown: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  /** `shutDown` ends what open.ts started: threads, store, lock, file descriptors. */
+  constructor(parts: Parts, shutDown: () => Promise<void>) {
+    this.#parts = parts;
+    this.#creation = new Creation(parts);
+    this.#removal = new Removal(parts);
+    this.#limitsChange = new LimitsChange(parts);
+    this.#shutDown = shutDown;
+  }
+
+  async createAllocation(request: AllocationRequest, options: { signal?: AbortSignal } = {}): Promise<Allocation> {
+    this.#assertOpen();
+    const resolved = resolveRequest(request, this.#parts.options);
+    assertNotAborted(options.signal);
+    return this.#measured("create_allocation", resolved.instanceId, async (span, setSlot) => {
+      let reservation: Reservation | undefined;
+      // No await before the first try: the reservation is visible in the tick of the call. And none behind a try that
+      // went well: a release must find the guest either not yet there or with its creation under way.
+      while (!reservation) {
+        try {
+          reservation = reserved(span, () => this.#creation.reserve(resolved));
+        } catch (error) {
+          if (!(await this.#parts.pool.yieldTo(resolved))) throw error;
+        }
+      }
+      const { guest, slot } = reservation;
+      setSlot(slot ? "warm" : "cold");
+      await this.#bringUp(guest, slot, span, options.signal, (error) => this.#creation.forget(guest, error));
+      return guest.view;
+    });
+  }
+
+  async recreateAllocation(instanceId: string, options: RecreateOptions = {}): Promise<Allocation> {
+    const guest = this.#find(instanceId);
+    const wishes = () => resolveRecreate(options, guest.lease.limits, this.#parts.options);
+    wishes();
+    assertNotAborted(options.signal);
+    return inTurn(guest, () =>
+      this.#measured("recreate_allocation", instanceId, async (span, setSlot) => {
+        mustBe(guest, "standby");
+        assertNotAborted(options.signal);
+        const former = guest.lease.limits;
+        const { limits, tapName } = wishes();
+        reserved(span, () => this.#creation.reserveAgain(guest, limits, tapName));
+        setSlot("cold");
+        const undo = (error: unknown) => this.#creation.forgetAgain(guest, former, error);
+        await this.#bringUp(guest, undefined, span, options.signal, undo);
+        // Until the record is gone a restart finds both: then the live lease wins.
+        await this.#parts.standby.remove(instanceId);
+        return guest.view;
+      }),
+    );
+  }
+
+  async standbyAllocation(instanceId: string): Promise<void> {
+    const guest = this.#find(instanceId);
+    await inTurn(guest, async () => {
+      await guest.creation?.catch(() => {});
+      if (guest.state === "standby" && !guest.releasing) return;
+      mustBe(guest, "active");
+      await this.#measured("standby_allocation", instanceId, (span) => this.#removal.standby(guest, span));
+    });
+  }
+
+  async releaseAllocation(instanceId: string): Promise<void> {
+    this.#assertOpen();
+    const guest = this.#parts.registry.get(checkLabel(instanceId, "instanceId"));
+    if (guest) await this.#release(guest);
+  }
+
+  async updateLimits(instanceId: string, limits: LimitsRequest): Promise<void> {
+    const guest = this.#find(instanceId);
+    const wished = () => resolveUpdate(limits, guest.lease.limits, this.#parts.options);
+    wished();
+    await inTurn(guest, async () => {
+      await guest.creation?.catch(() => {});
+      if (guest.state !== "standby" || guest.releasing) mustBe(guest, "active");
+      await this.#measured("update_limits", instanceId, (span) => this.#limitsChange.apply(guest, wished(), span));
+    });
+  }
+
+  getAllocation(instanceId: string): Allocation | undefined {
+    return this.#parts.registry.get(instanceId)?.view;
+  }
+
+  listAllocations(): Allocation[] {
+    return this.#parts.registry.all().map((guest) => guest.view);
+  }
+
+  nameExists(name: string): boolean {
+    return this.#parts.registry.hasName(name);
+  }
+
+  drops(): Record<DropReason, number> {
+    this.#assertOpen();
+    return readDrops(this.#parts.facts.maps.drops);
+  }
+
+  async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
+    this.#assertOpen();
+    return reconcile(this.#parts, options, (guest) => this.#release(guest));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  async destroy(): Promise<void> {
+    this.#assertOpen();
+    this.#closing = this.#dismantle();
+    await this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Brings a reserved guest to its TAP; on failure `undo` gives back what was reserved. */
+  async #bringUp(
+    guest: Guest,
+    slot: WarmSlot | undefined,
+    span: Span,
+    signal: AbortSignal | undefined,
+    undo: (error: unknown) => void,
+  ): Promise<void> {
+    guest.cause = span.spanContext();
+    span.setAttributes({ "forknet.tap": guest.view.tap, "forknet.class_id": guest.view.classId });
+    const stop = () => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal?.reason));
+    try {
+      if (slot) {
+        await this.#creation.claimWarm(guest, slot, span);
+        return;
+      }
+      signal?.addEventListener("abort", stop, { once: true });
+      guest.creation = this.#creation.makeCold(guest, span);
+      await guest.creation;
+    } catch (error) {
+      undo(error);
+      guest.shaped.reject(error as Error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      guest.creation = undefined;
+      guest.abandon = undefined;
+    }
+  }
+
+  #release(guest: Guest): Promise<void> {
+    if (guest.releasing) return guest.releasing;
+    return this.#measured("release_allocation", guest.id, (span) => this.#removal.release(guest, span));
+  }
+
+  async #dismantle(): Promise<void> {
+    const { registry, lanes, standby } = this.#parts;
+    const released = await Promise.allSettled(registry.all().map((guest) => this.#release(guest)));
+    await this.#finish(async () => {
+      // A TAP that could not be deleted keeps the bridge: what is left stays recognisable as ours.
+      for (const result of released) if (result.status === "rejected") throw result.reason;
+      await standby.clear();
+      await lanes.destroy();
+    });
+  }
+
+  /** Waits for what was asked for, empties the pool, runs `last`, and ends everything. */
+  async #finish(last: () => Promise<void> = async () => {}): Promise<void> {
+    const { lanes, pool, registry } = this.#parts;
+    const underWay = registry.all().flatMap((guest) => [guest.turn, guest.creation ?? [], guest.releasing ?? []].flat());
+    try {
+      await Promise.allSettled(underWay);
+      await pool.drain();
+      await lanes.idle();
+      await last();
+    } finally {
+      await this.#shutDown();
+    }
+  }
+
+  #find(instanceId: string): Guest {
+    this.#assertOpen();
+    return this.#parts.registry.must(checkLabel(instanceId, "instanceId"));
+  }
+
+  #assertOpen(): void {
+    if (!this.#closing) return;
+    throw new ForknetError("ERR_FORKNET_CLOSED", `the network on ${this.#parts.facts.bridge.name} is closed`);
+  }
+
+  /** Runs an operation inside its span and its duration histogram. */
+  async #measured<T>(
+    operation: string,
+    instanceId: string,
+    run: (span: Span, setSlot: SetSlot) => Promise<T>,
+  ): Promise<T> {
+    const startedMs = monotonicMs();
+    const span = startSpan(`forknet.${operation}`, {
+      "forknet.instance_id": instanceId,
+      "forknet.bridge": this.#parts.facts.bridge.name,
+    });
+    let slot: SlotKind | undefined;
+    const setSlot: SetSlot = (kind) => {
+      slot = kind;
+      span.setAttribute("forknet.slot", kind);
+    };
+    let failed: unknown;
+    try {
+      return await run(span, setSlot);
+    } catch (error) {
+      failed = error;
+      throw error;
+    } finally {
+      endSpan(span, failed);
+      const type = failed === undefined ? undefined : errorType(failed);
+      this.#parts.metrics.operation(operation, (monotonicMs() - startedMs) / 1000, slot, type);
+    }
+  }
+}
+
+/** Runs the synchronous reservation and adds its span. */
+function reserved<T>(span: Span, reserve: () => T): T {
+  const startedMs = monotonicMs();
+  try {
+    return reserve();
+  } finally {
+    addChild(span, "forknet.reserve", startedMs, monotonicMs());
+  }
+}
+
+function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted("aborted before anything was done", signal.reason);
+}
