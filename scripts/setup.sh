@@ -67,7 +67,20 @@ if [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20')" != true ];
 fi
 
 # npm writes the inner lockfile last, so a broken install leaves none.
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+inner=node_modules/.package-lock.json
+if [ ! -e "$inner" ] || [ package-lock.json -nt "$inner" ]; then
   echo "setup: npm ci"
-  npm ci --no-audit --no-fund
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  # npm ci refuses a lockfile that lacks optional packages of other platforms, which a registry mirror may not carry.
+  # npm install takes the same locked versions without them.
+  if ! npm ci --no-audit --no-fund >"$log" 2>&1; then
+    echo "setup: npm ci refused the lockfile; npm install"
+    if ! npm install --no-save --no-audit --no-fund; then
+      cat "$log" >&2
+      exit 1
+    fi
+  fi
+  # npm leaves the file alone when nothing had to change.
+  touch "$inner"
 fi
