@@ -16,8 +16,11 @@ export class LimitsChange {
   /** Resolves when the limits hold. On failure the former ones do, in the kernel, the lease and the sum of guarantees. */
   async apply(guest: Guest, wished: Limits, span: Span): Promise<void> {
     const { limits: former } = guest.lease;
-    if (sameLimits(wished, former) && guest.shaping !== "failed") return guest.shaped.promise;
-    if (guest.state === "standby") return this.#store(guest, wished);
+    const isInForce = sameLimits(wished, former);
+    if (guest.state === "standby") return isInForce ? undefined : this.#store(guest, wished);
+    // `shaped` tells of the first shaping only: after that the state counts, not a promise that may have rejected.
+    if (isInForce && guest.shaping === "shaped") return;
+    if (isInForce && guest.shaping === "pending") return guest.shaped.promise;
     const shapingWas = guest.shaping;
     this.#account(guest, wished);
     try {
