@@ -199,7 +199,10 @@ export class OpenNetwork implements Network {
   /** Waits for what was asked for, empties the pool, runs `last`, and ends everything. */
   async #finish(last: () => Promise<void> = async () => {}): Promise<void> {
     const { lanes, pool, registry } = this.#parts;
-    const underWay = registry.all().flatMap((guest) => [guest.turn, guest.creation ?? [], guest.releasing ?? []].flat());
+    const underWay = registry
+      .all()
+      .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
+      .filter((promise) => promise !== undefined);
     try {
       await Promise.allSettled(underWay);
       await pool.drain();

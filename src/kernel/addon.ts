@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ForknetError } from "../errors.js";
 import type { Addon } from "./binding.js";
 
 // src/kernel and dist/kernel are both two levels below the package's root.
@@ -14,8 +15,8 @@ let loaded: Addon | undefined;
 
 /**
  * The addon. Every call in a thread returns the same object; each worker thread has one of its own.
- * Throws an Error with `code` ERR_FORKNET_ADDON that says what to do when there is no binary for this
- * system, or when it cannot be loaded (`cause` is then the loader's error).
+ * Throws ERR_FORKNET_UNSUPPORTED that says what to do when there is no binary for this system, or when
+ * it cannot be loaded (`cause` is then the loader's error).
  */
 export function loadAddon(): Addon {
   loaded ??= load();
@@ -44,7 +45,6 @@ function load(): Addon {
   }
 }
 
-function addonError(message: string, cause?: unknown): Error {
-  const error = new Error(message, cause === undefined ? undefined : { cause });
-  return Object.assign(error, { code: "ERR_FORKNET_ADDON" });
+function addonError(message: string, cause?: unknown): ForknetError {
+  return new ForknetError("ERR_FORKNET_UNSUPPORTED", message, { cause });
 }

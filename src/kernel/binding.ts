@@ -216,7 +216,7 @@ export interface Addon {
       valueSize: number;
       maxEntries: number;
     };
-    /** Bytes of one per-CPU array element: possible CPUs x the value size rounded up to 8. */
+    /** How many CPUs a per-CPU element has values for, each rounded up to 8 bytes. */
     possibleCpus(): number;
     /** BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here. */
     testRun(

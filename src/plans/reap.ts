@@ -3,49 +3,110 @@
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
-import { ENODEV, ENOENT, type Kernel } from "../kernel/kernel.js";
-import type { Ipv4, Message } from "../kernel/messages.js";
+import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
+import type { Ipv4, Mac, Message } from "../kernel/messages.js";
 
 /** One TAP to delete, and the permanent neighbour that would outlive it. */
 export interface ReapJob {
   tapName: string;
   ifindex: number;
-  ip: Ipv4;
+  /** Absent: the neighbour entry is somebody else's and stays. */
+  ip?: Ipv4;
+  /** For a guest: with it a refused deletion can put the neighbour entry back. */
+  mac?: Mac;
 }
 
-/** Deletes the TAPs and their neighbour entries; one failure or null for each. A TAP that is gone is a success. */
+/**
+ * Deletes the TAPs and their neighbour entries; one failure or null for each. A TAP that is gone is a success; one
+ * that is refused is as it was.
+ */
 export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
-  const bridge = facts.bridge.ifindex;
-  const marks: Message[] = jobs.map(({ ifindex }) => ({ op: "link.set", ifindex, group: facts.condemnedGroup }));
-  const neighbors: Message[] = jobs.map(({ ip }) => ({ op: "neighbor.delete", ifindex: bridge, ip }));
-  const marked = kernel.talk(marks, (message) => nameOf(jobs, message));
-  const results = marked.map((failure) => (failure?.errno === ENODEV ? null : failure));
-  if (marked.some((failure) => failure === null)) {
-    const [failure] = kernel.talk([{ op: "link.deleteGroup", group: facts.condemnedGroup }], facts.bridge.name);
-    // One undeletable link fails the whole group: then each goes alone, and only the culprit stays.
-    if (failure) retryOneByOne(kernel, jobs, marked, results);
+  const results = jobs.map((job) => condemn(facts, job));
+  settle(results, send(kernel, results.flatMap(({ messages }) => messages), jobs, facts));
+  // Before the group goes: a TAP that is to stay must not be in it.
+  const pardons = results.map(({ job, failure }) => failure && pardon(kernel, facts, job, failure));
+  const rest = results.filter(({ failure }) => failure === null).map(({ job }) => job);
+  const isSafe = pardons.every((failure) => !failure || failure.leftBehind.length === 0);
+  const refused = rest.length > 0 ? deleteAll(kernel, facts, rest, isSafe) : new Map<ReapJob, KernelFailure>();
+  return jobs.map((job, i) => {
+    const failure = refused.get(job);
+    return failure ? pardon(kernel, facts, job, failure) : (pardons[i] ?? null);
+  });
+}
+
+interface Condemned {
+  job: ReapJob;
+  messages: Message[];
+  failure: KernelFailure | null;
+}
+
+function condemn(facts: NetworkFacts, job: ReapJob): Condemned {
+  const mark: Message = { op: "link.set", ifindex: job.ifindex, group: facts.condemnedGroup };
+  return { job, messages: [mark, ...neighborless(facts, job)], failure: null };
+}
+
+function neighborless(facts: NetworkFacts, { ip }: ReapJob): Message[] {
+  return ip === undefined ? [] : [{ op: "neighbor.delete", ifindex: facts.bridge.ifindex, ip }];
+}
+
+/** Notes the first answer of each job that is more than "is gone already". */
+function settle(results: readonly Condemned[], answers: readonly (KernelFailure | null)[]): void {
+  let at = 0;
+  for (const result of results) {
+    const own = answers.slice(at, (at += result.messages.length));
+    result.failure = own.find((failure) => failure && !isGone(failure)) ?? null;
   }
-  kernel.talk(neighbors, facts.bridge.name).forEach((failure, i) => {
-    const isGone = failure === null || failure.errno === ENOENT || failure.errno === ENODEV;
-    if (!isGone) results[i] ??= failure;
-  });
-  return results;
 }
 
-function retryOneByOne(
-  kernel: Kernel,
-  jobs: readonly ReapJob[],
-  marked: readonly (KernelFailure | null)[],
-  results: (KernelFailure | null)[],
-): void {
-  jobs.forEach(({ ifindex, tapName }, i) => {
-    if (marked[i] !== null) return;
-    const [failure] = kernel.talk([{ op: "link.delete", ifindex }], tapName);
-    results[i] = failure && failure.errno !== ENODEV ? failure : null;
-  });
+/** Deletes what carries the mark, and returns who was refused. */
+function deleteAll(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[], byGroup: boolean) {
+  const refused = new Map<ReapJob, KernelFailure>();
+  if (byGroup) {
+    const group: Message = { op: "link.deleteGroup", group: facts.condemnedGroup };
+    const [failure] = send(kernel, [group], jobs, facts);
+    // ENODEV: nothing in the group was left.
+    if (!failure || isGone(failure)) return refused;
+  }
+  // One undeletable link fails the whole group: each goes alone, and only the culprit stays.
+  for (const job of jobs) {
+    const [failure] = send(kernel, [{ op: "link.delete", ifindex: job.ifindex }], jobs, facts);
+    if (failure && !isGone(failure)) refused.set(job, failure);
+  }
+  return refused;
 }
 
-function nameOf(jobs: readonly ReapJob[], message: Message): string {
+/** Takes the mark and the loss of the neighbour entry back, and tells so. A TAP that is gone all the same is a success. */
+function pardon(kernel: Kernel, facts: NetworkFacts, job: ReapJob, failure: KernelFailure): KernelFailure | null {
+  const { ifindex, tapName, ip, mac } = job;
+  const jobs = [job];
+  const [marked] = send(kernel, [{ op: "link.set", ifindex, group: 0 }], jobs, facts);
+  if (marked?.errno === ENODEV) {
+    const answer = send(kernel, neighborless(facts, job), jobs, facts)[0] ?? null;
+    return answer && isGone(answer) ? null : answer;
+  }
+  const leftBehind = marked ? [`link group of ${tapName}`] : [];
+  if (ip !== undefined && mac !== undefined) {
+    const back: Message = { op: "neighbor.set", ifindex: facts.bridge.ifindex, ip, mac };
+    if (send(kernel, [back], jobs, facts)[0]) leftBehind.push(`${tapName} without its neighbour entry`);
+  }
+  return { ...failure, leftBehind };
+}
+
+/** Like talk, with a lost answer as everybody's failure: what was done then is found out by taking it back. */
+function send(kernel: Kernel, messages: readonly Message[], jobs: readonly ReapJob[], facts: NetworkFacts) {
+  try {
+    return kernel.talk(messages, (message) => nameOf(jobs, message) ?? facts.bridge.name);
+  } catch (error) {
+    const failure = failureOf(error, "send", facts.bridge.name);
+    return messages.map(() => failure);
+  }
+}
+
+function isGone({ errno }: KernelFailure): boolean {
+  return errno === ENODEV || errno === ENOENT;
+}
+
+function nameOf(jobs: readonly ReapJob[], message: Message): string | undefined {
   const ifindex = "ifindex" in message ? message.ifindex : 0;
-  return jobs.find((job) => job.ifindex === ifindex)?.tapName ?? "";
+  return jobs.find((job) => job.ifindex === ifindex)?.tapName;
 }

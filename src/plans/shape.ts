@@ -4,7 +4,7 @@
 import type { KernelFailure } from "../errors.js";
 import { classHandle, type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim } from "../identity/class-pool.js";
-import { ENODEV, ENOENT, type Kernel } from "../kernel/kernel.js";
+import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { classMessages } from "./slot.js";
@@ -18,20 +18,21 @@ export interface ShapeJob {
   /** What is in place now, to go back to. Absent when unknown: then class, leaf and TBF are written anew. */
   previous?: KernelLimits;
   alias: string;
+  /** What the alias says again when the change is refused. */
+  previousAlias: string;
 }
 
 /** Applies all jobs in one send and returns one failure or null for each. */
 export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[]): (KernelFailure | null)[] {
   const plans = jobs.map((job) => limitMessages(facts, job, job.limits));
-  const results = kernel.talk(plans.flat(), (message) => deviceOf(facts, jobs, message));
+  const results = send(kernel, facts, jobs, plans.flat());
   let at = 0;
   return jobs.map((job, i) => {
     const end = at + (plans[i] as Message[]).length;
     const own = results.slice(at, end);
     at = end;
     const failure = own.find((result) => result !== null) ?? null;
-    if (failure && job.previous) return restored(kernel, facts, job, job.previous, failure);
-    return failure;
+    return failure && restored(kernel, facts, job, failure);
   });
 }
 
@@ -59,19 +60,26 @@ export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: Kernel
   ];
 }
 
-function restored(
-  kernel: Kernel,
-  facts: NetworkFacts,
-  job: ShapeJob,
-  previous: KernelLimits,
-  failure: KernelFailure,
-): KernelFailure {
-  // The alias is left out: the caller writes it with the next change, and the limits are what counts.
-  const back = limitMessages(facts, job, previous).filter((message) => message.op !== "link.set");
-  const results = kernel.talk(back, (message) => deviceOf(facts, [job], message));
+/** Puts the former limits back where they are known, and the alias with them. */
+function restored(kernel: Kernel, facts: NetworkFacts, job: ShapeJob, failure: KernelFailure): KernelFailure {
+  const alias = job.previousAlias;
+  const back: Message[] = job.previous
+    ? limitMessages(facts, { ...job, alias }, job.previous)
+    : [{ op: "link.set", ifindex: job.ifindex, alias }];
+  const results = send(kernel, facts, [job], back);
   const isGone = (result: KernelFailure | null) =>
     result === null || result.errno === ENODEV || result.errno === ENOENT;
   return results.every(isGone) ? failure : { ...failure, leftBehind: [`limits of ${job.tapName}`] };
+}
+
+/** Like talk, with a lost answer as everybody's failure: any of the messages may have been done. */
+function send(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[], messages: readonly Message[]) {
+  try {
+    return kernel.talk(messages, (message) => deviceOf(facts, jobs, message));
+  } catch (error) {
+    const failure = failureOf(error, "send", "");
+    return messages.map(() => failure);
+  }
 }
 
 function deviceOf(facts: NetworkFacts, jobs: readonly ShapeJob[], message: Message): string {

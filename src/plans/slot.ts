@@ -32,10 +32,7 @@ export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec):
   return undoing((undo) => {
     const ifindex = makeTap(kernel, facts, spec, undo);
     const messages = afterPersist(facts, spec, ifindex);
-    const results = kernel.talk(messages, (message) =>
-      message.op === "class.htb" || message.op === "qdisc.bfifo" ? facts.shaper.name : spec.tapName,
-    );
-    noteUndo(kernel, facts, spec, messages, results, undo);
+    const results = sendAll(kernel, facts, spec, messages, undo);
     const failure = results.find((result) => result !== null);
     // A refused master is about the bridge: EXFULL there means that the bridge is full.
     if (failure)
@@ -167,6 +164,21 @@ function filter(ifindex: number, verb: TcVerb, parent: number, programFd: number
     programFd,
     name,
   };
+}
+
+function sendAll(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, messages: readonly Message[], undo: Undo) {
+  const deviceOf = (message: Message) =>
+    message.op === "class.htb" || message.op === "qdisc.bfifo" ? facts.shaper.name : spec.tapName;
+  try {
+    const results = kernel.talk(messages, deviceOf);
+    noteUndo(kernel, facts, spec, messages, results, undo);
+    return results;
+  } catch (error) {
+    // The answer was lost, so any of them may have been done.
+    const results = messages.map(() => null);
+    noteUndo(kernel, facts, spec, messages, results, undo);
+    throw error;
+  }
 }
 
 /** What the TAP's deletion does not take along. */
