@@ -53,6 +53,12 @@ export function makeForeignLink(name: string, ...addresses: { ip: number; prefix
   return ifindex;
 }
 
+/** Names of the bridge's TAPs that are up and wait for a guest. */
+export function warmSlots(bridge: string): string[] {
+  const taps = withNetlink((netlink) => netlink.links({ kind: "tun", master: indexOf(bridge) }));
+  return taps.filter(({ up, alias }) => up && alias.startsWith("forknet1 /slot")).map(({ name }) => name);
+}
+
 /** Everything of the namespace that is not an open file. */
 export function readNetworkLines(): KernelState {
   return withNetlink(readNetwork);

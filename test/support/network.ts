@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { type Network, type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { compareKernelStates, readOpenFiles } from "./kernel-state.js";
-import { linkNamed, readNetworkLines } from "./kernel-view.js";
+import { linkNamed, readNetworkLines, warmSlots } from "./kernel-view.js";
 
 export const BRIDGE = "vmbr0";
 /** The shaper's name says the gateway: 10.100.0.1. */
@@ -26,6 +26,13 @@ export async function openForTest(options: NetworkOptions = testOptions()): Prom
   const network = await openNetwork(options);
   onTestFinished(() => destroyNetwork(network, options));
   return network;
+}
+
+/** Resolves when so many warm slots are there and the network knows of them. */
+export async function poolFilled(network: Network, size: number): Promise<void> {
+  await expect.poll(() => warmSlots(BRIDGE).length).toBe(size);
+  // The slots' maker answers in order: what it said of the last slot is known when this returns.
+  await network.reconcile({ dryRun: true });
 }
 
 /** Removes the network from the kernel, whoever closed it. */
