@@ -100,12 +100,7 @@ export class Creation {
     } catch (error) {
       return this.#giveUp(guest, error as Error);
     }
-    guest.shaping = "pending";
-    const shaped = guest.shaped;
-    this.#parts.shaping.schedule(guest).then(shaped.resolve, (error: Error) => {
-      if (guest.state === "active") guest.shaping = "failed";
-      shaped.reject(error);
-    });
+    this.#parts.shaping.start(guest);
     return undefined;
   }
 
@@ -148,11 +143,16 @@ export class Creation {
     guest.shaped.resolve();
   }
 
-  /** Deletes the TAP of a guest that will not have it, and rejects with `error`. */
+  /** Deletes the TAP of a guest that will not have it, and rejects with `error`; with ROLLBACK when the TAP stays. */
   async #giveUp(guest: Guest, error: Error): Promise<never> {
     const { tap: tapName, ifindex } = guest.view;
     guest.ifindex = 0;
-    await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip }, "failed_create");
+    try {
+      await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip }, "failed_create");
+    } catch (refused) {
+      const text = `${error.message}; deleting ${tapName} failed too: ${(refused as Error).message}`;
+      throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind: [`TAP ${tapName}`], cause: error });
+    }
     throw error;
   }
 

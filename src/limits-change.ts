@@ -1,9 +1,10 @@
 // updateLimits: new limits for a guest, live or in standby. They are in the lease before the kernel is asked, so a
 // crash in between leaves a lease that the next open brings into force.
 
+import { isDeepStrictEqual } from "node:util";
 import type { Span } from "@opentelemetry/api";
 import type { Guest } from "./guest.js";
-import { guaranteedUpload, type Limits, sameLimits } from "./limits.js";
+import { guaranteedUpload, type Limits, sameLimits, toKernelLimits } from "./limits.js";
 import type { Parts } from "./parts.js";
 
 export class LimitsChange {
@@ -21,19 +22,19 @@ export class LimitsChange {
     // `shaped` tells of the first shaping only: after that the state counts, not a promise that may have rejected.
     if (isInForce && guest.shaping === "shaped") return;
     if (isInForce && guest.shaping === "pending") return guest.shaped.promise;
-    const shapingWas = guest.shaping;
     this.#account(guest, wished);
     try {
       guest.cause = span.spanContext();
       this.#write(guest, wished);
       guest.shaping = "pending";
-      await this.#parts.shaping.schedule(guest);
+      await this.#parts.shaping.schedule(guest, former);
     } catch (error) {
       if (guest.state === "active") {
         this.#account(guest, former);
         this.#write(guest, former);
-        // Its first limits were overtaken by these, and none of them came to be.
-        guest.shaping = shapingWas === "pending" ? "failed" : shapingWas;
+        // Not what it was before: a job that this one overtook never ran, one that it waited behind has ended.
+        const isInPlace = isDeepStrictEqual(guest.applied, toKernelLimits(former, this.#parts.options));
+        guest.shaping = isInPlace ? "shaped" : "failed";
       }
       throw error;
     }

@@ -11,7 +11,7 @@ import { formatClass } from "./identity/class-pool.js";
 import type { Done, Lane, Ticket } from "./lanes/lane.js";
 import { formatAlias } from "./lease/alias.js";
 import type { LeaseTable } from "./lease/lease-table.js";
-import { type KernelLimits, type ShapingDefaults, toKernelLimits } from "./limits.js";
+import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "./limits.js";
 import type { ShapeJob } from "./plans/shape.js";
 import type { Metrics } from "./telemetry/metrics.js";
 import { addChild, endSpan, startLinkedRoot } from "./telemetry/traces.js";
@@ -19,6 +19,8 @@ import { addChild, endSpan, startLinkedRoot } from "./telemetry/traces.js";
 /** One wish for limits on its way. */
 interface Work {
   readonly limits: KernelLimits;
+  /** What the alias says again when the kernel refuses. */
+  readonly former: Limits;
   readonly askedMs: number;
   readonly outcome: Deferred;
   ticket?: Ticket<undefined>;
@@ -55,11 +57,11 @@ export class Shaping {
 
   /**
    * Brings `guest.lease.limits` into the kernel. The promise settles with the limits that end up in place: a wish
-   * that was overtaken settles as its successor does.
+   * that was overtaken settles as its successor does. `former` is what holds when the kernel refuses.
    */
-  schedule(guest: Guest): Promise<void> {
+  schedule(guest: Guest, former: Limits = guest.lease.limits): Promise<void> {
     const limits = toKernelLimits(guest.lease.limits, this.#defaults);
-    const work: Work = { limits, askedMs: monotonicMs(), outcome: new Deferred(), cancelled: false };
+    const work: Work = { limits, former, askedMs: monotonicMs(), outcome: new Deferred(), cancelled: false };
     const line = this.#lines.get(guest) ?? {};
     this.#lines.set(guest, line);
     if (line.next) follow(line.next, work);
@@ -70,6 +72,16 @@ export class Shaping {
     line.next = work;
     this.#advance(guest, line);
     return work.outcome.promise;
+  }
+
+  /** Schedules the limits a guest starts with; `guest.shaping` and `guest.shaped` follow. */
+  start(guest: Guest): void {
+    const { shaped } = guest;
+    guest.shaping = "pending";
+    this.schedule(guest).then(shaped.resolve, (error: Error) => {
+      if (guest.state === "active") guest.shaping = "failed";
+      shaped.reject(error);
+    });
   }
 
   /** Drops what waits and disowns what runs; their promises reject with `reason`. */
@@ -120,6 +132,7 @@ export class Shaping {
       limits: work.limits,
       ...(guest.applied ? { previous: guest.applied } : {}),
       alias: formatAlias(guest.lease),
+      previousAlias: formatAlias({ ...guest.lease, limits: work.former }),
     };
   }
 
@@ -153,6 +166,8 @@ export class Shaping {
   #failed(guest: Guest, work: Work, error: ForknetError): void {
     const at = monotonicMs();
     this.#trace(guest, { queuedMs: work.askedMs, startedMs: at, endedMs: at }, error);
+    // After a failed undo, or with the worker gone, nobody knows what is in place: the next job writes all of it.
+    if (error.code === "ERR_FORKNET_ROLLBACK" || error.errno === undefined) guest.applied = undefined;
     if (work.cancelled) return;
     this.#metrics.shaped((at - work.askedMs) / 1000, "failed");
     publish("forknet:shaping-failed", { bridge: this.#facts.bridge.name, instanceId: guest.id, error });

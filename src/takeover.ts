@@ -49,11 +49,7 @@ function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
     return;
   }
   // The process died between arming and shaping, or somebody changed the limits: they are written anew.
-  guest.shaping = "pending";
-  shaping.schedule(guest).then(guest.shaped.resolve, (error: Error) => {
-    guest.shaping = "failed";
-    guest.shaped.reject(error);
-  });
+  shaping.start(guest);
 }
 
 /** False for a lease whose guest is live: the process died before a standby or after a restore was finished. */
