@@ -3,6 +3,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { aborted } from "./creation.js";
+import { Deferred } from "./deferred.js";
 import { ForknetError } from "./errors.js";
 import type { Guest } from "./guest.js";
 import type { Parts } from "./parts.js";
@@ -60,9 +61,8 @@ export class Removal {
     try {
       await this.#takeTap(guest, "standby", span);
     } catch (error) {
-      guest.state = "active";
-      leases.arm(guest.ifindex, guest.lease);
-      if (guest.shaping === "pending") this.#shapeAgain(guest);
+      // A release that came meanwhile goes on from here, and counts on finding the guest disarmed.
+      if (!guest.releasing) this.#bringBack(guest);
       await standby.remove(guest.id);
       throw error;
     }
@@ -80,15 +80,20 @@ export class Removal {
     const { port, ifindex } = guest;
     if (!port || ifindex === 0) return;
     await shaping.settled(guest);
-    await reaper.reap({ tapName: port.tapName, ifindex, ip: guest.ip }, reason, span);
+    await reaper.reap({ tapName: port.tapName, ifindex, ip: guest.ip, mac: guest.lease.mac }, reason, span);
     identities.releasePort(port);
     guest.port = undefined;
     guest.ifindex = 0;
     guest.applied = undefined;
   }
 
-  #shapeAgain(guest: Guest): void {
-    this.#parts.shaping.schedule(guest).then(guest.shaped.resolve, guest.shaped.reject);
+  /** The kernel kept the TAP: armed again, and shaped if it was about to be. */
+  #bringBack(guest: Guest): void {
+    guest.state = "active";
+    this.#parts.leases.arm(guest.ifindex, guest.lease);
+    if (guest.shaping !== "pending") return;
+    guest.shaped = new Deferred();
+    this.#parts.shaping.start(guest);
   }
 }
 

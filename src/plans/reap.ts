@@ -22,7 +22,15 @@ export interface ReapJob {
  */
 export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
   const results = jobs.map((job) => condemn(facts, job));
-  settle(results, send(kernel, results.flatMap(({ messages }) => messages), jobs, facts));
+  settle(
+    results,
+    send(
+      kernel,
+      results.flatMap(({ messages }) => messages),
+      jobs,
+      facts,
+    ),
+  );
   // Before the group goes: a TAP that is to stay must not be in it.
   const pardons = results.map(({ job, failure }) => failure && pardon(kernel, facts, job, failure));
   const rest = results.filter(({ failure }) => failure === null).map(({ job }) => job);
