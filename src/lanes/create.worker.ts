@@ -12,7 +12,7 @@ export type CreateCall =
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
   | LaneCall<"survey", { facts: NetworkFacts; subnet: Subnet }>
-  | LaneCall<"destroy", NetworkFacts>;
+  | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
@@ -24,6 +24,6 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
     case "survey":
       return runEach(call.jobs, ({ facts, subnet }) => survey(kernel, facts, subnet));
     case "destroy":
-      return runEach(call.jobs, (facts) => destroy(kernel, facts));
+      return runEach(call.jobs, ({ facts, subnet }) => destroy(kernel, facts, subnet));
   }
 }

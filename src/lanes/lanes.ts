@@ -69,9 +69,9 @@ export class Lanes {
     return this.#one("survey", { facts: this.#known(), subnet });
   }
 
-  /** Removes shaper and bridge. */
-  destroy(): Promise<void> {
-    return this.#one("destroy", this.#known());
+  /** Removes shaper and bridge, and TAPs that could not be deleted before. */
+  destroy(subnet: Subnet): Promise<void> {
+    return this.#one("destroy", { facts: this.#known(), subnet });
   }
 
   /** Waits until nothing is queued or running. */

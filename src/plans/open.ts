@@ -62,10 +62,14 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
   });
 }
 
-/** Takes down the shaper, and the bridge when it is ours. The TAPs are gone already; so may be the rest. */
-export function destroy(kernel: Kernel, facts: NetworkFacts): void {
+/**
+ * Takes down the shaper, and the bridge when it is ours. The TAPs are gone already, but for those that could not be
+ * deleted before: without the bridge nobody would find them again.
+ */
+export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): void {
   const { bridge, shaper } = facts;
-  for (const { name, ifindex } of bridge.madeByUs ? [shaper, bridge] : [shaper]) {
+  const own = bridge.madeByUs ? [shaper, bridge] : [shaper];
+  for (const { name, ifindex } of [...findOwnTaps(kernel, bridge.ifindex, subnet), ...own]) {
     const [failure] = kernel.talk([{ op: "link.delete", ifindex }], name);
     if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   }
