@@ -1,0 +1,121 @@
+// What has to hold between a network and the kernel whenever nothing is under way. Returns what does not, in words.
+
+import type { Allocation, Network } from "../../dist/index.js";
+import { loadAddon } from "../../src/kernel/addon.js";
+import type { LinkInfo, Netlink } from "../../src/kernel/binding.js";
+import { type LeaseEntry, readLeaseMap } from "./network-state.js";
+
+/** In bits per second, as the guest should have them; null is unlimited. */
+export interface ExpectedLimits {
+  download: number | null;
+  upload: { rate: number; ceil: number } | null;
+}
+
+const PERMANENT = 0x80;
+const UNLIMITED = 100e9;
+const BASE_LIMIT = 10e6;
+
+/** `limits` names guests whose limits are known; `spare` is how many unclaimed slots there may be. */
+export function brokenInvariants(
+  network: Network,
+  limits: ReadonlyMap<string, ExpectedLimits> = new Map(),
+  spare = 0,
+): string[] {
+  const addon = loadAddon();
+  const netlink = new addon.Netlink();
+  try {
+    const guests = network.listAllocations();
+    const active = guests.filter(({ state }) => state === "active");
+    const leases = readLeaseMap(netlink);
+    return [
+      ...duplicates(guests),
+      ...guests.flatMap((guest) => stateProblems(guest)),
+      ...active.flatMap((guest) => tapProblems(netlink, guest, leases)),
+      ...active.flatMap((guest) => limitProblems(netlink, guest, limits.get(guest.instanceId))),
+      ...strayProblems(netlink, active, leases, spare),
+    ];
+  } finally {
+    netlink.close();
+  }
+}
+
+function duplicates(guests: readonly Allocation[]): string[] {
+  const keys = ["instanceId", "instanceName", "ip", "mac", "tap", "classId"] as const;
+  return keys.flatMap((key) => {
+    const values = guests.map((guest) => guest[key]).filter((value) => value !== "");
+    return values.filter((value, i) => values.indexOf(value) !== i).map((value) => `two guests have ${key} ${value}`);
+  });
+}
+
+function stateProblems({ instanceId, state, shaping, tap, classId, ifindex }: Allocation): string[] {
+  if (state === "active") return shaping === "pending" ? [`${instanceId} still waits for its limits`] : [];
+  const isEmpty = tap === "" && classId === "" && ifindex === 0 && shaping === "none";
+  if (state === "standby") return isEmpty ? [] : [`${instanceId} is in standby with "${tap}" ${ifindex} ${shaping}`];
+  return [`${instanceId} is ${state} though nothing is under way`];
+}
+
+function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly LeaseEntry[]): string[] {
+  const { instanceId, ifindex, tap } = guest;
+  const link = netlink.link({ ifindex });
+  if (!link) return [`${instanceId} has no TAP ${tap}`];
+  const problems: string[] = [];
+  const must = (holds: boolean, what: string) => {
+    if (!holds) problems.push(`${instanceId}: ${what}`);
+  };
+  const bridge = netlink.link({ ifindex: link.master });
+  must(link.name === tap, `its TAP is called ${link.name}, not ${tap}`);
+  must(bridge?.kind === "bridge", "its TAP is not on the bridge");
+  must(link.up, "its TAP is down");
+  must(link.port?.isolated === true && !link.port.learning && !link.port.unicastFlood, "its port is not isolated");
+  must(link.group === 0, `its TAP is in group ${link.group}`);
+  must(link.alias.startsWith(`forknet1 ${instanceId} `), `its alias is "${link.alias}"`);
+  const [lease] = leases.filter((entry) => entry.ifindex === ifindex);
+  must(lease !== undefined, "it has no lease");
+  if (lease) {
+    must(`1:${lease.classMinor.toString(16)}` === guest.classId, `its lease names class ${lease.classMinor}`);
+    must(lease.value.subarray(16, 20).join(".") === guest.ip, "its lease has another address");
+    must(text(lease.value.subarray(64, 128)) === instanceId, "its lease has another id");
+    must((lease.value.readUInt32LE(4) & 1) === 0, "it is blocked");
+  }
+  return problems;
+}
+
+function limitProblems(netlink: Netlink, guest: Allocation, limits: ExpectedLimits | undefined): string[] {
+  if (guest.shaping !== "shaped" || !limits) return [];
+  const shaper = netlink.links({ kind: "ifb" })[0];
+  const minor = Number.parseInt(guest.classId.slice(2), 16);
+  const found = shaper && netlink.classes(shaper.ifindex).find(({ handle }) => (handle & 0xffff) === minor);
+  const tbf = netlink.qdiscs(guest.ifindex).find((qdisc) => qdisc.tbf)?.tbf;
+  const upload = limits.upload ?? { rate: BASE_LIMIT, ceil: UNLIMITED };
+  const expected = [limits.download ?? UNLIMITED, upload.rate, upload.ceil].map((bits) => Math.floor(bits / 8));
+  const actual = [tbf?.rate, found?.rate, found?.ceil];
+  if (expected.every((rate, i) => rate === actual[i])) return [];
+  return [`${guest.instanceId}: download, rate, ceil are ${actual.join(", ")} bytes/s, not ${expected.join(", ")}`];
+}
+
+/** TAPs, leases and neighbours that nobody owns. */
+function strayProblems(
+  netlink: Netlink,
+  active: readonly Allocation[],
+  leases: readonly LeaseEntry[],
+  spare: number,
+): string[] {
+  const owned = new Set(active.map(({ ifindex }) => ifindex));
+  const others = netlink.links({ kind: "tun" }).filter(({ ifindex }) => !owned.has(ifindex));
+  const isSlot = ({ alias, group }: LinkInfo) => alias.startsWith("forknet1 /slot ") && group === 0;
+  const strays = others.filter((link) => !isSlot(link)).map(({ name, alias }) => `nobody owns ${name} "${alias}"`);
+  const slots = others.filter(isSlot);
+  if (slots.length > spare) strays.push(`${slots.length} unclaimed slots, not ${spare}`);
+  const addresses = new Set([...active.map(({ ip }) => ip), ...slots.map(({ alias }) => alias.split(" ")[2])]);
+  for (const { ifindex } of leases) if (!owned.has(ifindex)) strays.push(`a lease for ${ifindex}, which nobody owns`);
+  for (const { ip, state } of netlink.neighbors()) {
+    const dotted = [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
+    if (state === PERMANENT && !addresses.delete(dotted)) strays.push(`a neighbour entry for ${dotted}`);
+  }
+  for (const ip of addresses) strays.push(`no neighbour entry for ${ip}`);
+  return strays;
+}
+
+function text(bytes: Buffer): string {
+  return bytes.toString("latin1").replace(/\0+$/, "");
+}
