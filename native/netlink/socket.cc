@@ -57,6 +57,8 @@ Socket::Socket(uint32_t receive_timeout_ms)
 }
 
 void Socket::Send(Bytes bytes) {
+  if (!settled_) Drain();
+  settled_ = false;
   ssize_t sent;
   do {
     sent = send(fd_.get(), bytes.data, bytes.size, 0);
@@ -65,8 +67,7 @@ void Socket::Send(Bytes bytes) {
 }
 
 Bytes Socket::Receive() {
-  // A timer signal (a profiler's, say) would restart SO_RCVTIMEO for ever: count from the first
-  // one.
+  // SO_RCVTIMEO starts again after a signal (a profiler's, say) and after a stranger's datagram.
   Clock::time_point give_up{};
   for (;;) {
     sockaddr_nl from{};
@@ -77,24 +78,35 @@ Bytes Socket::Receive() {
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     const ssize_t size = recvmsg(fd_.get(), &message, 0);
-    if (size < 0 && errno == EINTR) {
-      const auto now = Clock::now();
-      if (give_up == Clock::time_point{}) {
-        give_up = now + std::chrono::milliseconds(receive_timeout_ms_);
-      }
-      if (now < give_up) continue;
-      errno = EAGAIN;
+    // Any process may send to a netlink port; only the kernel's own address is 0.
+    const bool is_kernels = message.msg_namelen == sizeof from && from.nl_pid == 0;
+    if (size >= 0 && is_kernels) {
+      if (message.msg_flags & MSG_TRUNC) throw KernelError(EMSGSIZE, "recvmsg", "NETLINK_ROUTE");
+      return {buffer_.data(), static_cast<size_t>(size)};
     }
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (size < 0 && errno != EINTR && errno != EAGAIN) {
+      throw KernelError(errno, "recvmsg", "NETLINK_ROUTE");
+    }
+    const bool timed_out = size < 0 && errno == EAGAIN;
+    const auto now = Clock::now();
+    if (give_up == Clock::time_point{}) {
+      give_up = now + std::chrono::milliseconds(receive_timeout_ms_);
+    }
+    if (timed_out || now >= give_up) {
       throw KernelError(ETIMEDOUT, "recvmsg", "NETLINK_ROUTE",
                         "no reply within " + std::to_string(receive_timeout_ms_) + " ms");
     }
-    if (size < 0) throw KernelError(errno, "recvmsg", "NETLINK_ROUTE");
-    // Any process may send to a netlink port; only the kernel's own address is 0.
-    if (message.msg_namelen != sizeof from || from.nl_pid != 0) continue;
-    if (message.msg_flags & MSG_TRUNC) throw KernelError(EMSGSIZE, "recvmsg", "NETLINK_ROUTE");
-    return {buffer_.data(), static_cast<size_t>(size)};
   }
+}
+
+// After an error the buffer may be full of what nobody read, and then it has no room for an ack
+// (ENOBUFS). A dump, too, runs on in the kernel until it is read, and until then the next one gets
+// EBUSY.
+void Socket::Drain() {
+  ssize_t size;
+  do {
+    size = recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  } while (size >= 0 || errno == EINTR || errno == ENOBUFS);
 }
 
 std::vector<Ack> Socket::Talk(MessageBuilder* messages) {
@@ -142,6 +154,7 @@ void Socket::TalkChunk(const MessageBuilder& messages, size_t from, size_t to, u
       missing--;
     }
   }
+  settled_ = true;
 }
 
 std::vector<uint8_t> Socket::Get(MessageBuilder* request, const char* name) {
@@ -152,6 +165,7 @@ std::vector<uint8_t> Socket::Get(MessageBuilder* request, const char* name) {
     Bytes rest = Receive();
     for (Reply reply; NextReply(&rest, &reply);) {
       if (reply.header.nlmsg_seq != sequence || reply.header.nlmsg_pid != port_) continue;
+      settled_ = true;
       if (reply.header.nlmsg_type == NLMSG_ERROR) {
         Ack ack;
         if (!ParseAck(reply, &ack) || ack.error == 0) ack.error = EBADMSG;
@@ -164,12 +178,9 @@ std::vector<uint8_t> Socket::Get(MessageBuilder* request, const char* name) {
 
 bool Socket::DumpOnce(MessageBuilder* request, const char* name,
                       const std::function<void(Bytes)>& visit) {
-  if (dump_unfinished_) DrainDump();
   const uint32_t sequence = sequence_++;
   request->Number(sequence);
   Send(request->All());
-  dump_sequence_ = sequence;
-  dump_unfinished_ = true;
   bool interrupted = false;
   for (;;) {
     Bytes rest = Receive();
@@ -180,7 +191,7 @@ bool Socket::DumpOnce(MessageBuilder* request, const char* name,
         visit(reply.payload);
         continue;
       }
-      dump_unfinished_ = false;
+      settled_ = true;
       Ack ack;
       if (reply.header.nlmsg_type == NLMSG_DONE) {
         ack = ParseDone(reply);
@@ -189,18 +200,6 @@ bool Socket::DumpOnce(MessageBuilder* request, const char* name,
       }
       if (ack.error) throw KernelError(ack.error, name, "", ack.text);
       return !interrupted;
-    }
-  }
-}
-
-// A dump runs on in the kernel until its replies are read; until then the next one gets EBUSY.
-void Socket::DrainDump() {
-  while (dump_unfinished_) {
-    Bytes rest = Receive();
-    for (Reply reply; NextReply(&rest, &reply);) {
-      const uint16_t type = reply.header.nlmsg_type;
-      const bool last = type == NLMSG_DONE || type == NLMSG_ERROR;
-      if (last && reply.header.nlmsg_seq == dump_sequence_) dump_unfinished_ = false;
     }
   }
 }

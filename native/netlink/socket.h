@@ -65,7 +65,7 @@ class Socket {
   void TalkChunk(const MessageBuilder& messages, size_t from, size_t to, uint32_t first,
                  std::vector<Ack>* acks);
   bool DumpOnce(MessageBuilder* request, const char* name, const std::function<void(Bytes)>& visit);
-  void DrainDump();
+  void Drain();
   void Send(Bytes bytes);
   Bytes Receive();
   void Option(int level, int option, const char* name, const void* value, unsigned size);
@@ -74,8 +74,8 @@ class Socket {
   uint32_t receive_timeout_ms_;
   uint32_t port_ = 0;
   uint32_t sequence_ = 1;
-  uint32_t dump_sequence_ = 0;
-  bool dump_unfinished_ = false;
+  /** Every reply to the last request was read. */
+  bool settled_ = true;
   std::vector<uint8_t> buffer_;
 };
 
