@@ -61,7 +61,8 @@ function neighborless(facts: NetworkFacts, { ip }: ReapJob): Message[] {
 function settle(results: readonly Condemned[], answers: readonly (KernelFailure | null)[]): void {
   let at = 0;
   for (const result of results) {
-    const own = answers.slice(at, (at += result.messages.length));
+    const own = answers.slice(at, at + result.messages.length);
+    at += own.length;
     result.failure = own.find((failure) => failure && !isGone(failure)) ?? null;
   }
 }
