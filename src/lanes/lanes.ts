@@ -1,7 +1,7 @@
 // The three lanes of a network and the worker threads behind them. The only file that knows Piscina.
 
 import { Piscina } from "piscina";
-import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
+import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Opened, OpenJob } from "../plans/open.js";
@@ -22,12 +22,20 @@ const REAPS_PER_CALL = 25;
 /** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
 const FOREVER = 0x7fffffff;
 
+/** Undone as a whole when it fails, so it is retried as a whole, too. */
+interface WholeJob {
+  method: Exclude<CreateCall["method"], "slots">;
+  job: object;
+}
+
 export type LaneName = "create" | "shape" | "reap";
 
 export class Lanes {
   readonly create: Lane<SlotSpec, number>;
   readonly shape: Lane<ShapeJob, undefined>;
   readonly reap: Lane<ReapJob, undefined>;
+  /** Jobs about the network as a whole: in the create lane's thread, beside its queue. */
+  readonly #whole: Lane<WholeJob, unknown>;
   readonly #pools: Record<LaneName, Piscina>;
   readonly #kernelModule: string | undefined;
   #facts: NetworkFacts | undefined;
@@ -51,6 +59,10 @@ export class Lanes {
       (jobs) => this.#run("reap", { method: "reap", jobs, facts: this.#known() }),
       options("reap", REAPS_PER_CALL),
     );
+    this.#whole = new Lane(([one]) => {
+      const { method, job } = one as WholeJob;
+      return this.#run("create", { method, jobs: [job] });
+    }, options("create", 1));
   }
 
   /** Opens the network in the create lane's thread, and starts the other threads meanwhile. */
@@ -86,11 +98,8 @@ export class Lanes {
     await Promise.all(Object.values(this.#pools).map((pool) => pool.destroy()));
   }
 
-  /** One job in the create lane's thread, beside the lane's queue. */
-  async #one<Value>(method: CreateCall["method"], job: object): Promise<Value> {
-    const [result] = (await this.#run("create", { method, jobs: [job] })) as [JobResult<Value>];
-    if (!result.ok) throw errorFromFailure(result.failure);
-    return result.value;
+  async #one<Value>(method: WholeJob["method"], job: object): Promise<Value> {
+    return (await this.#whole.submit({ method, job }).done).value as Value;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: each worker file types its own calls; results are typed by the lane.
