@@ -45,6 +45,7 @@ export class Lanes {
     this.#pools = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
     const options = (lane: LaneName, maxBatch: number) => ({
       maxBatch,
+      afterTurn: lane !== "create",
       onFailure: (failure: KernelFailure) => onFailure(lane, failure),
     });
     this.create = new Lane(
@@ -59,10 +60,13 @@ export class Lanes {
       (jobs) => this.#run("reap", { method: "reap", jobs, facts: this.#known() }),
       options("reap", REAPS_PER_CALL),
     );
-    this.#whole = new Lane(([one]) => {
-      const { method, job } = one as WholeJob;
-      return this.#run("create", { method, jobs: [job] });
-    }, options("create", 1));
+    this.#whole = new Lane(
+      ([one]) => {
+        const { method, job } = one as WholeJob;
+        return this.#run("create", { method, jobs: [job] });
+      },
+      options("create", 1),
+    );
   }
 
   /** Opens the network in the create lane's thread, and starts the other threads meanwhile. */
