@@ -1,0 +1,108 @@
+// What happens to traffic when somebody else takes parts of the network away: it stops, it never flows unlimited.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeEach, expect, it, onTestFinished } from "vitest";
+import type { Guest } from "../../dist/guest/guest.js";
+import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import type { Allocation, Network } from "../../dist/index.js";
+import { loadAddon } from "../../src/kernel/addon.js";
+import { deleteLink, indexOf, tellKernel, withNetlink } from "../support/kernel-view.js";
+import { openForTest, SHAPER } from "../support/network.js";
+import { plugIn } from "../support/traffic-network.js";
+
+const GATEWAY = "10.100.0.1";
+const HTB_ROOT = 0x10000;
+const INGRESS = 0xfffffff2;
+const COUNT = 100;
+const SILENCE_MS = 500;
+const POLL_MS = 10;
+
+let network: Network;
+let allocation: Allocation;
+let guest: Guest;
+let onHost: UdpService;
+
+beforeEach(async () => {
+  network = await openForTest();
+  allocation = await network.createAllocation({ instanceId: "a", instanceName: "a", upload: "20mbit" });
+  guest = await plugIn(allocation);
+  onHost = await UdpService.listen({ host: GATEWAY, echo: true });
+  onTestFinished(() => onHost.close());
+  expect(await guest.echoUdp({ host: GATEWAY, port: onHost.port })).toBeGreaterThan(0);
+});
+
+/** Sends datagrams up; how many of them arrived when an echo sent behind them has had its time. */
+async function upload(): Promise<number> {
+  const before = onHost.report().datagrams;
+  await guest.sendUdp({ host: GATEWAY, port: onHost.port, count: COUNT });
+  const isAnswered = await guest.echoUdp({ host: GATEWAY, port: onHost.port, attempts: 1 });
+  return onHost.report().datagrams - before - (isAnswered === undefined ? 0 : 1);
+}
+
+/** Sends datagrams down; how many of them arrived when all have, or after a while. */
+async function download(): Promise<number> {
+  const inGuest = await guest.listenUdp();
+  await sendUdp({ host: guest.ip, port: inGuest.port, count: COUNT });
+  const deadline = performance.now() + SILENCE_MS;
+  let arrived = 0;
+  while (arrived < COUNT && performance.now() < deadline) {
+    await sleep(POLL_MS);
+    arrived = (await inGuest.report()).datagrams;
+  }
+  await inGuest.close();
+  return arrived;
+}
+
+/** Deletes the entry as anybody with the map's id can. */
+function deleteLease({ ifindex }: Allocation): void {
+  const { bpf, closeFd } = loadAddon();
+  const [filter] = withNetlink((netlink) => netlink.filters(ifindex, INGRESS));
+  const program = bpf.programById(filter?.bpf?.programId ?? 0);
+  const maps = program.mapIds.map((id) => bpf.mapById(id));
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(ifindex);
+  const isDeleted = bpf.mapDelete(maps.find(({ name }) => name === "leases")?.fd ?? -1, key);
+  for (const { fd } of [program, ...maps]) closeFd(fd);
+  expect(isDeleted).toBe(true);
+}
+
+it("passes uploads and downloads as long as all parts are there", async () => {
+  expect(await upload()).toBe(COUNT);
+  expect(await download()).toBe(COUNT);
+});
+
+it("stops uploads when the shaper is deleted", async () => {
+  deleteLink(SHAPER);
+  expect(await upload()).toBe(0);
+  expect(await download()).toBe(COUNT);
+});
+
+it("stops uploads when the shaper is down", async () => {
+  tellKernel({ op: "link.set", ifindex: indexOf(SHAPER), up: false });
+  expect(await upload()).toBe(0);
+});
+
+it("stops uploads when the guest's class is deleted: the default class leads nowhere", async () => {
+  const minor = Number.parseInt(allocation.classId.slice(2), 16);
+  tellKernel({ op: "class.delete", ifindex: indexOf(SHAPER), handle: HTB_ROOT | minor });
+  expect(await upload()).toBe(0);
+  expect(await download()).toBe(COUNT);
+});
+
+it("stops both directions when the lease is deleted, and counts both", async () => {
+  const before = network.drops();
+  deleteLease(allocation);
+  expect(await upload()).toBe(0);
+  expect(await download()).toBe(0);
+  const after = network.drops();
+  expect(after.unarmed - before.unarmed).toBeGreaterThanOrEqual(COUNT);
+  expect(after.gate_unarmed - before.gate_unarmed).toBe(COUNT);
+});
+
+it("keeps a neighbour's traffic as it is when one guest's class and lease go", async () => {
+  const other = await plugIn(await network.createAllocation({ instanceId: "b", instanceName: "b", upload: "20mbit" }));
+  const minor = Number.parseInt(allocation.classId.slice(2), 16);
+  tellKernel({ op: "class.delete", ifindex: indexOf(SHAPER), handle: HTB_ROOT | minor });
+  deleteLease(allocation);
+  expect(await other.echoUdp({ host: GATEWAY, port: onHost.port })).toBeGreaterThan(0);
+});
