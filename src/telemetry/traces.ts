@@ -17,9 +17,12 @@ import { VERSION } from "../version.js";
 /** Fetched at each use: an SDK may be registered after forknet was imported. */
 const tracer = () => trace.getTracer("forknet", VERSION);
 
+/** Where the clock of clock.ts stood at the epoch, as far as this process can tell. */
+const epochOffsetMs = performance.timeOrigin + performance.now() - monotonicMs();
+
 /** Milliseconds since the epoch for a time stamp of clock.ts. */
 function epochMs(at: number): number {
-  return performance.timeOrigin + performance.now() - monotonicMs() + at;
+  return epochOffsetMs + at;
 }
 
 /** Starts an operation's span under the caller's active one. */
