@@ -75,7 +75,11 @@ export class Lanes {
       this.#run("shape", { method: "shape", jobs: [], facts: undefined }),
       this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
     ]);
-    const [opened] = await Promise.all([this.#one<Opened>("open", job), others]);
+    const opening = this.#one<Opened>("open", job);
+    // Also when it fails: a thread that is stopped while it loads its modules leaves a file descriptor open.
+    await Promise.allSettled([opening, others]);
+    await others;
+    const opened = await opening;
     this.#facts = opened.facts;
     return opened;
   }

@@ -5,7 +5,7 @@ import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
 import { contains, type Subnet } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
-import type { Kernel } from "../kernel/kernel.js";
+import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import { ALIAS_PREFIX, addressInAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
@@ -111,7 +111,10 @@ function rebuildLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkI
 function attachPrograms(kernel: Kernel, facts: NetworkFacts, guests: readonly AdoptedGuest[]): void {
   for (const { ifindex, tapName } of guests) {
     kernel.talk([{ op: "qdisc.clsact", verb: "add", ifindex }], tapName);
-    kernel.talk([guardFilter(facts, ifindex, "replace"), gateFilter(facts, ifindex, "replace")], tapName);
+    const filters = [guardFilter(facts, ifindex, "replace"), gateFilter(facts, ifindex, "replace")];
+    const failure = kernel.talk(filters, tapName).find((result) => result !== null);
+    // A guest without its guard would pass whatever it likes. One that was deleted meanwhile passes nothing.
+    if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   }
 }
 

@@ -7,8 +7,9 @@ import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
+import { createLink } from "./link.js";
 import { setLinkSysctl } from "./sysctl.js";
-import type { Undo } from "./undo.js";
+import { type Step, sendSteps, type Undo } from "./undo.js";
 
 /** Makes the bridge, or brings the one that is there to the same state. `found` comes from checkConflicts. */
 export function ensureBridge(
@@ -21,44 +22,45 @@ export function ensureBridge(
 ): NetworkFacts["bridge"] {
   const mac = macOf(subnet.gateway);
   const alias = bridgeAlias(subnet);
-  const bridge = found ?? createBridge(kernel, name, alias, mac, ipv6, undo);
-  const messages: Message[] = [];
+  // An earlier process died between making it and naming it.
+  const isHalfMade = found?.alias === "" && !found.up && found.mac === mac;
+  const bridge =
+    found && !isHalfMade ? found : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), alias, ipv6);
+  const steps: Step[] = [];
   // Without an explicit MAC a bridge takes the lowest of its ports', and restored guests' ARP caches go stale.
-  if (bridge.mac !== mac) messages.push({ op: "link.set", ifindex: bridge.ifindex, mac });
   const { ifindex } = bridge;
+  if (bridge.mac !== mac) {
+    steps.push({ message: { op: "link.set", ifindex, mac }, back: { op: "link.set", ifindex, mac: bridge.mac } });
+  }
   if (!kernel.addresses(ifindex).some(({ ip }) => ip === subnet.gateway)) {
     const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
-    messages.push({ op: "address.add", ...address });
-    if (found) undo.pushMessage(kernel, `address of ${name}`, { op: "address.delete", ...address }, name);
+    steps.push({ message: { op: "address.add", ...address }, back: { op: "address.delete", ...address } });
   }
   if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
   setLinkSysctl("ipv4/conf", name, "send_redirects", 0);
   // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent neighbours instead.
   setLinkSysctl("ipv4/neigh", name, "mcast_solicit", 0);
-  if (!bridge.up) messages.push({ op: "link.set", ifindex, up: true });
-  mustTalk(kernel, messages, name);
+  if (!bridge.up)
+    steps.push({ message: { op: "link.set", ifindex, up: true }, back: { op: "link.set", ifindex, up: false } });
+  sendSteps(kernel, steps, name, undo);
   return { name, ifindex, madeByUs: bridge.alias === alias };
 }
 
-function createBridge(kernel: Kernel, name: string, alias: string, mac: number, ipv6: boolean, undo: Undo): LinkInfo {
-  const create: Message = {
-    op: "link.create",
-    name,
-    kind: "bridge",
-    mac,
-    // VLAN filtering is off in a new bridge, and kernels built without it refuse to be told so.
-    multicastSnooping: false,
-  };
-  mustTalk(kernel, [create], name);
-  const bridge = kernel.link({ name }) as LinkInfo;
-  undo.pushMessage(kernel, `bridge ${name}`, { op: "link.delete", ifindex: bridge.ifindex }, name);
+function createBridge(kernel: Kernel, name: string, mac: number, undo: Undo): LinkInfo {
+  // VLAN filtering is off in a new bridge, and kernels built without it refuse to be told so.
+  const create = { op: "link.create", name, kind: "bridge", mac, multicastSnooping: false } as const;
+  return createLink(kernel, create, "bridge", undo);
+}
+
+/** An alias cannot be given when a link is made, so it is the second step. */
+function nameBridge(kernel: Kernel, bridge: LinkInfo, alias: string, ipv6: boolean): LinkInfo {
   const settings: Message = {
     op: "link.set",
     ifindex: bridge.ifindex,
     alias,
     ...(ipv6 ? { addressGeneration: "none" as const } : {}),
   };
-  mustTalk(kernel, [settings], name);
+  mustTalk(kernel, [settings], bridge.name);
   return { ...bridge, alias };
 }
 

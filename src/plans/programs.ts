@@ -3,7 +3,6 @@
 
 import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
-import type { Addon } from "../kernel/binding.js";
 import { failureOf, type Kernel } from "../kernel/kernel.js";
 import { LEASE_BYTES } from "../lease/lease.js";
 import type { Undo } from "./undo.js";
@@ -29,8 +28,8 @@ export function ensurePrograms(
   undo: Undo,
 ): { maps: Maps; programs: NetworkFacts["programs"]; adopted: boolean } {
   const found = findMaps(kernel, shaperIfindex, taps);
-  const maps = found ?? createMaps(kernel.bpf);
-  for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(maps[name]));
+  const maps = found ?? createMaps(kernel, undo);
+  if (found) for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));
   const load = (program: "guard" | "gate" | "classify") => {
     const { fd } = kernel.bpf.loadProgram(program, maps);
     undo.push(`program ${program}`, () => kernel.closeFd(fd));
@@ -60,9 +59,14 @@ export function writeSettings(
   kernel.bpf.mapSet(maps.settings, Buffer.alloc(4), settings);
 }
 
-function createMaps(bpf: Addon["bpf"]): Maps {
-  const made: number[] = NAMES.map((name) => bpf.createMap({ name, ...LAYOUT[name] }).fd);
-  return Object.fromEntries(NAMES.map((name, i) => [name, made[i]])) as unknown as Maps;
+function createMaps(kernel: Kernel, undo: Undo): Maps {
+  const maps: Partial<Maps> = {};
+  for (const name of NAMES) {
+    const { fd } = kernel.bpf.createMap({ name, ...LAYOUT[name] });
+    undo.push(`map ${name}`, () => kernel.closeFd(fd));
+    maps[name] = fd;
+  }
+  return maps as Maps;
 }
 
 /**
@@ -106,8 +110,16 @@ function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
       const isKnown = map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
       if (isKnown) maps[name] = map.fd;
     }
-    if (maps.leases === undefined) return undefined;
-    for (const name of NAMES) maps[name] ??= bpf.createMap({ name, ...LAYOUT[name] }).fd;
+    if (maps.leases === undefined) {
+      for (const fd of opened) kernel.closeFd(fd);
+      return undefined;
+    }
+    for (const name of NAMES) {
+      if (maps[name] !== undefined) continue;
+      const { fd } = bpf.createMap({ name, ...LAYOUT[name] });
+      opened.push(fd);
+      maps[name] = fd;
+    }
     const kept = new Set(Object.values(maps));
     for (const fd of opened) if (!kept.has(fd)) kernel.closeFd(fd);
     return maps as Maps;

@@ -7,6 +7,7 @@ import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
+import { createLink } from "./link.js";
 import { setLinkSysctl } from "./sysctl.js";
 import type { Undo } from "./undo.js";
 
@@ -27,7 +28,9 @@ export function ensureShaper(
   const name = shaperName(gateway);
   const found = kernel.link({ name });
   const alias = `${ALIAS_PREFIX}/shaper ${bridge}`;
-  if (found && (found.kind !== "ifb" || found.alias !== alias)) {
+  // An earlier process died between making it and naming it: nobody else makes such a link and leaves it down.
+  const isHalfMade = found?.kind === "ifb" && found.alias === "" && !found.up;
+  if (found && !isHalfMade && (found.kind !== "ifb" || found.alias !== alias)) {
     const text = `a link named ${name} exists and is not the shaper of ${bridge}`;
     throw new Refused({
       code: "ERR_FORKNET_CONFLICT",
@@ -38,15 +41,13 @@ export function ensureShaper(
       leftBehind: [],
     });
   }
-  if (found && isComplete(kernel, found.ifindex)) {
+  if (found && !isHalfMade && isComplete(kernel, found.ifindex)) {
     mustTalk(kernel, [capacityClass(found.ifindex, capacity, "change"), up(found.ifindex)], name);
     return { name, ifindex: found.ifindex, adopted: true };
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
-  mustTalk(kernel, [{ op: "link.create", name, kind: "ifb" }], name);
-  const ifindex = (kernel.link({ name }) as { ifindex: number }).ifindex;
-  undo.pushMessage(kernel, `shaper ${name}`, { op: "link.delete", ifindex }, name);
+  const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
   if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
   return { name, ifindex, adopted: false };

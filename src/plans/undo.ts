@@ -1,8 +1,11 @@
 // The way back of a plan: steps noted as they are done, run in reverse when a later one fails.
 
 import type { KernelFailure } from "../errors.js";
+import { describe } from "../kernel/describe.js";
 import { ENODEV, ENOENT, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+
+const EADDRNOTAVAIL = 99;
 
 export class Undo {
   readonly #steps: { what: string; run: () => void }[] = [];
@@ -24,13 +27,40 @@ export class Undo {
       try {
         step.run();
       } catch (error) {
-        // Already gone is what was wanted.
+        // Already gone is what was wanted; an address says so in its own way.
         const { errno } = failureOf(error, step.what, "");
-        if (errno !== ENODEV && errno !== ENOENT) leftBehind.push(step.what);
+        if (errno !== ENODEV && errno !== ENOENT && errno !== EADDRNOTAVAIL) leftBehind.push(step.what);
       }
     }
     return { ...failure, leftBehind };
   }
+}
+
+/** A message and the one that takes it back. */
+export interface Step {
+  message: Message;
+  back: Message;
+}
+
+/** Sends messages of which none may fail, and notes the way back of each that was done, or may have been. */
+export function sendSteps(kernel: Kernel, steps: readonly Step[], device: string, undo: Undo): void {
+  const noteUndo = ({ back }: Step) => undo.pushMessage(kernel, `${describe(back)} on ${device}`, back, device);
+  let results: (KernelFailure | null)[];
+  try {
+    results = kernel.talk(
+      steps.map(({ message }) => message),
+      device,
+    );
+  } catch (error) {
+    // The answer was lost.
+    for (const step of steps) noteUndo(step);
+    throw error;
+  }
+  steps.forEach((step, i) => {
+    if (results[i] === null) noteUndo(step);
+  });
+  const failure = results.find((result) => result !== null);
+  if (failure) throw new Refused(failure);
 }
 
 /** Runs a plan; when it throws, takes back what it noted and throws a Refused that says so. */
