@@ -5,7 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import { macOf, type Subnet } from "../identity/ipv4.js";
-import { ENODEV, guarded, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import { ENODEV, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import { type Adoption, adopt, findOwnTaps } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
 import { checkConflicts } from "./conflicts.js";
@@ -35,7 +35,7 @@ const GROUP_BASE = 0x666b_0000;
 /** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */
 export function open(kernel: Kernel, job: OpenJob): Opened {
   const { bridge: bridgeName, subnet } = job;
-  guarded("open /dev/net/tun", "", checkTunDevice);
+  checkTunDevice();
   const found = checkConflicts(kernel, bridgeName, subnet);
   const ipv6 = hasIpv6();
   return undoing((undo) => {
@@ -77,5 +77,10 @@ export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): vo
 
 /** Opening the device is the probe: its mode bits say nothing about a container's device policy. */
 function checkTunDevice(): void {
-  closeSync(openSync("/dev/net/tun", "r+"));
+  try {
+    closeSync(openSync("/dev/net/tun", "r+"));
+  } catch (error) {
+    // Node's own name for it is "open", which does not say of what.
+    throw new Refused({ ...failureOf(error, "open", ""), operation: "open /dev/net/tun" });
+  }
 }
