@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { errorFromFailure, ForknetError } from "./errors.js";
 import { loadAddon } from "./kernel/addon.js";
 import { failureOf } from "./kernel/kernel.js";
-import { makeStateDir } from "./lease/standby-store.js";
+import { makeStateDir, stateDirError } from "./lease/standby-store.js";
 
 export class ProcessLock {
   readonly #server: Server;
@@ -21,11 +21,11 @@ export class ProcessLock {
   static take(bridge: string, stateDir: string): ProcessLock {
     makeStateDir(stateDir);
     const addon = loadAddon();
-    const file = guarded(() => addon.lockFile(join(stateDir, "lock")));
+    const file = lockFile(stateDir);
     if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
     let socket: { fd: number } | { holder: number };
     try {
-      socket = guarded(() => addon.lockAbstract(`forknet/${bridge}`));
+      socket = lockAbstract(`forknet/${bridge}`);
       if ("holder" in socket) throw held(`the network on ${bridge}`, socket.holder);
     } catch (error) {
       addon.closeFd(file.fd);
@@ -49,9 +49,18 @@ function held(what: string, holder: number): ForknetError {
   return new ForknetError("ERR_FORKNET_CONFLICT", `${what} is held by ${who}`, { holderPid: holder });
 }
 
-function guarded<T>(call: () => T): T {
+// Every refusal here is about the directory: saying which capability is missing would mislead.
+function lockFile(stateDir: string): { fd: number } | { holder: number } {
   try {
-    return call();
+    return loadAddon().lockFile(join(stateDir, "lock"));
+  } catch (error) {
+    throw stateDirError(stateDir, error);
+  }
+}
+
+function lockAbstract(name: string): { fd: number } | { holder: number } {
+  try {
+    return loadAddon().lockAbstract(name);
   } catch (error) {
     throw errorFromFailure(failureOf(error, "lock", ""));
   }

@@ -69,9 +69,14 @@ export function makeStateDir(stateDir: string): void {
   try {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const isDenied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-    const text = `cannot make stateDir ${stateDir} (${code})`;
-    throw new ForknetError(isDenied ? "ERR_FORKNET_PERMISSION" : "ERR_FORKNET_CONFIG", text, { cause: error });
+    throw stateDirError(stateDir, error);
   }
+}
+
+/** PERMISSION when the directory may not be written, CONFIG for any other reason that it cannot be used. */
+export function stateDirError(stateDir: string, error: unknown): ForknetError {
+  const { code } = error as NodeJS.ErrnoException;
+  const isDenied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+  const text = `cannot write in stateDir ${stateDir} (${code})`;
+  return new ForknetError(isDenied ? "ERR_FORKNET_PERMISSION" : "ERR_FORKNET_CONFIG", text, { cause: error });
 }
