@@ -2,7 +2,7 @@
 // nobody owns goes, what died half way is finished.
 
 import { describe, expect, it } from "vitest";
-import type { Allocation, NetworkOptions } from "../../dist/index.js";
+import type { Allocation, AllocationRequest, NetworkOptions } from "../../dist/index.js";
 import { Agent, type PlainAllocation } from "../support/agent.js";
 import { udpFrame } from "../support/frames.js";
 import {
@@ -37,7 +37,7 @@ const WITHOUT_SYS_ADMIN = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-
 const TBF_HANDLE = 0x10000;
 
 /** An agent that has run one guest for each request and was killed; the guests as it had them. */
-async function killedAgent(options: NetworkOptions, ...requests: (typeof ALPHA)[]): Promise<PlainAllocation[]> {
+async function killedAgent(options: NetworkOptions, ...requests: AllocationRequest[]): Promise<PlainAllocation[]> {
   const agent = new Agent();
   await agent.open(options);
   const guests: PlainAllocation[] = [];

@@ -27,8 +27,8 @@ export class Agent {
 
   /** `launcher` is a command that runs the rest of its arguments, such as setpriv. */
   constructor(launcher: readonly string[] = []) {
-    const [command, ...args] = [...launcher, process.execPath, PROGRAM] as [string, ...string[]];
-    this.#child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const [command, ...args] = [...launcher, process.execPath, PROGRAM];
+    this.#child = spawn(command as string, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#exited = once(this.#child, "exit");
     this.#child.on("message", (message) => this.#answered(message as Answer));
     this.#child.once("exit", () => {
