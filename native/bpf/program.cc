@@ -1,6 +1,7 @@
 // Programs over bpf(2): patching map descriptors in, loading, finding, running on one frame.
 #include "bpf/program.h"
 
+#include <signal.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -43,6 +44,23 @@ std::vector<bpf_insn> PatchMaps(const ProgramImage& image, const std::map<std::s
   return code;
 }
 
+// Keeps signals from this thread while it lives. The verifier gives up with EAGAIN when one is
+// pending (bpf_check looks at signal_pending), and under a profiler one always is.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &former_);
+  }
+  ~SignalsHeld() { pthread_sigmask(SIG_SETMASK, &former_, nullptr); }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  sigset_t former_;
+};
+
 }  // namespace
 
 const ProgramImage* FindProgramImage(const std::string& name) {
@@ -59,6 +77,7 @@ UniqueFd LoadProgram(const ProgramImage& image, const std::map<std::string, int>
   attr.insn_cnt = static_cast<uint32_t>(code.size());
   attr.license = BpfPointer(kLicense);
   std::strncpy(attr.prog_name, image.name, sizeof attr.prog_name - 1);
+  const SignalsHeld held;
   UniqueFd program(Bpf(BPF_PROG_LOAD, &attr));
   if (program.valid()) return program;
   // A missing capability: the verifier was not reached, and has nothing to say.
