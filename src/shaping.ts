@@ -9,6 +9,7 @@ import type { NetworkFacts } from "./facts.js";
 import type { Guest } from "./guest.js";
 import { formatClass } from "./identity/class-pool.js";
 import type { Done, Lane, Ticket } from "./lanes/lane.js";
+import type { LateJob } from "./lanes/lanes.js";
 import { formatAlias } from "./lease/alias.js";
 import type { LeaseTable } from "./lease/lease-table.js";
 import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "./limits.js";
@@ -36,7 +37,7 @@ interface Line {
 export class Shaping {
   readonly #facts: NetworkFacts;
   readonly #defaults: ShapingDefaults;
-  readonly #lane: Lane<ShapeJob, undefined>;
+  readonly #lane: Lane<LateJob, undefined>;
   readonly #leases: LeaseTable;
   readonly #metrics: Metrics;
   readonly #lines = new Map<Guest, Line>();
@@ -44,7 +45,7 @@ export class Shaping {
   constructor(
     facts: NetworkFacts,
     defaults: ShapingDefaults,
-    lane: Lane<ShapeJob, undefined>,
+    lane: Lane<LateJob, undefined>,
     leases: LeaseTable,
     metrics: Metrics,
   ) {
@@ -111,7 +112,7 @@ export class Shaping {
     const work = line.next;
     delete line.next;
     line.current = work;
-    work.ticket = this.#lane.submit(this.#jobFor(guest, work));
+    work.ticket = this.#lane.submit(() => this.#jobFor(guest, work));
     work.ticket.done
       .then(
         (done) => this.#succeeded(guest, work, done),

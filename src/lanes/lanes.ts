@@ -28,11 +28,14 @@ interface WholeJob {
   job: object;
 }
 
+/** Made only when the worker is called: the fork that asks for it does not wait for it, and it knows the latest. */
+export type LateJob = () => ShapeJob;
+
 export type LaneName = "create" | "shape" | "reap";
 
 export class Lanes {
   readonly create: Lane<SlotSpec, number>;
-  readonly shape: Lane<ShapeJob, undefined>;
+  readonly shape: Lane<LateJob, undefined>;
   readonly reap: Lane<ReapJob, undefined>;
   /** Jobs about the network as a whole: in the create lane's thread, beside its queue. */
   readonly #whole: Lane<WholeJob, unknown>;
@@ -53,7 +56,7 @@ export class Lanes {
       options("create", SLOTS_PER_CALL),
     );
     this.shape = new Lane(
-      (jobs) => this.#run("shape", { method: "shape", jobs, facts: this.#known() }),
+      (jobs) => this.#run("shape", { method: "shape", jobs: jobs.map((make) => make()), facts: this.#known() }),
       options("shape", SHAPES_PER_CALL),
     );
     this.reap = new Lane(

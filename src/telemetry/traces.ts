@@ -43,6 +43,8 @@ export function startLinkedRoot(
 
 /** Adds a finished child for something that happened between two time stamps. */
 export function addChild(parent: Span, name: string, startedMs: number, endedMs: number): void {
+  // Without an SDK, or in a trace that is not sampled, there is nothing to add to, and a warm fork has no time to spare.
+  if (!parent.isRecording()) return;
   const under = trace.setSpan(context.active(), parent);
   tracer()
     .startSpan(name, { startTime: epochMs(startedMs) }, under)
