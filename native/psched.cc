@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <limits>
 
 #include "netlink/kernel_error.h"
@@ -38,26 +38,30 @@ Psched Psched::Read() {
   const ssize_t size = read(fd.get(), text, sizeof text - 1);
   if (size < 0) throw KernelError(errno, "read", kPath);
   text[size] = '\0';
-  uint32_t a = 0, b = 0, c = 0;
-  if (std::sscanf(text, "%8x %8x %8x", &a, &b, &c) != 3 || a == 0 || b == 0 || c == 0) {
-    throw KernelError(EINVAL, "read", kPath);
+  uint32_t numbers[3];
+  const char* at = text;
+  for (uint32_t& number : numbers) {
+    char* end = nullptr;
+    number = static_cast<uint32_t>(std::strtoul(at, &end, 16));
+    if (end == at || number == 0) throw KernelError(EINVAL, "read", kPath);
+    at = end;
   }
-  return {a, b, c};
+  return {numbers[0], numbers[1], numbers[2]};
 }
 
 uint32_t Psched::Ticks(uint32_t bytes, uint64_t rate) const {
   // ticks = bytes / rate x ticks per second
   const Wide divisor = Wide{rate} * seconds_;
   const Wide ticks = (Wide{bytes} * ticks_ + divisor - 1) / divisor;
-  constexpr uint32_t most = std::numeric_limits<uint32_t>::max();
-  return ticks > most ? most : static_cast<uint32_t>(ticks);
+  constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max();
+  return ticks > kMost ? kMost : static_cast<uint32_t>(ticks);
 }
 
 uint64_t Psched::BytesIn(uint32_t ticks, uint64_t rate) const {
   // bytes = rate x ticks / ticks per second
   const Wide bytes = Wide{rate} * ticks * seconds_ / ticks_;
-  constexpr uint64_t most = std::numeric_limits<uint64_t>::max();
-  return bytes > most ? most : static_cast<uint64_t>(bytes);
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  return bytes > kMost ? kMost : static_cast<uint64_t>(bytes);
 }
 
 }  // namespace forknet

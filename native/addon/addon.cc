@@ -63,8 +63,9 @@ void UnshareNetworkJs(const Napi::CallbackInfo& info) {
 
 std::string Path(Napi::Value value) {
   std::string path = CheckString(value, "path");
-  if (path.empty() || path.find('\0') != std::string::npos)
+  if (path.empty() || path.find('\0') != std::string::npos) {
     throw Unexpected("a path", "path", value);
+  }
   return path;
 }
 
@@ -121,10 +122,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }
 
 }  // namespace
-}  // namespace forknet
 
-static Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  return forknet::Init(env, exports);
-}
-
+// Inside the namespace, because the macro makes names out of its argument. What it exports has C
+// linkage.
 NODE_API_MODULE(forknet, Init)
+
+}  // namespace forknet

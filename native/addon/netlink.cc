@@ -97,8 +97,9 @@ Napi::Value Netlink::Link(const Napi::CallbackInfo& info) {
     try {
       const std::vector<uint8_t> reply = Open().Get(&request, "RTM_GETLINK");
       LinkInfo link;
-      if (!ParseLink({reply.data(), reply.size()}, &link))
+      if (!ParseLink({reply.data(), reply.size()}, &link)) {
         throw KernelError(EBADMSG, "RTM_GETLINK");
+      }
       return ToJs(info.Env(), link);
     } catch (const KernelError& error) {
       if (error.error() != ENODEV) throw;

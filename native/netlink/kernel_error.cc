@@ -20,7 +20,8 @@ std::string Words(int error, const std::string& syscall, const std::string& subj
 
 }  // namespace
 
-KernelError::KernelError(int error, std::string syscall, std::string subject, std::string text)
+KernelError::KernelError(int error, std::string syscall, const std::string& subject,
+                         const std::string& text)
     : std::runtime_error(Words(error, syscall, subject, text)),
       error_(error),
       syscall_(std::move(syscall)) {}

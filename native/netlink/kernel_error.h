@@ -14,7 +14,8 @@ class KernelError : public std::runtime_error {
    * `error` is a positive errno. `syscall` is the call or the request ("TUNSETIFF", "RTM_GETLINK"),
    * `subject` the device or path it was about, `text` the kernel's extended ack; both may be empty.
    */
-  KernelError(int error, std::string syscall, std::string subject = "", std::string text = "");
+  KernelError(int error, std::string syscall, const std::string& subject = "",
+              const std::string& text = "");
 
   int error() const { return error_; }
   const std::string& syscall() const { return syscall_; }

@@ -22,8 +22,9 @@ using Clock = std::chrono::steady_clock;
 }  // namespace
 
 void Socket::Option(int level, int option, const char* name, const void* value, unsigned size) {
-  if (setsockopt(fd_.get(), level, option, value, size))
+  if (setsockopt(fd_.get(), level, option, value, size)) {
     throw KernelError(errno, "setsockopt", name);
+  }
 }
 
 Socket::Socket(uint32_t receive_timeout_ms)
