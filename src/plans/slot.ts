@@ -1,6 +1,7 @@
 // How one slot comes to be: a TAP with its qdiscs, filters, HTB class, bridge port and bound address.
 // Runs in the create lane. Either the whole slot is there, or the kernel is as it was.
 
+import type { KernelFailure } from "../errors.js";
 import {
   classHandle,
   EGRESS,
@@ -34,11 +35,15 @@ export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec):
     const messages = afterPersist(facts, spec, ifindex);
     const results = sendAll(kernel, facts, spec, messages, undo);
     const failure = results.find((result) => result !== null);
-    // A refused master is about the bridge: EXFULL there means that the bridge is full.
-    if (failure)
-      throw new Refused(failure.operation.includes("master") ? { ...failure, device: facts.bridge.name } : failure);
+    if (failure) throw new Refused(failure.operation.includes("master") ? ofBridge(kernel, facts, failure) : failure);
     return ifindex;
   });
+}
+
+/** A refused master is about the bridge: EXFULL says that it is full, EINVAL without a word that it is gone. */
+function ofBridge(kernel: Kernel, { bridge }: NetworkFacts, failure: KernelFailure): KernelFailure {
+  const isGone = failure.errno === EINVAL && !kernel.link({ ifindex: bridge.ifindex });
+  return { ...failure, device: bridge.name, ...(isGone ? { text: "the bridge is gone" } : {}) };
 }
 
 /**
