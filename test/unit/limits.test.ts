@@ -1,0 +1,147 @@
+// The arithmetic between what a request asks for and what TBF and HTB are told, at its edges.
+
+import { fc, test } from "@fast-check/vitest";
+import { describe, expect } from "vitest";
+import { UNLIMITED } from "../../src/bandwidth.js";
+import {
+  baseLimits,
+  guaranteedUpload,
+  htbBucket,
+  resolveLimits,
+  sameLimits,
+  toKernelLimits,
+} from "../../src/limits.js";
+
+const DEFAULTS = { uploadBurstMultiplier: 4, downloadBurstMultiplier: 4, downloadLatencyMs: 50, baseLimit: 10e6 };
+const LARGEST_U32 = 0xffffffff;
+const LARGEST = Number.MAX_SAFE_INTEGER;
+/** The edges: one byte a second, the rate where 32 bits end, unlimited, and what a number can hold. */
+const EDGES = [8, 1e6, 2 ** 32 * 8 - 8, 2 ** 32 * 8, 100e9, LARGEST];
+
+const bits = fc.oneof(fc.integer({ min: 8, max: LARGEST }), fc.constantFrom(...EDGES));
+const defaults = fc.record({
+  uploadBurstMultiplier: fc.double({ min: 1, max: 1000, noNaN: true }),
+  downloadBurstMultiplier: fc.double({ min: 1, max: 1000, noNaN: true }),
+  downloadLatencyMs: fc.double({ min: 1, max: 10_000, noNaN: true }),
+  baseLimit: bits,
+});
+
+describe("toKernelLimits", () => {
+  test.each([
+    [8, { rate: 1, burstBytes: 1540, limitBytes: 24_224 }],
+    [1e6, { rate: 125_000, burstBytes: 2000, limitBytes: 24_224 }],
+    [2 ** 32 * 8, { rate: 2 ** 32, burstBytes: 68_719_477, limitBytes: 283_467_842 }],
+    [100e9, { rate: 12.5e9, burstBytes: 200_000_000, limitBytes: 825_000_000 }],
+    [LARGEST, { rate: 1_125_899_906_842_623, burstBytes: LARGEST_U32, limitBytes: LARGEST_U32 }],
+  ])("tells TBF of a download of %d bit/s", (download, expected) => {
+    expect(toKernelLimits({ download, upload: null }, DEFAULTS).tbf).toEqual(expected);
+  });
+
+  test("tells HTB of an upload", () => {
+    const limits = { download: null, upload: { rate: 20e6, ceil: 80e6 } };
+    expect(toKernelLimits(limits, DEFAULTS).htb).toEqual({
+      rate: 2_500_000,
+      ceil: 10_000_000,
+      burstBytes: 11_540,
+      cburstBytes: 41_540,
+      leafLimitBytes: 512_144,
+    });
+  });
+
+  test("makes unlimited a rate no host reaches, and guarantees the base limit", () => {
+    const { tbf, htb } = toKernelLimits({ download: null, upload: null }, DEFAULTS);
+    expect([tbf.rate, htb.rate, htb.ceil]).toEqual([UNLIMITED / 8, 10e6 / 8, UNLIMITED / 8]);
+  });
+
+  test("keeps ceil at or over rate when the base limit is over unlimited", () => {
+    const { htb } = toKernelLimits({ download: null, upload: null }, { ...DEFAULTS, baseLimit: LARGEST });
+    expect(htb.ceil).toBeGreaterThanOrEqual(htb.rate);
+  });
+
+  test.prop([bits, bits, bits, defaults])(
+    "never gives more than was asked, nor what a field cannot hold",
+    (download, a, b, given) => {
+      const upload = { rate: Math.min(a, b), ceil: Math.max(a, b) };
+      const { tbf, htb } = toKernelLimits({ download, upload }, given);
+      expect(BigInt(tbf.rate) * 8n).toBeLessThanOrEqual(BigInt(download));
+      expect(BigInt(htb.rate) * 8n).toBeLessThanOrEqual(BigInt(upload.rate));
+      expect(BigInt(htb.ceil) * 8n).toBeLessThanOrEqual(BigInt(upload.ceil));
+      expect(Math.min(tbf.rate, htb.rate)).toBeGreaterThanOrEqual(1);
+      expect(htb.ceil).toBeGreaterThanOrEqual(htb.rate);
+      const fields = [tbf.burstBytes, tbf.limitBytes, htb.burstBytes, htb.cburstBytes, htb.leafLimitBytes];
+      for (const field of fields) {
+        expect(Number.isInteger(field)).toBe(true);
+        expect(field).toBeLessThanOrEqual(LARGEST_U32);
+        expect(field).toBeGreaterThanOrEqual(1540);
+      }
+      expect(tbf.limitBytes).toBeGreaterThanOrEqual(Math.min(tbf.burstBytes, 16 * 1514));
+      expect(htb.leafLimitBytes).toBeGreaterThanOrEqual(128 * 1024);
+    },
+  );
+
+  test.prop([bits, bits])("gives more for more", (a, b) => {
+    const [less, more] = [Math.min(a, b), Math.max(a, b)].map(
+      (download) => toKernelLimits({ download, upload: null }, DEFAULTS).tbf,
+    );
+    for (const field of ["rate", "burstBytes", "limitBytes"] as const)
+      expect(less?.[field]).toBeLessThanOrEqual(more?.[field] ?? 0);
+  });
+
+  test.prop([fc.integer({ min: 0, max: 2 ** 50 })])("gives HTB a bucket of a tick and a frame", (rate) => {
+    expect(htbBucket(rate)).toBe(Math.min(Math.ceil(rate / 250) + 1540, LARGEST_U32));
+  });
+});
+
+describe("resolveLimits", () => {
+  test("multiplies the rate where no ceil is given", () => {
+    expect(resolveLimits({ upload: "20mbit" }, 4).upload).toEqual({ rate: 20e6, ceil: 80e6 });
+    expect(resolveLimits({ upload: { rate: "20mbit" } }, 1.5).upload).toEqual({ rate: 20e6, ceil: 30e6 });
+    expect(resolveLimits({ upload: { rate: 9, ceil: 9 } }, 4).upload).toEqual({ rate: 9, ceil: 9 });
+    expect(resolveLimits({ upload: LARGEST }, 1000).upload).toEqual({ rate: LARGEST, ceil: LARGEST });
+  });
+
+  test("takes what is left out as unlimited", () => {
+    expect(resolveLimits({}, 4)).toEqual({ download: null, upload: null });
+  });
+
+  test.each([
+    [
+      { upload: { rate: "2mbit", ceil: "1mbit" } },
+      "at least upload.rate (2000000) for upload.ceil, but received '1mbit'",
+    ],
+    [{ upload: { rate: "2mbit", cell: 1 } }, "only rate and ceil for upload, but received { rate: '2mbit', cell: 1 }"],
+    [{ upload: {} }, "for upload.rate, but received undefined"],
+    [{ upload: { rate: "10mbps" } }, "write \"mbit\") for upload.rate, but received '10mbps'"],
+    [{ upload: { rate: 8, ceil: 0 } }, "for upload.ceil, but received 0"],
+    [{ upload: null }, "for upload, but received null"],
+    [{ download: {} }, "for download, but received {}"],
+  ])("refuses %o", (request, message) => {
+    const resolve = () => resolveLimits(request as Parameters<typeof resolveLimits>[0], 4);
+    expect(resolve).toThrow(
+      expect.objectContaining({ code: "ERR_FORKNET_CONFIG", message: expect.stringContaining(message) }),
+    );
+  });
+});
+
+describe("comparing", () => {
+  const limits = { download: 1e6, upload: { rate: 2e6, ceil: 4e6 } };
+
+  test("sees every difference", () => {
+    expect(sameLimits(limits, structuredClone(limits))).toBe(true);
+    expect(sameLimits({ download: null, upload: null }, { download: null, upload: null })).toBe(true);
+    for (const other of [
+      { ...limits, download: null },
+      { ...limits, upload: null },
+      { ...limits, upload: { rate: 2e6, ceil: 5e6 } },
+      { ...limits, upload: { rate: 1e6, ceil: 4e6 } },
+    ]) {
+      expect(sameLimits(limits, other)).toBe(false);
+    }
+  });
+
+  test("guarantees the rate, or the base limit", () => {
+    expect(guaranteedUpload(limits, 10e6)).toBe(2e6);
+    expect(guaranteedUpload({ ...limits, upload: null }, 10e6)).toBe(10e6);
+    expect(baseLimits(10e6)).toEqual({ download: 10e6, upload: { rate: 10e6, ceil: 10e6 } });
+  });
+});
