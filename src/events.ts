@@ -7,7 +7,8 @@ import type { ForknetError } from "./errors.js";
 export interface Events {
   /** A guest's limits were refused; it stays at the base limits. */
   "forknet:shaping-failed": { bridge: string; instanceId: string; error: ForknetError };
-  /** A warm slot could not be made; forks go on cold. Once for a run of failures. */
+  /** A warm slot could not be made; forks go on cold. Once for a run of failures, and whenever
+   * something was left behind (ROLLBACK). */
   "forknet:pool-failed": { bridge: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };

@@ -54,6 +54,11 @@ export class SlotPool {
     return { ready: this.#ready.size, making: this.#making.size };
   }
 
+  /** True when a slot that is ready has this address. */
+  holds(ip: Ipv4): boolean {
+    return this.#ready.has(ip);
+  }
+
   /** The TAPs of all slots that are ready. */
   ifindexes(): Set<number> {
     return new Set([...this.#ready.values()].map(({ ifindex }) => ifindex));
@@ -143,8 +148,11 @@ export class SlotPool {
   }
 
   #backOff(error: ForknetError): void {
-    if (this.#closed || this.#pause) return;
-    if (this.#pauseMs === 0) publish("forknet:pool-failed", { bridge: this.#source.bridge, error });
+    const isOver = this.#closed || this.#pause !== undefined;
+    const isFirst = this.#pauseMs === 0 && !isOver;
+    if (isFirst || error.code === "ERR_FORKNET_ROLLBACK")
+      publish("forknet:pool-failed", { bridge: this.#source.bridge, error });
+    if (isOver) return;
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     this.#pause = setTimeout(() => {
       this.#pause = undefined;

@@ -21,6 +21,15 @@ export interface ReapJob {
  * that is refused is as it was.
  */
 export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
+  // A release and a reconcile may ask for the same TAP: what is pardoned for the one must not look deleted to the other.
+  const byTap = new Map<number, ReapJob>();
+  for (const job of jobs) byTap.set(job.ifindex, { ...byTap.get(job.ifindex), ...job });
+  const results = reapEach(kernel, facts, [...byTap.values()]);
+  const order = [...byTap.keys()];
+  return jobs.map(({ ifindex }) => results[order.indexOf(ifindex)] ?? null);
+}
+
+function reapEach(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
   const results = jobs.map((job) => condemn(facts, job));
   settle(
     results,
