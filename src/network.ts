@@ -19,7 +19,10 @@ export interface Network extends AsyncDisposable {
   recreateAllocation(instanceId: string, options?: RecreateOptions): Promise<Allocation>;
   /** Idempotent. Traffic stops at once; resolves when the kernel objects are gone and the identity is free. */
   releaseAllocation(instanceId: string): Promise<void>;
-  /** Changes limits in place, without losing a packet. A side that is left out stays. On failure the former limits hold. */
+  /**
+   * Changes limits in place, without losing a packet, but for one case: a download limit under 66 mbit that shrinks
+   * drops what waits in its queue. A side that is left out stays. On failure the former limits hold.
+   */
   updateLimits(instanceId: string, limits: LimitsRequest): Promise<void>;
   getAllocation(instanceId: string): Allocation | undefined;
   listAllocations(): Allocation[];
