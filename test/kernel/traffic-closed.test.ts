@@ -55,14 +55,15 @@ async function download(): Promise<number> {
 
 /** Deletes the entry as anybody with the map's id can. */
 function deleteLease({ ifindex }: Allocation): void {
-  const { bpf, closeFd } = loadAddon();
+  const addon = loadAddon();
+  const { bpf } = addon;
   const [filter] = withNetlink((netlink) => netlink.filters(ifindex, INGRESS));
   const program = bpf.programById(filter?.bpf?.programId ?? 0);
   const maps = program.mapIds.map((id) => bpf.mapById(id));
   const key = Buffer.alloc(4);
   key.writeUInt32LE(ifindex);
   const isDeleted = bpf.mapDelete(maps.find(({ name }) => name === "leases")?.fd ?? -1, key);
-  for (const { fd } of [program, ...maps]) closeFd(fd);
+  for (const { fd } of [program, ...maps]) addon.closeFd(fd);
   expect(isDeleted).toBe(true);
 }
 

@@ -38,6 +38,20 @@ it("changes the goodput of running connections, both ways", async () => {
   expect([upload.isRunning, download.isRunning]).toEqual([true, true]);
 });
 
+it("lets a download go on when its bucket shrinks below the frames that wait in it", async () => {
+  const network = await openForTest();
+  const guest = await plugIn(
+    await network.createAllocation({ instanceId: "a", instanceName: "a", download: "60mbit" }),
+  );
+  const flow = await LongFlow.start(guest, GATEWAY, "download");
+  for (const download of ["8mbit", "60mbit", "1mbit", "60mbit", "8mbit"]) {
+    await flow.settle(SETTLE_MS / 2);
+    await network.updateLimits("a", { download });
+    await flow.settle(SETTLE_MS);
+    expect((await flow.over(SETTLE_MS)).bitsPerSecond, download).toBeGreaterThan(0);
+  }
+});
+
 it("does not hold a guest without limits to the base limit", async () => {
   const network = await openForTest(testOptions({ baseLimit: "10mbit" }));
   const guest = await plugIn(await network.createAllocation({ instanceId: "a", instanceName: "a" }));

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { Guest } from "../../dist/guest/guest.js";
 import { measureTcp } from "../../dist/guest/traffic.js";
 import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import { LongFlow } from "../support/long-flow.js";
 import { testOptions } from "../support/network.js";
 import { expectShares, forkWarm, MBIT, openHeld, plugIn, shareOf } from "../support/traffic-network.js";
 
@@ -47,6 +48,22 @@ it("holds a waiting guest to the base limit, then gives it its own", async () =>
   await expectShares(async () => {
     const { upload, download } = await measureBoth(...guests, 3, 1);
     return { upload: shareOf(OWN_MBIT * MBIT, upload), download: shareOf(OWN_MBIT * MBIT, download) };
+  }, 0.05);
+});
+
+it("lets a running download go on when its own limit is under the base limit", async () => {
+  const ownMbit = 4;
+  const { network, hold, letGo } = await openHeld(testOptions({ pool: { size: 1 } }), SHAPING);
+  hold();
+  const allocation = await forkWarm(network, { instanceId: "a", instanceName: "a", download: ownMbit * MBIT });
+  const flow = await LongFlow.start(await plugIn(allocation), GATEWAY, "download");
+  onTestFinished(letGo);
+  await flow.settle(500);
+  letGo();
+  await allocation.shaped;
+  await expectShares(async () => {
+    await flow.settle(1000);
+    return { download: shareOf(ownMbit * MBIT, await flow.over(2000)) };
   }, 0.05);
 });
 
