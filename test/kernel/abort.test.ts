@@ -2,16 +2,26 @@
 
 import { describe, expect, it } from "vitest";
 import { compareKernelStates, type KernelState } from "../support/kernel-state.js";
-import { classNamed, neighborsOf, readLeases, readNetworkLines, tbfOf } from "../support/kernel-view.js";
+import {
+  classNamed,
+  indexOf,
+  neighborsOf,
+  readLeases,
+  readNetworkLines,
+  tbfOf,
+  withNetlink,
+} from "../support/kernel-view.js";
 import { BRIDGE, expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 
 const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
 const EXACT = { ...REQUEST, ip: "10.100.7.9", mac: "02:aa:bb:cc:dd:ee", tapName: "tap-nine" };
+/** The capacity and the default class. */
+const NETWORK_CLASSES = 2;
 const ABORTED = { code: "ERR_FORKNET_ABORTED" };
 
 /** Long enough for a job to reach its worker, and too short for any answer: no message is read between microtasks. */
 async function letTheWorkerHaveIt(): Promise<void> {
-  for (let i = 0; i < 50; i++) await undefined;
+  for (let i = 0; i < 50; i++) await Promise.resolve();
 }
 
 /** A class that was made stays for the next guest. */
@@ -52,6 +62,8 @@ describe("an aborted fork", () => {
     await letTheWorkerHaveIt();
     controller.abort();
     await expect(fork).rejects.toMatchObject(ABORTED);
+    // The worker had begun: its class is there, for the next guest.
+    expect(withNetlink((netlink) => netlink.classes(indexOf(SHAPER)))).toHaveLength(NETWORK_CLASSES + 1);
     expect(network.listAllocations()).toEqual([]);
     expect(compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines()))).toEqual([]);
     expect(readLeases(SHAPER)).toEqual(new Map());

@@ -25,7 +25,9 @@ function makeTap(name: string, options: { alias?: string; master?: string }): nu
   const { fd, ifindex } = addon.openTap({ name });
   addon.setTapPersistent(fd, true);
   addon.closeFd(fd);
-  onTestFinished(() => void (linkNamed(name) && deleteLink(name)));
+  onTestFinished(() => {
+    if (linkNamed(name)) deleteLink(name);
+  });
   if (options.alias) tellKernel({ op: "link.set", ifindex, alias: options.alias });
   if (options.master) tellKernel({ op: "link.set", ifindex, master: indexOf(options.master) });
   return ifindex;

@@ -1,90 +1,26 @@
 // What a host's tracing and metrics see: a fork's trace holds the blocking steps only, shaping is a trace of its
 // own that is linked to it, and every metric has its source.
 
-import { context, metrics, SpanStatusCode, trace } from "@opentelemetry/api";
-import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { type Histogram, MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
-import {
-  BasicTracerProvider,
-  InMemorySpanExporter,
-  type ReadableSpan,
-  SimpleSpanProcessor,
-} from "@opentelemetry/sdk-trace-base";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { SpanStatusCode, trace } from "@opentelemetry/api";
+import { describe, expect, it } from "vitest";
 import { udpFrame } from "../support/frames.js";
 import { deleteLink, makeForeignLink } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
+import {
+  childrenOf,
+  collectErrors,
+  forgetSpans,
+  onlySpan,
+  readMetric,
+  recordTelemetry,
+  spansNamed,
+  traceOf,
+} from "../support/telemetry.js";
 
 const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
 
-class ReaderOnDemand extends MetricReader {
-  protected async onForceFlush(): Promise<void> {}
-  protected async onShutdown(): Promise<void> {}
-}
-
-const exporter = new InMemorySpanExporter();
-const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-const reader = new ReaderOnDemand();
-const meters = new MeterProvider({ readers: [reader] });
-
-beforeAll(() => {
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  trace.setGlobalTracerProvider(provider);
-  metrics.setGlobalMeterProvider(meters);
-});
-
-beforeEach(() => exporter.reset());
-
-afterAll(async () => {
-  trace.disable();
-  metrics.disable();
-  context.disable();
-  await Promise.all([provider.shutdown(), meters.shutdown()]);
-});
-
-function spansNamed(name: string): ReadableSpan[] {
-  return exporter.getFinishedSpans().filter((span) => span.name === name);
-}
-
-function onlySpan(name: string): ReadableSpan {
-  const found = spansNamed(name);
-  expect(found).toHaveLength(1);
-  return found[0] as ReadableSpan;
-}
-
-function childrenOf(parent: ReadableSpan): string[] {
-  const { spanId, traceId } = parent.spanContext();
-  const children = exporter.getFinishedSpans().filter((span) => span.parentSpanContext?.spanId === spanId);
-  for (const child of children) expect(child.spanContext().traceId).toBe(traceId);
-  return children.map(({ name }) => name);
-}
-
-/** Every span of the trace, the root included. */
-function traceOf(span: ReadableSpan): string[] {
-  const { traceId } = span.spanContext();
-  const names = exporter.getFinishedSpans().filter((one) => one.spanContext().traceId === traceId);
-  return names.map(({ name }) => name).sort();
-}
-
-/** The points of one metric, as "attribute values in order of their names" to value or count. */
-async function readMetric(name: string): Promise<Map<string, number>> {
-  const { resourceMetrics } = await reader.collect();
-  const found = resourceMetrics.scopeMetrics
-    .flatMap(({ scope, metrics: all }) => (scope.name === "forknet" ? all : []))
-    .find(({ descriptor }) => descriptor.name === name);
-  const points = (found?.dataPoints ?? []) as { attributes: Record<string, unknown>; value: number | Histogram }[];
-  return new Map(
-    points.map(({ attributes, value }) => {
-      expect(attributes["forknet.bridge"]).toBe(BRIDGE);
-      const { "forknet.bridge": _, ...rest } = attributes;
-      const key = Object.keys(rest)
-        .sort()
-        .map((attribute) => String(rest[attribute]));
-      return [key.join(" "), typeof value === "number" ? value : value.count];
-    }),
-  );
-}
+recordTelemetry();
 
 describe("the trace of a fork", () => {
   it("that is cold has reserve, slot.wait, slot.create and arm under it, and nothing else", async () => {
@@ -178,7 +114,7 @@ it("traces open and reconcile with what they found", async () => {
   await first.createAllocation({ instanceId: "vm-2", instanceName: "beta" });
   await first.standbyAllocation("vm-2");
   await first.close();
-  exporter.reset();
+  forgetSpans();
   const second = await openForTest(options);
   expect(onlySpan("forknet.open").attributes).toEqual({
     "forknet.bridge": BRIDGE,
@@ -246,9 +182,9 @@ describe("metrics", () => {
 
   it("end with their network", async () => {
     const network = await openForTest();
-    expect((await reader.collect()).errors).toEqual([]);
+    expect(await collectErrors()).toEqual([]);
     // A gauge that lived on would read a map that is closed by now.
     await network.destroy();
-    expect((await reader.collect()).errors).toEqual([]);
+    expect(await collectErrors()).toEqual([]);
   });
 });

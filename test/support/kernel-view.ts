@@ -119,7 +119,8 @@ export interface LeaseEntry {
 
 /** The lease map by ifindex, found through the classifier on the shaper. */
 export function readLeases(shaper: string): Map<number, LeaseEntry> {
-  const { bpf, closeFd } = loadAddon();
+  const addon = loadAddon();
+  const { bpf } = addon;
   const [filter] = withNetlink((netlink) => netlink.filters(indexOf(shaper), HTB_ROOT));
   if (!filter?.bpf) throw new Error(`There is no classifier on ${shaper}`);
   const program = bpf.programById(filter.bpf.programId);
@@ -130,7 +131,7 @@ export function readLeases(shaper: string): Map<number, LeaseEntry> {
     const entries = bpf.mapEntries(leases.fd, 4, LEASE_BYTES);
     return new Map(entries.map(({ key, value }) => [key.readUInt32LE(0), decode(value)]));
   } finally {
-    for (const { fd } of [program, ...maps]) closeFd(fd);
+    for (const { fd } of [program, ...maps]) addon.closeFd(fd);
   }
 }
 
