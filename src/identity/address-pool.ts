@@ -66,12 +66,20 @@ export class AddressPool {
     const ticket = this.#tickets++;
     this.#freedAt.set(offset, ticket);
     this.#freed.push({ offset, ticket });
+    // Exact claims leave entries that do not count behind, and without a take nobody would meet them.
+    if (this.#freed.length > 2 * this.#freedAt.size + 1024) this.#dropStale();
   }
 
   #mark(offset: number): void {
     set(this.#taken, offset);
     this.#freedAt.delete(offset);
     this.#free--;
+  }
+
+  #dropStale(): void {
+    const waiting = this.#freed.slice(this.#head);
+    this.#freed = waiting.filter(({ offset, ticket }) => this.#freedAt.get(offset) === ticket);
+    this.#head = 0;
   }
 
   #nextUnseen(): number | undefined {
