@@ -148,7 +148,7 @@ export class Creation {
     const { tap: tapName, ifindex } = guest.view;
     guest.ifindex = 0;
     try {
-      await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip }, "failed_create");
+      await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip, mac: guest.lease.mac }, "failed_create");
     } catch (refused) {
       const text = `${error.message}; deleting ${tapName} failed too: ${(refused as Error).message}`;
       throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind: [`TAP ${tapName}`], cause: error });

@@ -164,7 +164,7 @@ export class SlotPool {
   async #discard(slot: WarmSlot): Promise<boolean> {
     const { identities, reaper } = this.#source;
     this.#ready.delete(slot.address.ip);
-    const job = { tapName: slot.port.tapName, ifindex: slot.ifindex, ip: slot.address.ip };
+    const job = { tapName: slot.port.tapName, ifindex: slot.ifindex, ...slot.address };
     if (!(await reaper.reapQuietly(job, "pool"))) return false;
     identities.releasePort(slot.port);
     identities.releaseAddress(slot.address);

@@ -12,7 +12,7 @@ export interface ReapJob {
   ifindex: number;
   /** Absent: the neighbour entry is somebody else's and stays. */
   ip?: Ipv4;
-  /** For a guest: with it a refused deletion can put the neighbour entry back. */
+  /** With it a refused deletion can put the neighbour entry back; a leftover's does not matter. */
   mac?: Mac;
 }
 
