@@ -5,12 +5,14 @@ import { describe, expect, it } from "vitest";
 import type { Allocation, AllocationRequest, NetworkOptions } from "../../dist/index.js";
 import { Agent, type PlainAllocation } from "../support/agent.js";
 import { udpFrame } from "../support/frames.js";
+import { compareKernelStates } from "../support/kernel-state.js";
 import {
   classNamed,
   filterNames,
   indexOf,
   linkNamed,
   readLeases,
+  readNetworkLines,
   tbfOf,
   tellKernel,
   warmSlots,
@@ -149,6 +151,39 @@ describe("a death half way", () => {
     expect(readLeases(SHAPER).get(ifindex)?.blocked).toBe(false);
     expect(linkNamed(tap)?.alias).toMatch(/^forknet1 vm-1 alpha /);
   });
+
+  it.each([1, 5, 20])(
+    "of a burst, after %i of 40 forks, leaves guests that are whole and nothing else",
+    async (answered) => {
+      const start = readNetworkLines();
+      const options = testOptions();
+      const agent = new Agent();
+      await agent.open(options);
+      const request = (i: number) => ({ ...ALPHA, instanceId: `vm-${i}`, instanceName: `name-${i}` });
+      const forks = Array.from({ length: 40 }, (_, i) => agent.fork(request(i)));
+      const outcomes = Promise.allSettled(forks);
+      await Promise.all(forks.slice(0, answered));
+      await agent.kill();
+      const known = (await outcomes).flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+      const network = await openForTest(options);
+      const found = network.listAllocations();
+      expect(found.length).toBeGreaterThanOrEqual(known.length);
+      expect(found.map(({ instanceId }) => instanceId)).toEqual(
+        expect.arrayContaining(known.map(({ instanceId }) => instanceId)),
+      );
+      await Promise.all(found.map(({ shaped }) => shaped));
+      for (const guest of found) expectLimits(guest, 100e6, 20e6, 70e6);
+      const taps = () => withNetlink((netlink) => netlink.links({ kind: "tun" })).map(({ ifindex }) => ifindex);
+      await expect.poll(() => new Set(taps())).toEqual(new Set(found.map(({ ifindex }) => ifindex)));
+      expect(new Set(readLeases(SHAPER).keys())).toEqual(new Set(taps()));
+      // Who was lost may be asked for again.
+      const missing = forks.map((_, i) => i).filter((i) => !network.getAllocation(`vm-${i}`));
+      await Promise.all(missing.map((i) => network.createAllocation(request(i))));
+      expect(network.listAllocations()).toHaveLength(40);
+      await network.destroy();
+      expect(compareKernelStates(start, readNetworkLines())).toEqual([]);
+    },
+  );
 
   it("of limits that somebody changed meanwhile is mended", async () => {
     const options = testOptions();
