@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <set>
+#include <string>
 
 #include "bpf/syscall.h"
 #include "netlink/kernel_error.h"
@@ -41,10 +43,11 @@ void CheckLength(const char* what, size_t wanted, size_t received, const bpf_map
 bpf_map_info CheckKey(int fd, size_t key_bytes, const char* command) {
   const bpf_map_info info = ReadInfo(fd);
   if (info.type != BPF_MAP_TYPE_HASH && info.type != BPF_MAP_TYPE_ARRAY &&
-      info.type != BPF_MAP_TYPE_PERCPU_ARRAY)
+      info.type != BPF_MAP_TYPE_PERCPU_ARRAY) {
     throw KernelError(EINVAL, command, info.name,
                       "Expected a hash, array or percpu_array map, but received type " +
                           std::to_string(info.type));
+  }
   CheckLength("key", info.key_size, key_bytes, info, command);
   return info;
 }
@@ -80,9 +83,10 @@ UniqueFd CreateMap(const MapSpec& spec) {
   attr.value_size = spec.value_bytes;
   attr.max_entries = spec.max_entries;
   attr.map_flags = spec.no_prealloc ? static_cast<uint32_t>(BPF_F_NO_PREALLOC) : 0;
-  if (spec.name.size() >= sizeof attr.map_name)
+  if (spec.name.size() >= sizeof attr.map_name) {
     throw KernelError(EINVAL, "BPF_MAP_CREATE", spec.name,
                       "Expected a name of at most 15 characters");
+  }
   spec.name.copy(attr.map_name, spec.name.size());
   UniqueFd fd(Bpf(BPF_MAP_CREATE, &attr));
   if (!fd.valid()) throw KernelError(errno, "BPF_MAP_CREATE", spec.name);
@@ -104,20 +108,24 @@ MapInfo DescribeMap(int fd) {
 
 uint32_t PossibleCpus() {
   constexpr char kPath[] = "/sys/devices/system/cpu/possible";
-  FILE* file = std::fopen(kPath, "re");
-  if (file == nullptr) throw KernelError(errno, "open", kPath);
+  std::ifstream file(kPath);
+  std::string ranges;
+  if (!std::getline(file, ranges)) {
+    throw KernelError(errno, "open", kPath);
+  }
   // A list of ranges: "0-3,8-11".
   uint32_t count = 0;
-  unsigned first = 0;
-  while (std::fscanf(file, "%u", &first) == 1) {
-    unsigned last = first;
-    int separator = std::fgetc(file);
-    if (separator == '-' && std::fscanf(file, "%u", &last) == 1) separator = std::fgetc(file);
+  const char* at = ranges.c_str();
+  while (true) {
+    char* end = nullptr;
+    const auto first = static_cast<uint32_t>(std::strtoul(at, &end, 10));
+    const auto last = *end == '-' ? static_cast<uint32_t>(std::strtoul(end + 1, &end, 10)) : first;
     count += last - first + 1;
-    if (separator != ',') break;
+    if (*end != ',') {
+      return count;
+    }
+    at = end + 1;
   }
-  std::fclose(file);
-  return count;
 }
 
 bool GetMapValue(int fd, Bytes key, uint8_t* value, size_t value_bytes) {
@@ -128,8 +136,9 @@ bool GetMapValue(int fd, Bytes key, uint8_t* value, size_t value_bytes) {
 void SetMapValue(int fd, Bytes key, Bytes value) {
   const bpf_map_info info = CheckEntry(fd, key.size, value.size, "BPF_MAP_UPDATE_ELEM");
   bpf_attr attr = EntryAttr(fd, key.data, value.data);
-  if (Bpf(BPF_MAP_UPDATE_ELEM, &attr) < 0)
+  if (Bpf(BPF_MAP_UPDATE_ELEM, &attr) < 0) {
     throw KernelError(errno, "BPF_MAP_UPDATE_ELEM", info.name);
+  }
 }
 
 bool DeleteMapValue(int fd, Bytes key) {
@@ -163,8 +172,9 @@ MapContents ListMap(int fd, size_t key_bytes, size_t value_bytes) {
       const int error = errno;
       // Batches are newer (5.6) than the rest: before, the command is EINVAL, and later a map may
       // lack them.
-      if (first && (error == EINVAL || error == kNotSupported))
+      if (first && (error == EINVAL || error == kNotSupported)) {
         return ListMapByKey(fd, key_bytes, value_bytes);
+      }
       if (error == ENOSPC) {
         // A bucket is copied whole or not at all, and this one holds more than there is room for.
         room *= 2;

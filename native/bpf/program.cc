@@ -17,7 +17,7 @@
 namespace forknet {
 namespace {
 
-constexpr size_t kVerifierLogBytes = 256 * 1024;
+constexpr size_t kVerifierLogBytes = size_t{256} * 1024;
 constexpr size_t kVerifierLinesKept = 8;
 
 // What a program may add to a frame in a test run; ours add nothing.
@@ -35,9 +35,10 @@ std::vector<bpf_insn> PatchMaps(const ProgramImage& image, const std::map<std::s
   for (size_t i = 0; i < image.map_load_count; i++) {
     const MapLoad& load = image.map_loads[i];
     const auto map = maps.find(load.map);
-    if (map == maps.end())
+    if (map == maps.end()) {
       throw KernelError(EINVAL, "BPF_PROG_LOAD", image.name,
                         std::string("Expected a map called ") + load.map);
+    }
     code[load.instruction].src_reg = BPF_PSEUDO_MAP_FD;
     code[load.instruction].imm = map->second;
   }
@@ -64,8 +65,9 @@ class SignalsHeld {
 }  // namespace
 
 const ProgramImage* FindProgramImage(const std::string& name) {
-  for (const ProgramImage* image : {&kGuardImage, &kGateImage, &kClassifyImage})
+  for (const ProgramImage* image : {&kGuardImage, &kGateImage, &kClassifyImage}) {
     if (name == image->name) return image;
+  }
   return nullptr;
 }
 
@@ -90,7 +92,8 @@ UniqueFd LoadProgram(const ProgramImage& image, const std::map<std::string, int>
   attr.log_size = static_cast<uint32_t>(log.size());
   program.Reset(Bpf(BPF_PROG_LOAD, &attr));
   if (program.valid()) return program;
-  throw KernelError(errno, "BPF_PROG_LOAD", image.name, LastLines(log.c_str(), kVerifierLinesKept));
+  log.resize(log.find('\0'));
+  throw KernelError(errno, "BPF_PROG_LOAD", image.name, LastLines(log, kVerifierLinesKept));
 }
 
 UniqueFd OpenProgramById(uint32_t id) {
