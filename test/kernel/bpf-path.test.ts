@@ -3,7 +3,7 @@
 
 import { writeSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { sendUdp, UdpService } from "../../src/guest/udp-service.js";
+import { sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Netlink } from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";

@@ -5,10 +5,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { type Guest, startGuest } from "../../src/guest/guest.js";
-import { receiveTcp, sendTcp, TcpService } from "../../src/guest/tcp-service.js";
-import { measureTcp } from "../../src/guest/traffic.js";
-import { echoUdp, sendUdp, UdpService } from "../../src/guest/udp-service.js";
+import { type Guest, startGuest } from "../../src/stand-in/guest.js";
+import { receiveTcp, sendTcp, TcpService } from "../../src/stand-in/tcp-service.js";
+import { measureTcp } from "../../src/stand-in/traffic.js";
+import { echoUdp, sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Netlink } from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";
@@ -179,7 +179,7 @@ describe("a guest's life", () => {
 
   it("dies with the process that started it", async () => {
     makeTap("taporphan");
-    const entry = new URL("../../dist/guest/guest.js", import.meta.url).href;
+    const entry = new URL("../../dist/stand-in/guest.js", import.meta.url).href;
     const options = JSON.stringify({ ...A, tap: "taporphan" });
     const script = `import { startGuest } from ${JSON.stringify(entry)}; await startGuest(${options}); console.log("up");`;
     const parent = spawn(process.execPath, ["--input-type=module", "--eval", script], {

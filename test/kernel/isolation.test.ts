@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import type { Allocation, Network } from "../../dist/index.js";
 import * as frames from "../support/frames.js";
 import { indexOf, tellKernel } from "../support/kernel-view.js";

@@ -2,7 +2,7 @@
 // The frames of the guard's own tests are judged in memory; these pass through a TAP, the shaper and a bridge.
 
 import { beforeEach, expect, it, onTestFinished } from "vitest";
-import { UdpService } from "../../dist/guest/udp-service.js";
+import { UdpService } from "../../dist/stand-in/udp-service.js";
 import type { Allocation, DropReason, Network } from "../../dist/index.js";
 import * as frames from "../support/frames.js";
 import { BRIDGE, openForTest } from "../support/network.js";

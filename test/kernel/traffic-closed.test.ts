@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, it, onTestFinished } from "vitest";
-import type { Guest } from "../../dist/guest/guest.js";
-import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import type { Guest } from "../../dist/stand-in/guest.js";
+import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import type { Allocation, Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { deleteLink, indexOf, tellKernel, withNetlink } from "../support/kernel-view.js";

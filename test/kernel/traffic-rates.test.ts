@@ -1,8 +1,8 @@
 // The limits of a guest as TCP meets them: goodput against the configured rate, for cold and warm slots, both ways.
 
 import { it } from "vitest";
-import type { Guest } from "../../dist/guest/guest.js";
-import { measureTcp } from "../../dist/guest/traffic.js";
+import type { Guest } from "../../dist/stand-in/guest.js";
+import { measureTcp } from "../../dist/stand-in/traffic.js";
 import { openForTest, testOptions } from "../support/network.js";
 import { expectShares, forkWarm, MBIT, plugIn, shareOf } from "../support/traffic-network.js";
 

@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
-import { measureTcp } from "../../dist/guest/traffic.js";
-import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import { measureTcp } from "../../dist/stand-in/traffic.js";
+import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import { linkNamed } from "../support/kernel-view.js";
 import { openForTest, testOptions } from "../support/network.js";
 import { expectShares, MBIT, openHeld, plugIn, shareOf } from "../support/traffic-network.js";

@@ -1,7 +1,7 @@
 // How guests share the network's upload capacity: by their rates when all send, up to their ceils when alone.
 
 import { it } from "vitest";
-import { measureTcp } from "../../dist/guest/traffic.js";
+import { measureTcp } from "../../dist/stand-in/traffic.js";
 import { openForTest, testOptions } from "../support/network.js";
 import { expectShares, MBIT, plugIn, shareOf } from "../support/traffic-network.js";
 

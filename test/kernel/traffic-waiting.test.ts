@@ -2,9 +2,9 @@
 // meanwhile is measured.
 
 import { expect, it, onTestFinished } from "vitest";
-import type { Guest } from "../../dist/guest/guest.js";
-import { measureTcp } from "../../dist/guest/traffic.js";
-import { sendUdp, UdpService } from "../../dist/guest/udp-service.js";
+import type { Guest } from "../../dist/stand-in/guest.js";
+import { measureTcp } from "../../dist/stand-in/traffic.js";
+import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import { LongFlow } from "../support/long-flow.js";
 import { testOptions } from "../support/network.js";
 import { expectShares, forkWarm, MBIT, openHeld, plugIn, shareOf } from "../support/traffic-network.js";

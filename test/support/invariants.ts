@@ -1,5 +1,6 @@
 // What has to hold between a network and the kernel whenever nothing is under way. Returns what does not, in words.
 
+import { isDeepStrictEqual } from "node:util";
 import type { Allocation, Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { LinkInfo, Netlink } from "../../src/kernel/binding.js";
@@ -31,7 +32,8 @@ export function brokenInvariants(
       ...duplicates(guests),
       ...guests.flatMap((guest) => stateProblems(guest)),
       ...active.flatMap((guest) => tapProblems(netlink, guest, leases)),
-      ...active.flatMap((guest) => limitProblems(netlink, guest, limits.get(guest.instanceId))),
+      ...active.flatMap((guest) => limitProblems(netlink, guest, leases)),
+      ...active.flatMap((guest) => wishProblems(guest, leases, limits.get(guest.instanceId))),
       ...strayProblems(netlink, active, leases, spare),
     ];
   } finally {
@@ -80,17 +82,37 @@ function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly Lease
   return problems;
 }
 
-function limitProblems(netlink: Netlink, guest: Allocation, limits: ExpectedLimits | undefined): string[] {
-  if (guest.shaping !== "shaped" || !limits) return [];
+/** What the lease says is what TBF and HTB enforce. */
+function limitProblems(netlink: Netlink, guest: Allocation, leases: readonly LeaseEntry[]): string[] {
+  const lease = leases.find(({ ifindex }) => ifindex === guest.ifindex);
+  if (guest.shaping !== "shaped" || !lease) return [];
   const shaper = netlink.links({ kind: "ifb" })[0];
-  const minor = Number.parseInt(guest.classId.slice(2), 16);
-  const found = shaper && netlink.classes(shaper.ifindex).find(({ handle }) => (handle & 0xffff) === minor);
+  const found = shaper && netlink.classes(shaper.ifindex).find(({ handle }) => (handle & 0xffff) === lease.classMinor);
   const tbf = netlink.qdiscs(guest.ifindex).find((qdisc) => qdisc.tbf)?.tbf;
-  const upload = limits.upload ?? { rate: BASE_LIMIT, ceil: UNLIMITED };
-  const expected = [limits.download ?? UNLIMITED, upload.rate, upload.ceil].map((bits) => Math.floor(bits / 8));
+  const { download, upload } = limitsIn(lease.value);
+  const { rate, ceil } = upload ?? { rate: BASE_LIMIT, ceil: UNLIMITED };
+  const expected = [download ?? UNLIMITED, rate, ceil].map((bits) => Math.floor(bits / 8));
   const actual = [tbf?.rate, found?.rate, found?.ceil];
-  if (expected.every((rate, i) => rate === actual[i])) return [];
-  return [`${guest.instanceId}: download, rate, ceil are ${actual.join(", ")} bytes/s, not ${expected.join(", ")}`];
+  const problems: string[] = [];
+  if (!found?.leaf) problems.push(`${guest.instanceId}: its class has no leaf`);
+  if (expected.every((value, i) => value === actual[i])) return problems;
+  return [...problems, `${guest.instanceId}: ${actual.join(", ")} bytes/s are in force, not ${expected.join(", ")}`];
+}
+
+/** The limits in a lease. 0 is unlimited. */
+export function limitsIn(lease: Buffer): ExpectedLimits {
+  const [download, rate, ceil] = [32, 40, 48].map((at) => Number(lease.readBigUInt64LE(at))) as [
+    number,
+    number,
+    number,
+  ];
+  return { download: download || null, upload: rate ? { rate, ceil } : null };
+}
+
+function wishProblems(guest: Allocation, leases: readonly LeaseEntry[], wished: ExpectedLimits | undefined): string[] {
+  const lease = leases.find(({ ifindex }) => ifindex === guest.ifindex);
+  if (!wished || !lease || isDeepStrictEqual(limitsIn(lease.value), wished)) return [];
+  return [`${guest.instanceId} has ${JSON.stringify(limitsIn(lease.value))}, not ${JSON.stringify(wished)}`];
 }
 
 /** TAPs, leases and neighbours that nobody owns. */

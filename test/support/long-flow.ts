@@ -4,8 +4,8 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import type { Guest } from "../../dist/guest/guest.js";
-import { TcpService } from "../../dist/guest/tcp-service.js";
+import type { Guest } from "../../dist/stand-in/guest.js";
+import { TcpService } from "../../dist/stand-in/tcp-service.js";
 
 const START_MS = 5000;
 const POLL_MS = 10;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished } from "vitest";
-import { type Guest, startGuest } from "../../dist/guest/guest.js";
+import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import type { Allocation, AllocationRequest, Network, NetworkOptions } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
 import { destroyNetwork } from "./network.js";

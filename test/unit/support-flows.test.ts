@@ -2,10 +2,10 @@
 
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Guest } from "../../src/guest/guest.js";
-import { probeTcp, receiveTcp, sendTcp, TcpService, type TcpServiceOptions } from "../../src/guest/tcp-service.js";
-import { measureTcp } from "../../src/guest/traffic.js";
-import { echoUdp, sendUdp, UdpService } from "../../src/guest/udp-service.js";
+import type { Guest } from "../../src/stand-in/guest.js";
+import { probeTcp, receiveTcp, sendTcp, TcpService, type TcpServiceOptions } from "../../src/stand-in/tcp-service.js";
+import { measureTcp } from "../../src/stand-in/traffic.js";
+import { echoUdp, sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 
 const HOST = "127.0.0.1";
 

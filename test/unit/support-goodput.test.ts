@@ -1,7 +1,7 @@
 // The receiver's arithmetic: what counts as warm-up, and what a measurement without arrivals reads.
 
 import { describe, expect, it } from "vitest";
-import { GoodputMeter } from "../../src/guest/goodput.js";
+import { GoodputMeter } from "../../src/stand-in/goodput.js";
 
 const MS = 1_000_000n;
 

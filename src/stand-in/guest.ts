@@ -35,7 +35,7 @@ interface Waiter {
 // From TypeScript sources (a test runner) the process is still the compiled one: a build comes first.
 const PROCESS_FILE = fileURLToPath(
   new URL(
-    import.meta.url.endsWith(".ts") ? "../../dist/guest/guest-process.js" : "./guest-process.js",
+    import.meta.url.endsWith(".ts") ? "../../dist/stand-in/guest-process.js" : "./guest-process.js",
     import.meta.url,
   ),
 );
