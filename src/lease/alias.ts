@@ -1,7 +1,7 @@
 // The alias of a TAP: the lease as an operator reads it in `ip link`, and the spare copy from which the kernel map
 // is rebuilt where a process may not open the map of its predecessor.
 
-import { formatBandwidth, parseBandwidth } from "../bandwidth.js";
+import { type BitsPerSecond, formatBandwidth, parseBandwidth } from "../bandwidth.js";
 import { formatIpv4, formatMac, parseIpv4, parseMac } from "../identity/ipv4.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Lease } from "./lease.js";
@@ -10,17 +10,22 @@ import type { Lease } from "./lease.js";
 export const ALIAS_PREFIX = "forknet1 ";
 
 /**
- * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 251 of the kernel's 255 bytes.
+ * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 253 of the kernel's 255 bytes.
  * A rate is "max" when unlimited. Blocking is not in it: it lives in the map only.
  */
 export function formatAlias(lease: Lease): string {
   const { download, upload } = lease.limits;
-  const down = download === null ? "max" : formatBandwidth(download);
-  const up = upload === null ? "max" : `${formatBandwidth(upload.rate)}/${formatBandwidth(upload.ceil)}`;
+  const down = download === null ? "max" : formatRate(download);
+  const up = upload === null ? "max" : `${formatRate(upload.rate)}/${formatRate(upload.ceil)}`;
   const class_ = `1:${lease.classMinor.toString(16)}`;
   const address = `${formatIpv4(lease.ip)} ${formatMac(lease.mac)}`;
   const made = lease.createdMs.toString(36);
   return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}`;
+}
+
+/** Without a unit where it would be "bit": three rates of 16 digits and two names of 64 leave no room for it. */
+function formatRate(bits: BitsPerSecond): string {
+  return formatBandwidth(bits).replace(/(\d)bit$/, "$1");
 }
 
 /** The alias of a slot that no guest has yet. Ids cannot start a slash, so it never reads as a lease. */
