@@ -71,9 +71,12 @@ export class ForknetError extends Error {
   }
 }
 
+/** On one line: an array of more than six is broken into several. */
+const SHORT = { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5, depth: 1 };
+
 /** `Expected <what> for <option>, but received <value>`, thrown before anything changed. */
 export function configError(option: string, expected: string, received: unknown): ForknetError {
-  const shown = inspect(received, { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, depth: 1 });
+  const shown = inspect(received, SHORT);
   return new ForknetError("ERR_FORKNET_CONFIG", `Expected ${expected} for ${option}, but received ${shown}`);
 }
 
@@ -91,11 +94,9 @@ export function errnoName(errno: number): string {
   // libuv says ENOTSUP for 95, which on Linux is the other name, and does not know EXFULL.
   if (errno === EOPNOTSUPP) return "EOPNOTSUPP";
   if (errno === EXFULL) return "EXFULL";
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `errno ${errno}`;
-  }
+  const name = getSystemErrorName(-errno);
+  // libuv's words for a number it does not know are "Unknown system error -999".
+  return name.startsWith("E") ? name : `errno ${errno}`;
 }
 
 /** Builds the error for a failure reported by a worker. */
