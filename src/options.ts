@@ -80,7 +80,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     throw configError("unshaped", '"limit" or "block"', given.unshaped);
   }
   const bridge = checkLinkName(given.bridge, "bridge");
-  const stateDir = given.stateDir ?? join("/var/lib/forknet", bridge);
+  const stateDir = given.stateDir === undefined ? join("/var/lib/forknet", bridge) : given.stateDir;
   if (typeof stateDir !== "string" || !isAbsolute(stateDir))
     throw configError("stateDir", "an absolute path", stateDir);
   return {
@@ -95,7 +95,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     unshaped: given.unshaped,
     baseLimit: parseBandwidth(given.baseLimit, "baseLimit"),
     poolSize: checkPool(given.pool),
-    tap: checkTap(given.tap ?? {}),
+    tap: checkTap(given.tap === undefined ? {} : given.tap),
     stateDir,
   };
 }
