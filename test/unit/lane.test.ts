@@ -1,0 +1,260 @@
+// A lane without a worker: what goes into one call, in which order, what is repeated, and what a cancel does.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Deferred } from "../../src/deferred.js";
+import type { KernelFailure } from "../../src/errors.js";
+import type { JobResult } from "../../src/lanes/job.js";
+import { Lane, type LaneOptions } from "../../src/lanes/lane.js";
+
+const TIME = { startedMs: 10, endedMs: 20 };
+const ok = (value: string): JobResult<string> => ({ ok: true, value, ...TIME });
+const refused = (errno: number, rest: Partial<KernelFailure> = {}): JobResult<string> => ({
+  ok: false,
+  failure: { operation: "RTM_NEWLINK", device: "tap0", errno, text: "", leftBehind: [], ...rest },
+  ...TIME,
+});
+const [EPERM, EINTR, EAGAIN, EBUSY, ENOBUFS] = [1, 4, 11, 16, 105] as const;
+const MOST_ATTEMPTS = 6;
+
+/** A worker that answers when it is told to. */
+class Worker {
+  readonly calls: string[][] = [];
+  readonly #answers: { resolve: (results: JobResult<string>[]) => void; reject: (error: Error) => void }[] = [];
+
+  lane(options: Partial<LaneOptions> = {}): Lane<string, string> {
+    const call = (jobs: readonly string[]) => {
+      this.calls.push([...jobs]);
+      return new Promise<JobResult<string>[]>((resolve, reject) => this.#answers.push({ resolve, reject }));
+    };
+    return new Lane(call, { maxBatch: 10, ...options });
+  }
+
+  /** Answers the oldest call; by default all its jobs went well. */
+  async answer(results = this.calls.at(-1)?.map(ok) ?? []): Promise<void> {
+    this.#answers.shift()?.resolve(results);
+    await settled();
+  }
+
+  async crash(error: Error): Promise<void> {
+    this.#answers.shift()?.reject(error);
+    await settled();
+  }
+}
+
+const settled = async () => {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+};
+
+let worker: Worker;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  worker = new Worker();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("group commit", () => {
+  test("takes what is submitted in one tick in one call", async () => {
+    const lane = worker.lane();
+    const tickets = ["a", "b", "c"].map((job) => lane.submit(job));
+    expect(worker.calls).toEqual([]);
+    expect(lane.depth).toBe(3);
+    await settled();
+    expect(worker.calls).toEqual([["a", "b", "c"]]);
+    await worker.answer();
+    const done = await Promise.all(tickets.map((ticket) => ticket.done));
+    expect(done.map(({ value }) => value)).toEqual(["a", "b", "c"]);
+    expect(done[0]?.time).toMatchObject(TIME);
+    expect(lane.depth).toBe(0);
+  });
+
+  test("collects what comes while a call runs, and sends it with the next", async () => {
+    const lane = worker.lane();
+    lane.submit("a");
+    await settled();
+    lane.submit("b");
+    await settled();
+    lane.submit("c");
+    await settled();
+    expect(worker.calls).toEqual([["a"]]);
+    await worker.answer();
+    expect(worker.calls).toEqual([["a"], ["b", "c"]]);
+  });
+
+  test("keeps a call under its bound, and the order", async () => {
+    const lane = worker.lane({ maxBatch: 2 });
+    for (const job of ["a", "b", "c", "d", "e"]) lane.submit(job);
+    await settled();
+    await worker.answer();
+    await worker.answer();
+    expect(worker.calls).toEqual([["a", "b"], ["c", "d"], ["e"]]);
+  });
+
+  test("sends background jobs when nothing urgent waits, and never beside it", async () => {
+    const lane = worker.lane({ maxBatch: 2 });
+    lane.submit("slot 1", { background: true });
+    lane.submit("slot 2", { background: true });
+    lane.submit("fork 1");
+    await settled();
+    lane.submit("fork 2");
+    await worker.answer();
+    await worker.answer();
+    expect(worker.calls).toEqual([["fork 1"], ["fork 2"], ["slot 1", "slot 2"]]);
+  });
+
+  test("waits for the end of the turn where it is told to", async () => {
+    const lane = worker.lane({ afterTurn: true });
+    lane.submit("a");
+    await settled();
+    expect(worker.calls).toEqual([]);
+    lane.submit("b");
+    vi.runAllTimers();
+    expect(worker.calls).toEqual([["a", "b"]]);
+  });
+});
+
+describe("a cancel", () => {
+  test("takes a job out of the queue, which then never settles", async () => {
+    const lane = worker.lane();
+    lane.submit("a");
+    await settled();
+    const settlements = vi.fn();
+    const ticket = lane.submit("b");
+    ticket.done.then(settlements, settlements);
+    expect(ticket.cancel()).toBe(true);
+    expect(ticket.cancel()).toBe(false);
+    await worker.answer();
+    expect(worker.calls).toEqual([["a"]]);
+    expect(settlements).not.toHaveBeenCalled();
+    expect(lane.depth).toBe(0);
+  });
+
+  test("comes too late for a job that the worker has", async () => {
+    const ticket = worker.lane().submit("a");
+    await settled();
+    expect(ticket.cancel()).toBe(false);
+    await worker.answer();
+    await expect(ticket.done).resolves.toMatchObject({ value: "a" });
+  });
+
+  test("takes a job that waits for its next attempt", async () => {
+    const lane = worker.lane();
+    const ticket = lane.submit("a");
+    await settled();
+    await worker.answer([refused(EBUSY)]);
+    const idle = vi.fn();
+    void lane.idle().then(idle);
+    expect(lane.depth).toBe(1);
+    expect(ticket.cancel()).toBe(true);
+    await vi.runAllTimersAsync();
+    expect(worker.calls).toEqual([["a"]]);
+    expect(idle).toHaveBeenCalled();
+  });
+});
+
+describe("a refusal", () => {
+  test.each([EINTR, EAGAIN, EBUSY, ENOBUFS])("with errno %d is repeated and may pass", async (errno) => {
+    const onFailure = vi.fn();
+    const ticket = worker.lane({ onFailure }).submit("a");
+    await settled();
+    await worker.answer([refused(errno)]);
+    expect(worker.calls).toHaveLength(1);
+    await vi.runAllTimersAsync();
+    expect(worker.calls).toHaveLength(2);
+    await worker.answer();
+    await expect(ticket.done).resolves.toMatchObject({ value: "a" });
+    expect(onFailure).toHaveBeenCalledOnce();
+  });
+
+  test("that does not pass is given up, each pause longer than the one before", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const delays = vi.spyOn(globalThis, "setTimeout");
+    const ticket = worker.lane().submit("a");
+    const outcome = expect(ticket.done).rejects.toMatchObject({ code: "ERR_FORKNET_KERNEL", errnoName: "EBUSY" });
+    for (let i = 0; i < MOST_ATTEMPTS; i++) {
+      await settled();
+      await worker.answer([refused(EBUSY)]);
+      await vi.runAllTimersAsync();
+    }
+    await outcome;
+    expect(worker.calls).toHaveLength(MOST_ATTEMPTS);
+    expect(delays.mock.calls.map(([, delay]) => delay)).toEqual([2, 4, 8, 16, 32]);
+    vi.restoreAllMocks();
+  });
+
+  test.each([
+    ["of another kind", refused(EPERM)],
+    ["whose undo failed", refused(EBUSY, { leftBehind: ["TAP tap0"] })],
+    ["that is not the kernel's own", refused(EBUSY, { code: "ERR_FORKNET_CONFLICT", text: "taken" })],
+  ])("%s is final", async (_, result) => {
+    const ticket = worker.lane().submit("a");
+    const outcome = expect(ticket.done).rejects.toHaveProperty("code");
+    await settled();
+    await worker.answer([result]);
+    await outcome;
+    await vi.runAllTimersAsync();
+    expect(worker.calls).toHaveLength(1);
+  });
+
+  test("of one job does not touch the others of its call", async () => {
+    const lane = worker.lane();
+    const [a, b, c] = ["a", "b", "c"].map((job) => lane.submit(job)) as [
+      ReturnType<typeof lane.submit>,
+      ReturnType<typeof lane.submit>,
+      ReturnType<typeof lane.submit>,
+    ];
+    await settled();
+    await worker.answer([ok("a"), refused(EPERM), refused(EBUSY)]);
+    await expect(a.done).resolves.toMatchObject({ value: "a" });
+    await expect(b.done).rejects.toMatchObject({ code: "ERR_FORKNET_PERMISSION" });
+    await vi.runAllTimersAsync();
+    expect(worker.calls).toEqual([["a", "b", "c"], ["c"]]);
+    await worker.answer();
+    await expect(c.done).resolves.toMatchObject({ value: "c" });
+  });
+
+  test("by a worker that died rejects its jobs without repeating them, and the lane goes on", async () => {
+    const lane = worker.lane();
+    const first = lane.submit("a");
+    const outcome = expect(first.done).rejects.toMatchObject({
+      code: "ERR_FORKNET_KERNEL",
+      message: "lane (Error: gone)",
+      syscall: "lane",
+    });
+    await settled();
+    const second = lane.submit("b");
+    await worker.crash(new Error("gone"));
+    await outcome;
+    await vi.runAllTimersAsync();
+    expect(worker.calls).toEqual([["a"], ["b"]]);
+    await worker.answer();
+    await expect(second.done).resolves.toMatchObject({ value: "b" });
+  });
+});
+
+describe("idle", () => {
+  test("resolves at once when nothing is there", async () => {
+    await expect(worker.lane().idle()).resolves.toBeUndefined();
+  });
+
+  test("waits for the queue, for what runs, and for what is repeated", async () => {
+    const lane = worker.lane({ maxBatch: 1 });
+    const isIdle = new Deferred();
+    const told = vi.fn();
+    lane.submit("a");
+    lane.submit("b");
+    lane.idle().then(isIdle.resolve, isIdle.reject);
+    void isIdle.promise.then(told);
+    await settled();
+    await worker.answer();
+    await worker.answer([refused(EBUSY)]);
+    expect(told).not.toHaveBeenCalled();
+    await vi.runAllTimersAsync();
+    expect(told).not.toHaveBeenCalled();
+    await worker.answer();
+    expect(told).toHaveBeenCalledOnce();
+    expect(worker.calls).toEqual([["a"], ["b"], ["b"]]);
+  });
+});
