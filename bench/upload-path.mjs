@@ -3,9 +3,9 @@
 // Run as root: `npm run bench:upload-path`. Takes about 25 s in a network namespace of its own.
 
 import { execFileSync } from "node:child_process";
+import { loadAddon } from "../dist/kernel/addon.js";
 import { startGuest } from "../dist/stand-in/guest.js";
 import { measureTcp } from "../dist/stand-in/traffic.js";
-import { loadAddon } from "../dist/kernel/addon.js";
 
 const GATEWAY = "10.77.0.1";
 const SECONDS = 3;
