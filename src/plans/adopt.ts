@@ -1,14 +1,15 @@
 // What an earlier process left on the bridge: which TAPs are live guests, what their leases say, which are leftovers.
-// Read-only but for stale map entries and the filters, which are brought to this process's programs in place.
+// Guests are brought to this process's programs and settings in place; stale map entries go.
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
 import { contains, type Subnet } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
-import type { Ipv4 } from "../kernel/messages.js";
+import type { Ipv4, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX, addressInAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 
 /** A live guest as found. `inPlace` is what the kernel enforces now, in bytes per second; absent parts are missing. */
@@ -58,9 +59,10 @@ export function adopt(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkIn
   );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
   const adoption: Adoption = { guests: [], leftovers: [], classes: [] };
-  for (const { ifindex, name: tapName, alias, master, group } of taps) {
+  for (const tap of taps) {
+    const { ifindex, name: tapName, alias, group } = tap;
     const lease = leases.get(ifindex);
-    if (!lease || master === 0 || group === facts.condemnedGroup) {
+    if (!lease || group === facts.condemnedGroup || !bringToBridge(kernel, facts, tap, lease)) {
       adoption.leftovers.push({ tapName, ifindex, ip: addressInAlias(alias) ?? 0 });
       if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
       continue;
@@ -105,6 +107,22 @@ function rebuildLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkI
     leases.set(ifindex, lease);
   }
   return leases;
+}
+
+/**
+ * Gives a guest's port what it should have: a bridge that was deleted and made again lost all its ports, and options
+ * may have changed. False when the TAP is gone.
+ */
+function bringToBridge(kernel: Kernel, facts: NetworkFacts, tap: LinkInfo, lease: Lease): boolean {
+  const { ifindex, name, master, port, up } = tap;
+  const messages: Message[] = [];
+  if (master === 0) messages.push(...joinBridge(facts, ifindex, lease));
+  else if (!isPortSet(facts, port)) messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
+  if (!up) messages.push({ op: "link.set", ifindex, up: true });
+  const failure = kernel.talk(messages, name).find((result) => result !== null);
+  // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's TAP.
+  if (failure && failure.errno !== ENODEV) throw new Refused(failure);
+  return !failure;
 }
 
 /** Replaces guard and gate in place, atomically for the traffic; clsact is there already unless somebody removed it. */

@@ -16,6 +16,7 @@ import { CAPACITY_MINOR, type ClassClaim, leafHandle } from "../identity/class-p
 import { EBUSY, EINVAL, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
+import { joinBridge } from "./port.js";
 import { type Undo, undoing } from "./undo.js";
 
 /** Everything a slot is made from. Plain data. */
@@ -93,26 +94,13 @@ export function beforePersist(facts: NetworkFacts, spec: SlotSpec, ifindex: numb
   ];
 }
 
-/** The rest, in the order that never lets a frame pass: guard first, isolation before UP, UP last. */
+/** The rest: guard and class first, then the bridge. */
 export function afterPersist(facts: NetworkFacts, spec: SlotSpec, ifindex: number): Message[] {
-  const closed = facts.isolated;
   return [
     guardFilter(facts, ifindex, "add"),
     gateFilter(facts, ifindex, "add"),
     ...classMessages(facts, spec.class, spec.limits, spec.class.exists ? "change" : "add"),
-    { op: "link.set", ifindex, master: facts.bridge.ifindex },
-    {
-      op: "port.set",
-      ifindex,
-      isolated: closed,
-      learning: false,
-      unicastFlood: false,
-      multicastFlood: !closed,
-      broadcastFlood: !closed,
-    },
-    { op: "fdb.add", ifindex, mac: spec.mac },
-    { op: "neighbor.set", ifindex: facts.bridge.ifindex, ip: spec.ip, mac: spec.mac },
-    { op: "link.set", ifindex, up: true },
+    ...joinBridge(facts, ifindex, spec),
   ];
 }
 

@@ -138,6 +138,40 @@ describe("without the bridge", () => {
   });
 });
 
+describe("with other ports than were left", () => {
+  it("opening again puts live guests back on a bridge that was deleted", async () => {
+    const options = testOptions();
+    const first = await openForTest(options);
+    const [guest] = await twoGuests(first);
+    deleteLink(BRIDGE);
+    await first.close();
+    const second = await openForTest(options);
+    expect(second.listAllocations().map(({ instanceId, state }) => [instanceId, state])).toEqual([
+      ["vm-1", "active"],
+      ["vm-2", "active"],
+    ]);
+    expect(linkNamed(guest.tap)).toMatchObject({
+      ifindex: guest.ifindex,
+      master: indexOf(BRIDGE),
+      port: { isolated: true, learning: false, unicastFlood: false },
+    });
+    expect(await gatewayAnswers(guest)).toBe(true);
+  });
+
+  it("opening again isolates a port that somebody opened up, and follows a changed option", async () => {
+    const options = testOptions();
+    const first = await openForTest(options);
+    const { tap, ifindex } = await first.createAllocation(REQUEST);
+    await first.close();
+    tellKernel({ op: "port.set", ifindex, isolated: false, unicastFlood: true });
+    const second = await openForTest(options);
+    expect(linkNamed(tap)?.port).toMatchObject({ isolated: true, unicastFlood: false });
+    await second.close();
+    await openForTest({ ...options, isolated: false });
+    expect(linkNamed(tap)?.port).toMatchObject({ isolated: false, unicastFlood: false });
+  });
+});
+
 describe("without the shaper", () => {
   it("nothing a guest sends passes, forks are refused, release works", async () => {
     const before = readNetworkLines();
