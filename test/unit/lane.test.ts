@@ -2,48 +2,21 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deferred } from "../../src/deferred.js";
-import type { KernelFailure } from "../../src/errors.js";
-import type { JobResult } from "../../src/lanes/job.js";
-import { Lane, type LaneOptions } from "../../src/lanes/lane.js";
+import { LaneWorker, ok, refused, settled, TIME } from "../support/lane-worker.js";
 
-const TIME = { startedMs: 10, endedMs: 20 };
-const ok = (value: string): JobResult<string> => ({ ok: true, value, ...TIME });
-const refused = (errno: number, rest: Partial<KernelFailure> = {}): JobResult<string> => ({
-  ok: false,
-  failure: { operation: "RTM_NEWLINK", device: "tap0", errno, text: "", leftBehind: [], ...rest },
-  ...TIME,
-});
 const [EPERM, EINTR, EAGAIN, EBUSY, ENOBUFS] = [1, 4, 11, 16, 105] as const;
 const MOST_ATTEMPTS = 6;
 
-/** A worker that answers when it is told to. */
-class Worker {
-  readonly calls: string[][] = [];
-  readonly #answers: { resolve: (results: JobResult<string>[]) => void; reject: (error: Error) => void }[] = [];
-
-  lane(options: Partial<LaneOptions> = {}): Lane<string, string> {
-    const call = (jobs: readonly string[]) => {
-      this.calls.push([...jobs]);
-      return new Promise<JobResult<string>[]>((resolve, reject) => this.#answers.push({ resolve, reject }));
-    };
-    return new Lane(call, { maxBatch: 10, ...options });
+/** Each job's value is its own name. */
+class Worker extends LaneWorker<string, string> {
+  constructor() {
+    super((job) => job);
   }
 
-  /** Answers the oldest call; by default all its jobs went well. */
-  async answer(results = this.calls.at(-1)?.map(ok) ?? []): Promise<void> {
-    this.#answers.shift()?.resolve(results);
-    await settled();
-  }
-
-  async crash(error: Error): Promise<void> {
-    this.#answers.shift()?.reject(error);
-    await settled();
+  async done(): Promise<void> {
+    await this.answer(...(this.calls.at(-1) ?? []).map(ok));
   }
 }
-
-const settled = async () => {
-  for (let i = 0; i < 10; i++) await Promise.resolve();
-};
 
 let worker: Worker;
 
@@ -63,7 +36,7 @@ describe("group commit", () => {
     expect(lane.depth).toBe(3);
     await settled();
     expect(worker.calls).toEqual([["a", "b", "c"]]);
-    await worker.answer();
+    await worker.done();
     const done = await Promise.all(tickets.map((ticket) => ticket.done));
     expect(done.map(({ value }) => value)).toEqual(["a", "b", "c"]);
     expect(done[0]?.time).toMatchObject(TIME);
@@ -79,7 +52,7 @@ describe("group commit", () => {
     lane.submit("c");
     await settled();
     expect(worker.calls).toEqual([["a"]]);
-    await worker.answer();
+    await worker.done();
     expect(worker.calls).toEqual([["a"], ["b", "c"]]);
   });
 
@@ -87,8 +60,8 @@ describe("group commit", () => {
     const lane = worker.lane({ maxBatch: 2 });
     for (const job of ["a", "b", "c", "d", "e"]) lane.submit(job);
     await settled();
-    await worker.answer();
-    await worker.answer();
+    await worker.done();
+    await worker.done();
     expect(worker.calls).toEqual([["a", "b"], ["c", "d"], ["e"]]);
   });
 
@@ -99,8 +72,8 @@ describe("group commit", () => {
     lane.submit("fork 1");
     await settled();
     lane.submit("fork 2");
-    await worker.answer();
-    await worker.answer();
+    await worker.done();
+    await worker.done();
     expect(worker.calls).toEqual([["fork 1"], ["fork 2"], ["slot 1", "slot 2"]]);
   });
 
@@ -125,7 +98,7 @@ describe("a cancel", () => {
     ticket.done.then(settlements, settlements);
     expect(ticket.cancel()).toBe(true);
     expect(ticket.cancel()).toBe(false);
-    await worker.answer();
+    await worker.done();
     expect(worker.calls).toEqual([["a"]]);
     expect(settlements).not.toHaveBeenCalled();
     expect(lane.depth).toBe(0);
@@ -135,7 +108,7 @@ describe("a cancel", () => {
     const ticket = worker.lane().submit("a");
     await settled();
     expect(ticket.cancel()).toBe(false);
-    await worker.answer();
+    await worker.done();
     await expect(ticket.done).resolves.toMatchObject({ value: "a" });
   });
 
@@ -143,7 +116,7 @@ describe("a cancel", () => {
     const lane = worker.lane();
     const ticket = lane.submit("a");
     await settled();
-    await worker.answer([refused(EBUSY)]);
+    await worker.answer(refused(EBUSY));
     const idle = vi.fn();
     void lane.idle().then(idle);
     expect(lane.depth).toBe(1);
@@ -159,11 +132,11 @@ describe("a refusal", () => {
     const onFailure = vi.fn();
     const ticket = worker.lane({ onFailure }).submit("a");
     await settled();
-    await worker.answer([refused(errno)]);
+    await worker.answer(refused(errno));
     expect(worker.calls).toHaveLength(1);
     await vi.runAllTimersAsync();
     expect(worker.calls).toHaveLength(2);
-    await worker.answer();
+    await worker.done();
     await expect(ticket.done).resolves.toMatchObject({ value: "a" });
     expect(onFailure).toHaveBeenCalledOnce();
   });
@@ -175,7 +148,7 @@ describe("a refusal", () => {
     const outcome = expect(ticket.done).rejects.toMatchObject({ code: "ERR_FORKNET_KERNEL", errnoName: "EBUSY" });
     for (let i = 0; i < MOST_ATTEMPTS; i++) {
       await settled();
-      await worker.answer([refused(EBUSY)]);
+      await worker.answer(refused(EBUSY));
       await vi.runAllTimersAsync();
     }
     await outcome;
@@ -192,7 +165,7 @@ describe("a refusal", () => {
     const ticket = worker.lane().submit("a");
     const outcome = expect(ticket.done).rejects.toHaveProperty("code");
     await settled();
-    await worker.answer([result]);
+    await worker.answer(result);
     await outcome;
     await vi.runAllTimersAsync();
     expect(worker.calls).toHaveLength(1);
@@ -206,12 +179,12 @@ describe("a refusal", () => {
       ReturnType<typeof lane.submit>,
     ];
     await settled();
-    await worker.answer([ok("a"), refused(EPERM), refused(EBUSY)]);
+    await worker.answer(ok("a"), refused(EPERM), refused(EBUSY));
     await expect(a.done).resolves.toMatchObject({ value: "a" });
     await expect(b.done).rejects.toMatchObject({ code: "ERR_FORKNET_PERMISSION" });
     await vi.runAllTimersAsync();
     expect(worker.calls).toEqual([["a", "b", "c"], ["c"]]);
-    await worker.answer();
+    await worker.done();
     await expect(c.done).resolves.toMatchObject({ value: "c" });
   });
 
@@ -229,7 +202,7 @@ describe("a refusal", () => {
     await outcome;
     await vi.runAllTimersAsync();
     expect(worker.calls).toEqual([["a"], ["b"]]);
-    await worker.answer();
+    await worker.done();
     await expect(second.done).resolves.toMatchObject({ value: "b" });
   });
 });
@@ -248,12 +221,12 @@ describe("idle", () => {
     lane.idle().then(isIdle.resolve, isIdle.reject);
     void isIdle.promise.then(told);
     await settled();
-    await worker.answer();
-    await worker.answer([refused(EBUSY)]);
+    await worker.done();
+    await worker.answer(refused(EBUSY));
     expect(told).not.toHaveBeenCalled();
     await vi.runAllTimersAsync();
     expect(told).not.toHaveBeenCalled();
-    await worker.answer();
+    await worker.done();
     expect(told).toHaveBeenCalledOnce();
     expect(worker.calls).toEqual([["a"], ["b"], ["b"]]);
   });
