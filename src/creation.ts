@@ -1,90 +1,40 @@
-// How a guest comes to its TAP: createAllocation and recreateAllocation. The identity is reserved synchronously
-// and visible at once; a warm slot is armed in the same tick, a cold one is made in the create lane.
+// How a reserved guest comes to its TAP: a warm slot is armed in the same tick, a cold one is made in the create lane,
+// of a donor from the pool where there is one.
 
 import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "./clock.js";
-import { Deferred } from "./deferred.js";
 import { ForknetError } from "./errors.js";
-import { Guest } from "./guest.js";
-import type { AddressClaim, PortClaim } from "./identity/identities.js";
+import type { Guest } from "./guest.js";
+import type { PortClaim } from "./identity/identities.js";
 import { formatAlias } from "./lease/alias.js";
-import { baseLimits, guaranteedUpload, type KernelLimits, type Limits, toKernelLimits } from "./limits.js";
+import { baseLimits, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { Parts } from "./parts.js";
-import type { ResolvedRequest } from "./request.js";
+import type { FormerSlot } from "./plans/rebind.js";
+import type { Donor } from "./reservations.js";
 import type { WarmSlot } from "./slot-pool.js";
 import { addChild } from "./telemetry/traces.js";
 
-export type SlotKind = "cold" | "warm";
+/** `renamed`: a warm slot that was given another name or address. */
+export type SlotKind = "cold" | "warm" | "renamed";
 
-/** A guest that has its identity and is listed, and the warm slot it gets, if there is one. */
-export interface Reservation {
-  guest: Guest;
-  slot: WarmSlot | undefined;
+/** One guest on its way to a TAP. */
+interface Attempt {
+  readonly guest: Guest;
+  readonly limits: KernelLimits;
+  readonly span: Span;
+  /** Why nobody waits for it any more. */
+  abandoned?: Error;
+  /** Takes its job out of the queue, if it is still there. */
+  cancel?: () => void;
 }
 
 export class Creation {
   readonly #parts: Parts;
   readonly #baseLimits: KernelLimits;
-  #generation = Math.floor(Math.random() * 2 ** 31);
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#baseLimits = toKernelLimits(baseLimits(parts.options.baseLimit), parts.options);
-  }
-
-  /** Reserves everything for a new guest; throws and changes nothing when something is taken. */
-  reserve(request: ResolvedRequest): Reservation {
-    const { registry, guarantees, options, pool, identities } = this.#parts;
-    registry.check(request.instanceId, request.instanceName);
-    const guaranteed = guaranteedUpload(request.limits, options.baseLimit);
-    guarantees.change(0, guaranteed);
-    let slot: WarmSlot | undefined;
-    let address: AddressClaim | undefined;
-    let port: PortClaim;
-    try {
-      slot = request.tapName === undefined ? pool.take(request) : undefined;
-      address = slot?.address ?? identities.claimAddress(request);
-      port = slot?.port ?? identities.claimPort(address.ip, request.tapName);
-    } catch (error) {
-      guarantees.change(guaranteed, 0);
-      if (address && !slot) identities.releaseAddress(address);
-      throw error;
-    }
-    const guest = new Guest(
-      {
-        instanceId: request.instanceId,
-        instanceName: request.instanceName,
-        ...address,
-        classMinor: port.class.minor,
-        limits: request.limits,
-        createdMs: Date.now(),
-        generation: this.#nextGeneration(),
-        blocked: false,
-      },
-      this.#parts.allocationFacts,
-    );
-    guest.port = port;
-    guest.guaranteed = guaranteed;
-    registry.add(guest);
-    return { guest, slot };
-  }
-
-  /** Takes the wishes of a restore into a standby guest: new limits, a port. Throws and changes nothing. */
-  reserveAgain(guest: Guest, limits: Limits, tapName: string | undefined): void {
-    const { guarantees, options, identities } = this.#parts;
-    const guaranteed = guaranteedUpload(limits, options.baseLimit);
-    guarantees.change(0, guaranteed);
-    try {
-      guest.port = identities.claimPort(guest.ip, tapName);
-    } catch (error) {
-      guarantees.change(guaranteed, 0);
-      throw error;
-    }
-    guest.guaranteed = guaranteed;
-    const generation = this.#nextGeneration();
-    guest.lease = { ...guest.lease, limits, classMinor: guest.port.class.minor, generation, blocked: false };
-    guest.state = "pending";
-    guest.shaped = new Deferred();
   }
 
   /**
@@ -105,34 +55,19 @@ export class Creation {
   }
 
   /**
-   * Makes a slot with the final limits and arms it: shaped at once. Rejects with ABORTED when
-   * `guest.abandon` was called meanwhile; then, as after any failure, no kernel object is left.
+   * Makes a slot with the final limits, out of the donor when there is one, and arms it: shaped at once. A donor that
+   * turns out to be unfit is deleted, and the slot made from nothing. Rejects with ABORTED when `guest.abandon` was
+   * called meanwhile; then, as after any failure, no kernel object is left.
    */
-  async makeCold(guest: Guest, span: Span): Promise<void> {
-    const { lanes, options, identities } = this.#parts;
-    const port = guest.port as PortClaim;
-    const limits = toKernelLimits(guest.lease.limits, options);
-    const ticket = lanes.create.submit({
-      tapName: port.tapName,
-      ip: guest.lease.ip,
-      mac: guest.lease.mac,
-      class: port.class,
-      limits,
-      alias: formatAlias(guest.lease),
-    });
-    let abandoned: Error | undefined;
-    const done = await new Promise<Awaited<typeof ticket.done>>((resolve, reject) => {
-      guest.abandon = (reason) => {
-        abandoned ??= reason;
-        if (ticket.cancel()) reject(abandoned);
-      };
-      ticket.done.then(resolve, reject);
-    });
-    identities.classCreated(port.class);
-    guest.ifindex = done.value;
-    addChild(span, "forknet.slot.wait", done.time.queuedMs, done.time.startedMs);
-    addChild(span, "forknet.slot.create", done.time.startedMs, done.time.endedMs);
-    if (abandoned) return this.#giveUp(guest, abandoned);
+  async makeCold(guest: Guest, donor: Donor | undefined, span: Span): Promise<SlotKind> {
+    const limits = toKernelLimits(guest.lease.limits, this.#parts.options);
+    const attempt: Attempt = { guest, limits, span };
+    guest.abandon = (reason) => {
+      attempt.abandoned ??= reason;
+      attempt.cancel?.();
+    };
+    const kind = donor && (await this.#makeOf(donor, attempt)) ? "renamed" : "cold";
+    if (kind === "cold") await this.#make(attempt);
     try {
       this.#arm(guest, span);
     } catch (error) {
@@ -141,6 +76,56 @@ export class Creation {
     guest.applied = limits;
     guest.shaping = "shaped";
     guest.shaped.resolve();
+    return kind;
+  }
+
+  /** False when the donor would not do. Its TAP is then gone, and nothing but its surplus was given back. */
+  async #makeOf({ slot, surplus }: Donor, attempt: Attempt): Promise<boolean> {
+    const { identities, reaper } = this.#parts;
+    const former = { tapName: slot.port.tapName, ifindex: slot.ifindex, ...slot.address };
+    let isMade = false;
+    try {
+      await this.#make(attempt, former);
+      isMade = true;
+    } catch (error) {
+      if (!(await reaper.reapQuietly(former, "pool"))) {
+        const leftBehind = [`TAP ${former.tapName}`];
+        const text = `${(error as Error).message}; and the warm slot it was to be made of could not be deleted`;
+        throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind, cause: error });
+      }
+      if (attempt.abandoned) throw error;
+    } finally {
+      if (surplus.address) identities.releaseAddress(surplus.address);
+      if (surplus.tapName) identities.releaseName(surplus.tapName);
+    }
+    return isMade;
+  }
+
+  /** One job of the create lane; afterwards the guest has its TAP, unarmed. */
+  async #make(attempt: Attempt, former?: FormerSlot): Promise<void> {
+    const { guest, limits, span } = attempt;
+    if (attempt.abandoned) throw attempt.abandoned;
+    const port = guest.port as PortClaim;
+    const ticket = this.#parts.lanes.create.submit({
+      tapName: port.tapName,
+      ip: guest.lease.ip,
+      mac: guest.lease.mac,
+      class: port.class,
+      limits,
+      alias: formatAlias(guest.lease),
+      ...(former ? { former } : {}),
+    });
+    const done = await new Promise<Awaited<typeof ticket.done>>((resolve, reject) => {
+      attempt.cancel = () => {
+        if (ticket.cancel()) reject(attempt.abandoned as Error);
+      };
+      ticket.done.then(resolve, reject);
+    });
+    this.#parts.identities.classCreated(port.class);
+    guest.ifindex = done.value;
+    addChild(span, "forknet.slot.wait", done.time.queuedMs, done.time.startedMs);
+    addChild(span, "forknet.slot.create", done.time.startedMs, done.time.endedMs);
+    if (attempt.abandoned) await this.#giveUp(guest, attempt.abandoned);
   }
 
   /** Deletes the TAP of a guest that will not have it, and rejects with `error`; with ROLLBACK when the TAP stays. */
@@ -156,38 +141,11 @@ export class Creation {
     throw error;
   }
 
-  /** Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still be there. */
-  forget(guest: Guest, error: unknown): void {
-    const { registry, guarantees, identities } = this.#parts;
-    registry.remove(guest);
-    guarantees.change(guest.guaranteed, 0);
-    if ((error as ForknetError).code === "ERR_FORKNET_ROLLBACK") return;
-    if (guest.port) identities.releasePort(guest.port);
-    identities.releaseAddress(guest.lease);
-  }
-
-  /** Takes a restore back: the guest is in standby as before. */
-  forgetAgain(guest: Guest, former: Limits, error: unknown): void {
-    const { guarantees, identities } = this.#parts;
-    guarantees.change(guest.guaranteed, 0);
-    guest.guaranteed = 0;
-    if (guest.port && (error as ForknetError).code !== "ERR_FORKNET_ROLLBACK") identities.releasePort(guest.port);
-    guest.port = undefined;
-    guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
-    guest.state = "standby";
-    guest.shaping = "none";
-  }
-
   #arm(guest: Guest, span: Span): void {
     const startedMs = monotonicMs();
     this.#parts.leases.arm(guest.ifindex, guest.lease);
     addChild(span, "forknet.arm", startedMs, monotonicMs());
     guest.state = "active";
-  }
-
-  #nextGeneration(): number {
-    this.#generation = (this.#generation + 1) >>> 0;
-    return this.#generation;
   }
 }
 

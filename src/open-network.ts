@@ -2,7 +2,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "./clock.js";
-import { aborted, Creation, type Reservation, type SlotKind } from "./creation.js";
+import { aborted, Creation, type SlotKind } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
@@ -20,13 +20,14 @@ import {
   resolveRequest,
   resolveUpdate,
 } from "./request.js";
-import type { WarmSlot } from "./slot-pool.js";
+import { type Reservation, Reservations } from "./reservations.js";
 import { addChild, endSpan, errorType, startSpan } from "./telemetry/traces.js";
 
 type SetSlot = (slot: SlotKind) => void;
 
 export class OpenNetwork implements Network {
   readonly #parts: Parts;
+  readonly #reservations: Reservations;
   readonly #creation: Creation;
   readonly #removal: Removal;
   readonly #limitsChange: LimitsChange;
@@ -36,6 +37,7 @@ export class OpenNetwork implements Network {
   /** `shutDown` ends what open.ts started: threads, store, lock, file descriptors. */
   constructor(parts: Parts, shutDown: () => Promise<void>) {
     this.#parts = parts;
+    this.#reservations = new Reservations(parts);
     this.#creation = new Creation(parts);
     this.#removal = new Removal(parts);
     this.#limitsChange = new LimitsChange(parts);
@@ -52,14 +54,14 @@ export class OpenNetwork implements Network {
       // went well: a release must find the guest either not yet there or with its creation under way.
       while (!reservation) {
         try {
-          reservation = reserved(span, () => this.#creation.reserve(resolved));
+          reservation = reserved(span, () => this.#reservations.reserve(resolved));
         } catch (error) {
           if (!(await this.#parts.pool.yieldTo(resolved))) throw error;
         }
       }
-      const { guest, slot } = reservation;
-      setSlot(slot ? "warm" : "cold");
-      await this.#bringUp(guest, slot, span, options.signal, (error) => this.#creation.forget(guest, error));
+      const { guest } = reservation;
+      const undo = (error: unknown) => this.#reservations.forget(guest, error);
+      setSlot(await this.#bringUp(reservation, span, options.signal, undo));
       return guest.view;
     });
   }
@@ -75,10 +77,9 @@ export class OpenNetwork implements Network {
         assertNotAborted(options.signal);
         const former = guest.lease.limits;
         const { limits, tapName } = wishes();
-        reserved(span, () => this.#creation.reserveAgain(guest, limits, tapName));
-        setSlot("cold");
-        const undo = (error: unknown) => this.#creation.forgetAgain(guest, former, error);
-        await this.#bringUp(guest, undefined, span, options.signal, undo);
+        const donor = reserved(span, () => this.#reservations.reserveAgain(guest, limits, tapName));
+        const undo = (error: unknown) => this.#reservations.forgetAgain(guest, former, error);
+        setSlot(await this.#bringUp({ guest, donor }, span, options.signal, undo));
         // Until the record is gone a restart finds both: then the live lease wins.
         await this.#parts.standby.remove(instanceId);
         return guest.view;
@@ -152,23 +153,23 @@ export class OpenNetwork implements Network {
 
   /** Brings a reserved guest to its TAP; on failure `undo` gives back what was reserved. */
   async #bringUp(
-    guest: Guest,
-    slot: WarmSlot | undefined,
+    { guest, slot, donor }: Reservation,
     span: Span,
     signal: AbortSignal | undefined,
     undo: (error: unknown) => void,
-  ): Promise<void> {
+  ): Promise<SlotKind> {
     guest.cause = span.spanContext();
     span.setAttributes({ "forknet.tap": guest.view.tap, "forknet.class_id": guest.view.classId });
     const stop = () => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal?.reason));
     try {
       if (slot) {
         await this.#creation.claimWarm(guest, slot, span);
-        return;
+        return "warm";
       }
       signal?.addEventListener("abort", stop, { once: true });
-      guest.creation = this.#creation.makeCold(guest, span);
-      await guest.creation;
+      const creation = this.#creation.makeCold(guest, donor, span);
+      guest.creation = creation;
+      return await creation;
     } catch (error) {
       undo(error);
       guest.shaped.reject(error as Error);

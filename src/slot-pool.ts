@@ -77,6 +77,11 @@ export class SlotPool {
     return slot;
   }
 
+  /** Takes back a slot that `take` gave and that nobody has touched. */
+  putBack(slot: WarmSlot): void {
+    this.#ready.set(slot.address.ip, slot);
+  }
+
   /**
    * Gives back what keeps a wish from being granted: the slot that has its address, MAC or TAP name, or any slot
    * when the subnet has run out. False when no slot is in the way.

@@ -76,6 +76,17 @@ export class Identities {
     return { tapName, class: claim };
   }
 
+  /** Takes exactly this TAP name, for a port that has its class already. */
+  claimName(tapName: string): string {
+    if (this.#tapNames.has(tapName)) throw taken("tapName", tapName);
+    this.#tapNames.add(tapName);
+    return tapName;
+  }
+
+  releaseName(tapName: string): void {
+    this.#tapNames.delete(tapName);
+  }
+
   releasePort(port: PortClaim): void {
     this.#tapNames.delete(port.tapName);
     this.#classes.release(port.class.minor);

@@ -3,6 +3,7 @@
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import { destroy, type OpenJob, open } from "../plans/open.js";
+import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
 import { survey } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
@@ -20,7 +21,9 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
     case "open":
       return runEach(call.jobs, (job) => open(kernel, job));
     case "slots":
-      return runEach(call.jobs, (spec) => createSlot(kernel, call.facts, spec));
+      return runEach(call.jobs, (spec) =>
+        spec.former ? rebindSlot(kernel, call.facts, spec.former, spec) : createSlot(kernel, call.facts, spec),
+      );
     case "survey":
       return runEach(call.jobs, ({ facts, subnet }) => survey(kernel, facts, subnet));
     case "destroy":

@@ -2,11 +2,11 @@
 // Runs in the shape lane. A job that is refused half way puts the former limits back.
 
 import type { KernelFailure } from "../errors.js";
-import { classHandle, type NetworkFacts, TBF_HANDLE } from "../facts.js";
-import { CAPACITY_MINOR, type ClassClaim } from "../identity/class-pool.js";
+import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
+import type { ClassClaim } from "../identity/class-pool.js";
 import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message, TcVerb } from "../kernel/messages.js";
-import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
+import type { KernelLimits } from "../limits.js";
 import { classMessages } from "./slot.js";
 
 /** A segmented frame of 64 KB as TBF counts it: every segment with headers, which never double it. */
@@ -44,23 +44,8 @@ export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJ
 /** The messages of one job, TBF and class first: the alias only tells what they say. */
 export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: KernelLimits): Message[] {
   const alias: Message = { op: "link.set", ifindex: job.ifindex, alias: job.alias };
-  if (!job.previous) {
-    return [...tbfMessages(job, limits, "replace"), ...classMessages(facts, job.class, limits, "replace"), alias];
-  }
-  const { leafLimitBytes: _, ...rates } = limits.htb;
-  return [
-    ...tbfMessages(job, limits, "change"),
-    {
-      op: "class.htb",
-      verb: "change",
-      ifindex: facts.shaper.ifindex,
-      parent: classHandle(CAPACITY_MINOR),
-      handle: classHandle(job.class.minor),
-      ...rates,
-      quantumBytes: HTB_QUANTUM_BYTES,
-    },
-    alias,
-  ];
+  const verb = job.previous ? "change" : "replace";
+  return [...tbfMessages(job, limits, verb), ...classMessages(facts, job.class, limits, verb), alias];
 }
 
 /**

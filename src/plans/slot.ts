@@ -17,6 +17,7 @@ import { EBUSY, EINVAL, failureOf, type Kernel, mustTalk, Refused } from "../ker
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { joinBridge } from "./port.js";
+import type { FormerSlot } from "./rebind.js";
 import { type Undo, undoing } from "./undo.js";
 
 /** Everything a slot is made from. Plain data. */
@@ -27,6 +28,8 @@ export interface SlotSpec {
   class: ClassClaim;
   limits: KernelLimits;
   alias: string;
+  /** A warm slot to make it of, whose class is `class`. */
+  former?: FormerSlot;
 }
 
 /** Makes the slot and returns the TAP's ifindex. Throws Refused; `leftBehind` is empty when the undo went well. */

@@ -1,0 +1,58 @@
+// How a warm slot takes another identity than the one it was made with: for restores and exact wishes. Everything
+// that costs a grace period is there already, so this is a few changes in one send. Runs in the create lane.
+
+import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
+import { type Kernel, mustTalk } from "../kernel/kernel.js";
+import type { Ipv4, Mac, Message } from "../kernel/messages.js";
+import { classMessages, type SlotSpec } from "./slot.js";
+import { type Undo, undoing } from "./undo.js";
+
+/** The slot as it stands: unarmed, on the bridge, with this name and address. */
+export interface FormerSlot {
+  tapName: string;
+  ifindex: number;
+  ip: Ipv4;
+  mac: Mac;
+}
+
+/**
+ * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws Refused; then the slot
+ * is fit for deletion only, and nothing of the new identity is left outside it.
+ */
+export function rebindSlot(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec): number {
+  undoing((undo) => rebind(kernel, facts, former, spec, undo));
+  return former.ifindex;
+}
+
+function rebind(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec, undo: Undo): void {
+  const { ifindex } = former;
+  // The name first: it is the one thing that can be taken by somebody else.
+  if (former.tapName !== spec.tapName) {
+    mustTalk(kernel, [{ op: "link.set", ifindex, name: spec.tapName }], former.tapName);
+  }
+  if (former.ip !== spec.ip) readdress(kernel, facts, former, spec, undo);
+  mustTalk(kernel, limitMessages(facts, ifindex, spec), spec.tapName);
+}
+
+/** Static forwarding entry and permanent neighbour, the new ones before the old ones go. */
+function readdress(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec, undo: Undo): void {
+  const { ifindex } = former;
+  const { name, ifindex: bridge } = facts.bridge;
+  const entries: Message[] = [
+    { op: "fdb.add", ifindex, mac: spec.mac },
+    { op: "fdb.delete", ifindex, mac: former.mac },
+    { op: "neighbor.delete", ifindex: bridge, ip: former.ip },
+  ];
+  mustTalk(kernel, [{ op: "neighbor.set", ifindex: bridge, ip: spec.ip, mac: spec.mac }], name);
+  undo.pushMessage(kernel, `neighbour entry on ${name}`, { op: "neighbor.delete", ifindex: bridge, ip: spec.ip }, name);
+  mustTalk(kernel, entries, spec.tapName);
+}
+
+/** The final limits, and the alias, which vouches for the rest. */
+function limitMessages(facts: NetworkFacts, ifindex: number, spec: SlotSpec): Message[] {
+  return [
+    { op: "qdisc.tbf", verb: "change", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },
+    ...classMessages(facts, spec.class, spec.limits, "change"),
+    { op: "link.set", ifindex, alias: spec.alias },
+  ];
+}
