@@ -1,0 +1,110 @@
+// What a caller may expect of a network, whatever overlaps: a description of its answers that knows nothing of src/.
+// A guest whose calls did not overlap is predicted exactly; for the rest, what the answers say has to fit the end.
+
+import { ForknetError, type Network } from "../../dist/index.js";
+import type { ExpectedLimits } from "./invariants.js";
+import { limitsOf, type Step } from "./steps.js";
+
+type State = "absent" | "active" | "standby";
+
+interface Known {
+  state: State;
+  limits: ExpectedLimits;
+}
+
+const UNLIMITED: ExpectedLimits = { download: null, upload: null };
+
+/** Codes each call may reject with, beside the kernel's refusals and the end of its guest. */
+const REFUSALS: Record<Step["call"], readonly string[]> = {
+  create: ["ID_EXISTS", "NAME_EXISTS", "ADDRESS_IN_USE", "CONFLICT"],
+  recreate: ["NOT_FOUND", "ID_EXISTS", "ADDRESS_IN_USE", "CONFLICT"],
+  standby: ["NOT_FOUND"],
+  update: ["NOT_FOUND"],
+  release: [],
+  reconcile: [],
+};
+const ALWAYS = ["KERNEL", "ROLLBACK", "ABORTED"];
+
+/** Watches the calls of one run. */
+export class Model {
+  /** What is known of a guest; nothing after calls that overlapped, until `learn`. */
+  readonly #known = new Map<string, Known>();
+  /** Calls under way for each guest. */
+  readonly #underWay = new Map<string, number>();
+  /** Guests with calls that overlapped since the last `learn`. */
+  readonly #blurred = new Set<string>();
+  readonly problems: string[] = [];
+  rolledBack = false;
+
+  /** Notes a call and its answer. */
+  async watch(step: Step, answer: Promise<unknown>): Promise<void> {
+    const { id } = step;
+    const before = (this.#underWay.get(id) ?? 0) + 1;
+    this.#underWay.set(id, before);
+    // A reconcile looks at everybody.
+    if (before > 1 || step.call === "reconcile") this.#blurred.add(id);
+    try {
+      await answer;
+      this.#succeeded(step);
+    } catch (error) {
+      this.#failed(step, error);
+    } finally {
+      this.#underWay.set(id, (this.#underWay.get(id) as number) - 1);
+    }
+  }
+
+  /** Compares what is known with what the network says; nothing is under way. */
+  compare(network: Network): string[] {
+    const problems = this.problems.splice(0);
+    for (const [id, { state }] of this.#known) {
+      const actual = network.getAllocation(id)?.state ?? "absent";
+      if (!this.#blurred.has(id) && actual !== state) problems.push(`${id} is ${actual}, and should be ${state}`);
+    }
+    return problems;
+  }
+
+  /** Limits of the guests that are known to be active. */
+  limits(): Map<string, ExpectedLimits> {
+    const known = [...this.#known].filter(([id, { state }]) => state === "active" && !this.#blurred.has(id));
+    return new Map(known.map(([id, { limits }]) => [id, limits]));
+  }
+
+  /** Takes over what the network says of guests whose calls overlapped; their limits stay unknown until set anew. */
+  learn(network: Network): void {
+    for (const id of this.#blurred) {
+      const state = network.getAllocation(id)?.state;
+      if (state === undefined) this.#known.set(id, { state: "absent", limits: UNLIMITED });
+      else this.#known.delete(id);
+    }
+    this.#blurred.clear();
+  }
+
+  #succeeded(step: Step): void {
+    const { id, call } = step;
+    const known = this.#known.get(id);
+    const isExact = !this.#blurred.has(id);
+    if (call === "create") {
+      if (isExact && known && known.state !== "absent") this.problems.push(`${id} was created though ${known.state}`);
+      this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED) });
+    } else if (call === "release") {
+      this.#known.set(id, { state: "absent", limits: UNLIMITED });
+    } else if (known) {
+      const { limits } = known;
+      if (call === "standby") this.#known.set(id, { state: "standby", limits });
+      if (call === "recreate") this.#known.set(id, { state: "active", limits: limitsOf(step, limits) });
+      if (call === "update") this.#known.set(id, { ...known, limits: limitsOf(step, limits) });
+      if (isExact && known.state === "absent" && call !== "reconcile")
+        this.problems.push(`${call} of nobody succeeded`);
+    }
+  }
+
+  /** A refused call changes nothing, but a refused release has begun. */
+  #failed(step: Step, error: unknown): void {
+    const { id, call } = step;
+    const code = error instanceof ForknetError ? error.code.replace("ERR_FORKNET_", "") : String(error);
+    if (code === "ROLLBACK") this.rolledBack = true;
+    if (![...ALWAYS, ...REFUSALS[call]].includes(code))
+      this.problems.push(`${call} of ${id} failed with ${code}: ${error}`);
+    if (call === "release" || code === "ROLLBACK") this.#blurred.add(id);
+  }
+}
