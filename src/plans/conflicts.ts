@@ -38,6 +38,15 @@ export function checkConflicts(kernel: Kernel, bridgeName: string, subnet: Subne
   return bridge;
 }
 
+/** Deleting a group takes every link in it: throws CONFLICT when one that is not ours carries the network's group. */
+export function checkGroup(kernel: Kernel, group: number, own: readonly LinkInfo[]): void {
+  const ours = new Set(own.map(({ ifindex }) => ifindex));
+  const stranger = kernel.links().find((link) => link.group === group && !ours.has(link.ifindex));
+  if (!stranger) return;
+  const text = `${stranger.name} is in link group ${group}, which is for the TAPs this network deletes`;
+  throw conflict(stranger.name, text);
+}
+
 function overlaps(subnet: Subnet, ip: Ipv4, prefixLength: number): boolean {
   if (prefixLength >= subnet.prefixLength) return contains(subnet, ip);
   const mask = prefixLength === 0 ? 0 : (0xffffffff << (32 - prefixLength)) >>> 0;

@@ -8,7 +8,7 @@ import { macOf, type Subnet } from "../identity/ipv4.js";
 import { ENODEV, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import { type Adoption, adopt, findOwnTaps } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
-import { checkConflicts } from "./conflicts.js";
+import { checkConflicts, checkGroup } from "./conflicts.js";
 import { ensurePrograms, writeSettings } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
@@ -57,6 +57,7 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       maps,
       condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
     };
+    checkGroup(kernel, facts.condemnedGroup, taps);
     mustTalk(kernel, [classifyFilter(facts, "replace")], shaper.name);
     return { facts, adoption: adopt(kernel, facts, taps, adopted) };
   });

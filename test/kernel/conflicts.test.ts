@@ -147,3 +147,11 @@ it("refuses a link that has the shaper's name", async () => {
   foreignLink(SHAPER);
   await expectNotOpened(testOptions(), "CONFLICT", { device: SHAPER });
 });
+
+it("refuses a foreign link in the link group that deletions go by", async () => {
+  const first = await openForTest();
+  await first.close();
+  const group = 0x666b0000 | (linkNamed(BRIDGE)?.ifindex ?? 0);
+  tellKernel({ op: "link.set", ifindex: foreignLink("stranger"), group });
+  await expectNotOpened(testOptions(), "CONFLICT", { device: "stranger" });
+});
