@@ -99,7 +99,8 @@ async function finishReleases(network: Network): Promise<void> {
 
 /** Limits of guests and slots of the pool are still on their way when the last call has been answered. */
 async function expectAgreement(network: Network, problems: () => string[]): Promise<void> {
-  await Promise.allSettled(network.listAllocations().map(({ shaped, state }) => state === "active" && shaped));
+  const active = network.listAllocations().filter(({ state }) => state === "active");
+  await Promise.allSettled(active.map(({ shaped }) => shaped));
   const deadline = performance.now() + SETTLE_MS;
   let found = problems();
   while (found.length > 0 && performance.now() < deadline) {

@@ -88,9 +88,9 @@ export function createKernel() {
   const control = controls();
   const real = createReal();
   const wrapped = { ...real, talk: (messages, device) => talk(control, real, messages, device) };
-  wrapped.openTap = wrapCall(control, real.openTap, "TUNSETIFF");
-  wrapped.setTapPersistent = wrapCall(control, real.setTapPersistent, "TUNSETPERSIST");
-  for (const name of DUMPS) wrapped[name] = wrapCall(control, real[name], `dump ${name}`);
+  wrapped.openTap = wrapCall(control, (options) => real.openTap(options), "TUNSETIFF");
+  wrapped.setTapPersistent = wrapCall(control, (fd, on) => real.setTapPersistent(fd, on), "TUNSETPERSIST");
+  for (const name of DUMPS) wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);
   const calls = Object.entries(real.bpf).map(([name, call]) => [
     name,
     NO_SYSTEM_CALL.has(name) ? call : wrapCall(control, call, `BPF ${name}`),

@@ -20,7 +20,7 @@ describe("a refusal of the kernel", () => {
     expect(error).toBeInstanceOf(ForknetError);
     expect(error).toBeInstanceOf(Error);
     expect(error.message).toBe("RTM_NEWTCLASS 1:a0 on fku0a640001: EEXIST (Class exists)");
-    expect({ ...error }).toEqual({
+    expect(Object.fromEntries(Object.entries(error))).toEqual({
       name: "ForknetError",
       code: "ERR_FORKNET_KERNEL",
       errno: -17,

@@ -37,7 +37,7 @@ describe("addresses", () => {
   test("whose derived MAC belongs to another guest are passed over, and stay free", () => {
     const identities = new Identities(SUBNET);
     identities.claimAddress({ ip: FIRST, mac: macOf(SECOND) });
-    const rest = [1, 2, 3].map(() => identities.claimAddress({}).ip).sort();
+    const rest = [1, 2, 3].map(() => identities.claimAddress({}).ip).sort((a, b) => a - b);
     expect(rest).toEqual([THIRD, THIRD + 1, THIRD + 2]);
     expect(() => identities.claimAddress({})).toThrow(failure("EXHAUSTED", "^no address is left in 10.0.0.0/29"));
     expect(() => identities.claimAddress({ ip: SECOND })).toThrow(

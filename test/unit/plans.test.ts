@@ -152,7 +152,12 @@ describe("shaping", () => {
     expect(messages).toEqual([
       expect.objectContaining({ op: "qdisc.tbf", verb: "change", ifindex: TAP_IFINDEX, ...LIMITS.tbf }),
       expect.objectContaining({ op: "class.htb", verb: "change", ifindex: 4, handle: 0x10010, rate: LIMITS.htb.rate }),
-      expect.objectContaining({ op: "qdisc.bfifo", ifindex: 4, parent: 0x10010, limitBytes: LIMITS.htb.leafLimitBytes }),
+      expect.objectContaining({
+        op: "qdisc.bfifo",
+        ifindex: 4,
+        parent: 0x10010,
+        limitBytes: LIMITS.htb.leafLimitBytes,
+      }),
       { op: "link.set", ifindex: TAP_IFINDEX, alias: "new" },
     ]);
   });
