@@ -81,24 +81,34 @@ export class Creation {
 
   /** False when the donor would not do. Its TAP is then gone, and nothing but its surplus was given back. */
   async #makeOf({ slot, surplus }: Donor, attempt: Attempt): Promise<boolean> {
-    const { identities, reaper } = this.#parts;
+    const { reaper } = this.#parts;
     const former = { tapName: slot.port.tapName, ifindex: slot.ifindex, ...slot.address };
-    let isMade = false;
+    const { guest } = attempt;
+    guest.donorIfindex = slot.ifindex;
     try {
       await this.#make(attempt, former);
-      isMade = true;
     } catch (error) {
       if (!(await reaper.reapQuietly(former, "pool"))) {
+        // The surplus stays taken, too: the TAP has it.
         const leftBehind = [`TAP ${former.tapName}`];
         const text = `${(error as Error).message}; and the warm slot it was to be made of could not be deleted`;
         throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind, cause: error });
       }
-      if (attempt.abandoned) throw error;
+      this.#giveBack(surplus);
+      // What an undo left behind is outside the TAP: nobody else would delete it, so it has to be told.
+      if (attempt.abandoned || (error as ForknetError).code === "ERR_FORKNET_ROLLBACK") throw error;
+      return false;
     } finally {
-      if (surplus.address) identities.releaseAddress(surplus.address);
-      if (surplus.tapName) identities.releaseName(surplus.tapName);
+      guest.donorIfindex = 0;
     }
-    return isMade;
+    this.#giveBack(surplus);
+    return true;
+  }
+
+  #giveBack({ address, tapName }: Donor["surplus"]): void {
+    const { identities } = this.#parts;
+    if (address) identities.releaseAddress(address);
+    if (tapName) identities.releaseName(tapName);
   }
 
   /** One job of the create lane; afterwards the guest has its TAP, unarmed. */

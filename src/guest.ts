@@ -55,6 +55,8 @@ export class Guest {
   /** TAP name and class; undefined in standby. */
   port: PortClaim | undefined;
   ifindex = 0;
+  /** The warm slot that is being given this guest's identity; 0 when none is. */
+  donorIfindex = 0;
   /** The limits the kernel enforces now; undefined when that is not known. */
   applied: KernelLimits | undefined;
   /** What its limits count in the sum of guarantees. */

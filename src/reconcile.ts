@@ -95,7 +95,7 @@ function endingGuests(
 /** TAPs with our alias that neither a guest nor the pool has. */
 function strayTaps(parts: Parts, found: Survey): Step[] {
   const known = parts.pool.ifindexes();
-  for (const guest of parts.registry.all()) known.add(guest.ifindex);
+  for (const { ifindex, donorIfindex } of parts.registry.all()) known.add(ifindex).add(donorIfindex);
   return found.taps
     .filter(({ ifindex }) => !known.has(ifindex))
     .map((tap) => ({
