@@ -153,7 +153,7 @@ describe("metrics", () => {
     const grown = [...after].filter(([key, count]) => count > (before.get(key) ?? 0)).map(([key]) => key);
     expect(grown).toEqual(
       expect.arrayContaining([
-        "create_allocation cold",
+        "create_allocation renamed",
         "create_allocation warm",
         "standby_allocation",
         "ERR_FORKNET_ID_EXISTS create_allocation",
