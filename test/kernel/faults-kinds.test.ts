@@ -12,6 +12,8 @@ import { loadAddon } from "../../src/kernel/addon.js";
 import { ERRNO, type Fault, Faults } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { compareKernelStates, type KernelState } from "../support/kernel-state.js";
+import { readLeases } from "../support/kernel-view.js";
+import { SHAPER } from "../support/network.js";
 import { readEverything } from "../support/network-state.js";
 
 const ALWAYS = 1_000_000;
@@ -228,9 +230,10 @@ describe("a warm slot", () => {
     await expect(allocation.shaped).rejects.toMatchObject({ code: expect.stringMatching(/PERMISSION|ROLLBACK/) });
     expect(allocation).toMatchObject({ state: "active", shaping: "failed" });
     faults.none();
-    expect(brokenInvariants(open_, new Map(), 1)).toContain("a: it is blocked");
+    expect(readLeases(SHAPER).get(allocation.ifindex)?.blocked).toBe(true);
     await open_.updateLimits("a", { download: "20mbit", upload: "5mbit" });
     expect(allocation.shaping).toBe("shaped");
+    expect(readLeases(SHAPER).get(allocation.ifindex)?.blocked).toBe(false);
     await expect.poll(() => brokenInvariants(open_, new Map(), 1)).toEqual([]);
   });
 });
