@@ -3,11 +3,13 @@
 import { fileURLToPath } from "node:url";
 import { runNodeTrial, runTrial } from "./trial.mjs";
 
-/** Slots of a warm pool: more than a burst of 100 takes, and the most that openNetwork allows. */
-export const POOL = 128;
-export const LARGEST_POOL = 512;
-/** An agent that has run for a minute: the compiler has settled. With 24 a warm fork costs a third more. */
-const WARM_UPS = 300;
+/**
+ * What the trials of forknet are made with. `pool`: more slots than a burst of 100 takes. `largestPool`: the most that
+ * openNetwork allows. `warmUps`: forks before those that count, as of an agent that has run for a minute; the compiler
+ * has settled by then (with 24 a warm fork costs a third more).
+ */
+const SETTINGS = { pool: 128, largestPool: 512, warmUps: 300 };
+const TINY_SETTINGS = { pool: 8, largestPool: 8, warmUps: 1 };
 
 export const PEER = /** @type {const} */ ({
   floor: "floor",
@@ -31,10 +33,13 @@ const USUAL = {
 export class Peers {
   /**
    * @param {import("./programs.mjs").Programs} programs
-   * @param {number} warmUps how many forks a trial of forknet makes before the ones that count
+   * @param {import("./options.mjs").Scale} scale
    */
-  constructor(programs, warmUps = WARM_UPS) {
+  constructor(programs, scale) {
     this.programs = programs;
+    const { pool, largestPool, warmUps } = scale === "tiny" ? TINY_SETTINGS : SETTINGS;
+    this.pool = pool;
+    this.largestPool = largestPool;
     this.warmUps = warmUps;
   }
 

@@ -8,6 +8,7 @@ import { Peers } from "./peers.mjs";
 import { buildPrograms } from "./programs.mjs";
 import { contextOf } from "./question.mjs";
 import { questions } from "./questions.mjs";
+import { writeReport } from "./report.mjs";
 import { budgetRows, formatTable } from "./tables.mjs";
 
 /** @param {string[]} args */
@@ -15,7 +16,7 @@ async function main(args) {
   const names = questions.map(({ name }) => name);
   const options = parseOptions(args, names);
   const programs = buildPrograms();
-  const context = contextOf(options.scale, new Peers(programs, options.scale === "tiny" ? 1 : undefined));
+  const context = contextOf(options.scale, new Peers(programs, options.scale));
   const startedMs = performance.now();
   const run = {
     takenAt: new Date().toISOString(),
@@ -43,6 +44,7 @@ async function main(args) {
   }
   console.log(`\nBudgets (${run.seconds} s in all)\n${formatTable(budgetRows(run.budgets))}`);
   for (const missing of run.missing) console.log(`left out: ${missing}`);
+  if (options.report) console.log(`report: ${writeReport(run)}report.md`);
   const missed = run.budgets.filter(({ isMet }) => !isMet);
   if (options.check && missed.length > 0) {
     console.error(`missed: ${missed.map(({ name }) => name).join("; ")}`);

@@ -33,7 +33,7 @@ export async function runTrial(command) {
     complaint += text;
   });
   const [code, signal] = await once(child, "close");
-  const what = command.map((word) => word.split("/").at(-1)).join(" ");
+  const what = command.map((word) => (word.startsWith("/") ? word.split("/").at(-1) : word)).join(" ");
   if (code !== 0) throw new Error(`${what} ended with ${signal ?? code}: ${complaint.trim().slice(-2000)}`);
   const line = output.trim().split("\n").at(-1) ?? "";
   try {

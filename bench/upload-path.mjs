@@ -17,13 +17,20 @@ const addon = loadAddon();
 addon.unshareNetwork();
 const netlink = new addon.Netlink();
 
-/** Sends messages of which none may be refused. */
+/**
+ * Sends messages of which none may be refused.
+ * @param {import("../dist/kernel/messages.js").Message[]} messages
+ */
 function must(...messages) {
   const refused = netlink.talk(messages).find((refusal) => refusal !== null);
   if (refused) throw new Error(`errno ${refused.errno} ${refused.text}`);
 }
 
-/** HTB with one default class that everything falls into. */
+/**
+ * HTB with one default class that everything falls into.
+ * @param {number} ifindex
+ * @returns {import("../dist/kernel/messages.js").Message[]}
+ */
 function htbMessages(ifindex) {
   const bucket = { burstBytes: 20_000, cburstBytes: 20_000, quantumBytes: 60_000 };
   const handle = HTB_ROOT + 0x10;
@@ -33,21 +40,28 @@ function htbMessages(ifindex) {
   ];
 }
 
+/**
+ * @param {string} setting
+ * @param {import("../dist/stand-in/guest.js").Guest} guest
+ */
 async function row(setting, guest) {
-  const mbit = {};
-  for (const direction of ["upload", "download"]) {
+  const measured = async (/** @type {"upload" | "download"} */ direction) => {
     const { bitsPerSecond } = await measureTcp({ guest, hostIp: GATEWAY, direction, seconds: SECONDS });
-    mbit[direction] = (bitsPerSecond / 1e6).toFixed(1);
-  }
-  console.log(
-    `${setting.padEnd(24)} upload ${mbit.upload.padStart(9)} Mbit/s   download ${mbit.download.padStart(9)} Mbit/s`,
-  );
+    return (bitsPerSecond / 1e6).toFixed(1).padStart(9);
+  };
+  const upload = await measured("upload");
+  console.log(`${setting.padEnd(24)} upload ${upload} Mbit/s   download ${await measured("download")} Mbit/s`);
+}
+
+/** @param {string} name */
+function ifindexOf(name) {
+  return netlink.link({ name })?.ifindex ?? 0;
 }
 
 must({ op: "link.set", ifindex: 1, up: true }, { op: "link.create", name: "br0", kind: "bridge" });
 must({ op: "link.create", name: "ifb-up", kind: "ifb" });
-const bridge = netlink.link({ name: "br0" }).ifindex;
-const ifb = netlink.link({ name: "ifb-up" }).ifindex;
+const bridge = ifindexOf("br0");
+const ifb = ifindexOf("ifb-up");
 const { fd, ifindex: tap } = addon.openTap({ name: "tap0", exclusive: true, vnetHdr: true });
 addon.setTapPersistent(fd, true);
 addon.closeFd(fd);

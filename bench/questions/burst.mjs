@@ -1,6 +1,6 @@
 // Bursts: n forks at once. When is the last guest usable, and when do all have their limits?
 
-import { LARGEST_POOL, PEER, POOL } from "../peers.mjs";
+import { PEER } from "../peers.mjs";
 import { interleaved, ratios } from "../rounds.mjs";
 import { median, rounded, summarize, thinned } from "../statistics.mjs";
 
@@ -34,7 +34,7 @@ export const burst = {
 async function runSize({ pick, peers }, n) {
   const isLarge = n > MOST_FOR_PROCESSES;
   const rounds = pick({ full: isLarge ? 3 : 7, quick: 3, tiny: 1 });
-  const pool = isLarge ? LARGEST_POOL : POOL;
+  const pool = isLarge ? peers.largestPool : peers.pool;
   const variants = isLarge ? [PEER.bounded] : [PEER.inline, PEER.deferred, PEER.bounded];
   /** @type {Record<string, Trial[]>} */
   const trials = await interleaved(rounds, {

@@ -1,6 +1,6 @@
 // Steady churn: forks while other guests are released, one for one, and while a crowd of them is released at once.
 
-import { LARGEST_POOL, PEER, POOL } from "../peers.mjs";
+import { PEER } from "../peers.mjs";
 import { interleaved } from "../rounds.mjs";
 import { curve, summarize } from "../statistics.mjs";
 
@@ -21,13 +21,13 @@ export const churn = {
     const warmCrowd = `${PEER.warm}, ${live} releases at once`;
     const coldCrowd = `${PEER.cold}, ${live} releases at once`;
     const samples = await interleaved(rounds, {
-      [PEER.warm]: async () => (await peers.forknet("churn", { ...steady, pool: POOL })).us,
+      [PEER.warm]: async () => (await peers.forknet("churn", { ...steady, pool: peers.pool })).us,
       [PEER.cold]: async () => (await peers.forknet("churn", { ...steady, pool: 0 })).us,
       [warmCrowd]: async () =>
         (
           await peers.forknet("churn", {
             ...crowd,
-            pool: pick({ full: LARGEST_POOL, quick: LARGEST_POOL, tiny: POOL }),
+            pool: peers.largestPool,
           })
         ).us,
       [coldCrowd]: async () => (await peers.forknet("churn", { ...crowd, pool: 0 })).us,

@@ -1,11 +1,19 @@
 // What limits cost a packet: throughput and round trips through one guest, by how many guests there are.
 
-import { interleaved, ratios } from "../rounds.mjs";
+import { interleaved } from "../rounds.mjs";
 import { curve, median, rounded, summarize } from "../statistics.mjs";
 
-/** @typedef {{ uploadGbit: number, downloadGbit: number, echo: { us: number[], lost: number } }} Trial */
+/**
+ * @typedef {object} Cell One setting at one number of guests.
+ * @property {number} guests
+ * @property {number} uploadGbit
+ * @property {number} downloadGbit
+ * @property {{ us: number[], lost: number }} echo
+ */
 
-const UNSHAPED = "no limits";
+const NO_LIMITS = "no limits";
+/** What the guest sends: 64 KB segments, or what a guest without offloads sends. */
+const FRAMES = "single frames";
 
 export const dataPath = {
   name: "data-path",
@@ -16,64 +24,61 @@ export const dataPath = {
     const sizes = pick({ full: [1, 100, 1000], quick: [1, 1000], tiny: [2] });
     const rounds = pick({ full: 5, quick: 1, tiny: 1 });
     const measured = {
-      seconds: pick({ full: 1.5, quick: 1, tiny: 0.1 }),
+      seconds: pick({ full: 1, quick: 0.7, tiny: 0.1 }),
       echoes: pick({ full: 1000, quick: 300, tiny: 5 }),
     };
-    const trial = (/** @type {string} */ setting, /** @type {number} */ guests) => () =>
-      peers.forknet("data-path", { setting, guests, ...measured });
-    /** @type {Record<string, () => Promise<Trial>>} */
-    const settings = { [UNSHAPED]: trial("unshaped", 1) };
-    for (const guests of sizes) {
-      settings[nameOf("forknet", guests)] = trial("forknet", guests);
-      settings[nameOf("filter list", guests)] = trial("linear", guests);
-    }
-    const trials = await interleaved(rounds, settings);
-    const uploads = (/** @type {string} */ name) => (trials[name] ?? []).map(({ uploadGbit }) => uploadGbit);
-    const [least, most] = [sizes[0] ?? 1, sizes.at(-1) ?? 1];
+    const trial =
+      (/** @type {string} */ setting, offload = true) =>
+      () =>
+        peers.forknet("data-path", { setting, offload, sizes: setting === "unshaped" ? [1] : sizes, ...measured });
+    /** @type {Record<string, { bySize: Cell[] }[]>} */
+    const trials = await interleaved(rounds, {
+      [NO_LIMITS]: trial("unshaped"),
+      forknet: trial("forknet"),
+      "filter list": trial("linear"),
+      [`${NO_LIMITS}, ${FRAMES}`]: trial("unshaped", false),
+      [`forknet, ${FRAMES}`]: trial("forknet", false),
+      [`filter list, ${FRAMES}`]: trial("linear", false),
+    });
+    const cells = Object.entries(trials).flatMap(([limits, all]) =>
+      (all[0]?.bySize ?? []).map(({ guests }, i) => {
+        const own = all.map(({ bySize }) => /** @type {Cell} */ (bySize[i]));
+        return { limits, guests, own };
+      }),
+    );
+    const uploads = (trials.forknet ?? []).map(({ bySize }) => bySize.map(({ uploadGbit }) => uploadGbit));
     return {
-      how: `One TCP flow of ${measured.seconds} s each way, ${measured.echoes} UDP round trips; medians of ${rounds} rounds.`,
-      table: Object.entries(trials).map(([limits, all]) => {
-        const echo = summarize(all.flatMap(({ echo: { us } }) => us));
+      how:
+        `One TCP flow of ${measured.seconds} s each way and ${measured.echoes} UDP round trips, the guests added in ` +
+        `between; medians of ${rounds} rounds. The filter list's measured guest is the middle one.`,
+      table: cells.map(({ limits, guests, own }) => {
+        const echo = summarize(own.flatMap(({ echo: { us } }) => us));
         return {
           limits,
-          "upload gbit/s": rounded(median(uploads(limits))),
-          "download gbit/s": rounded(median(all.map(({ downloadGbit }) => downloadGbit))),
+          guests,
+          "upload gbit/s": rounded(median(own.map(({ uploadGbit }) => uploadGbit))),
+          "download gbit/s": rounded(median(own.map(({ downloadGbit }) => downloadGbit))),
           "round trip p50 us": echo.p50,
           "p99 us": echo.p99,
-          lost: all.reduce((sum, one) => sum + one.echo.lost, 0),
+          lost: own.reduce((sum, one) => sum + one.echo.lost, 0),
         };
       }),
+      throughput: cells.map(({ limits, guests, own }) => ({
+        limits,
+        guests,
+        upload: rounded(median(own.map(({ uploadGbit }) => uploadGbit))),
+        download: rounded(median(own.map(({ downloadGbit }) => downloadGbit))),
+      })),
       curves: Object.fromEntries(
-        Object.entries(trials).map(([name, all]) => [name, curve(all.flatMap(({ echo }) => echo.us))]),
+        cells
+          .filter(({ limits }) => !limits.endsWith(FRAMES))
+          .map(({ limits, guests, own }) => [
+            `${limits}, ${guests} guest${guests === 1 ? "" : "s"}`,
+            curve(own.flatMap(({ echo }) => echo.us)),
+          ]),
       ),
-      throughput: sizes.flatMap((guests) =>
-        ["forknet", "filter list"].flatMap((limits) => {
-          const all = trials[nameOf(limits, guests)] ?? [];
-          return [
-            { limits, guests, direction: "upload", gbit: rounded(median(all.map(({ uploadGbit }) => uploadGbit))) },
-            {
-              limits,
-              guests,
-              direction: "download",
-              gbit: rounded(median(all.map(({ downloadGbit }) => downloadGbit))),
-            },
-          ];
-        }),
-      ),
-      unshaped: {
-        upload: rounded(median(uploads(UNSHAPED))),
-        download: rounded(median((trials[UNSHAPED] ?? []).map(({ downloadGbit }) => downloadGbit))),
-      },
-      sizes: [least, most],
-      manyToOne: ratios(uploads(nameOf("forknet", most)), uploads(nameOf("forknet", least))).map(rounded),
+      sizes: [sizes[0], sizes.at(-1)],
+      manyToOne: uploads.map((own) => rounded((own.at(-1) ?? Number.NaN) / (own[0] ?? Number.NaN))),
     };
   },
 };
-
-/**
- * @param {string} limits
- * @param {number} guests
- */
-function nameOf(limits, guests) {
-  return `${limits}, ${guests} guest${guests === 1 ? "" : "s"}`;
-}

@@ -1,6 +1,6 @@
 // The agent's own event loop during a burst of 1000 forks: nothing else of the agent runs while it is held up.
 
-import { LARGEST_POOL, PEER } from "../peers.mjs";
+import { PEER } from "../peers.mjs";
 import { interleaved } from "../rounds.mjs";
 import { median, rounded } from "../statistics.mjs";
 
@@ -13,7 +13,7 @@ export const eventLoop = {
   /** @param {import("../question.mjs").Context} context */
   async run({ pick, peers }) {
     const n = pick({ full: 1000, quick: 1000, tiny: 5 });
-    const pool = pick({ full: LARGEST_POOL, quick: LARGEST_POOL, tiny: 2 });
+    const pool = peers.largestPool;
     const rounds = pick({ full: 5, quick: 2, tiny: 1 });
     /** @type {Record<string, Trial[]>} */
     const trials = await interleaved(rounds, {

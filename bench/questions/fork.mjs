@@ -1,6 +1,6 @@
 // One fork at a time: how long until the caller has a usable TAP, while the bridge fills up to n guests.
 
-import { PEER, POOL } from "../peers.mjs";
+import { PEER } from "../peers.mjs";
 import { interleaved, ratios } from "../rounds.mjs";
 import { curve, median, rounded, summarize } from "../statistics.mjs";
 
@@ -18,14 +18,14 @@ export const fork = {
     const rounds = pick({ full: 7, quick: 3, tiny: 1 });
     const slow = pick({ full: 40, quick: 20, tiny: 2 });
     // Back-to-back forks leave the pool no time to refill.
-    const back = Math.min(n, POOL);
+    const back = Math.min(n, peers.pool);
     const scale = (/** @type {number[]} */ ms) => ms.map((value) => value * US_PER_MS);
     const samples = await interleaved(rounds, {
       [PEER.floor]: async () => (await peers.floor("bare", n)).coldUs,
       [PEER.floorFull]: async () => (await peers.floor("full", n)).coldUs,
       [PEER.cold]: async () => (await peers.forknet("fork", { n, pool: 0, paceMs: 0 })).us,
-      [PEER.warm]: async () => allWarm(await peers.forknet("fork", { n, pool: POOL, paceMs: PACE_MS })),
-      [PEER.warmAtOnce]: async () => allWarm(await peers.forknet("fork", { n: back, pool: POOL, paceMs: 0 })),
+      [PEER.warm]: async () => allWarm(await peers.forknet("fork", { n, pool: peers.pool, paceMs: PACE_MS })),
+      [PEER.warmAtOnce]: async () => allWarm(await peers.forknet("fork", { n: back, pool: peers.pool, paceMs: 0 })),
       ...(peers.hasUsual && {
         [PEER.inline]: async () => scale((await peers.usual(PEER.inline, { n: slow, oneByOne: true })).usableMs),
         [PEER.deferred]: async () => scale((await peers.usual(PEER.deferred, { n: slow, oneByOne: true })).usableMs),

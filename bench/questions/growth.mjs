@@ -1,6 +1,6 @@
 // Growth: what a fork costs with no guest on the bridge, and with a thousand.
 
-import { PEER, POOL } from "../peers.mjs";
+import { PEER } from "../peers.mjs";
 import { interleaved } from "../rounds.mjs";
 import { rounded, summarize } from "../statistics.mjs";
 
@@ -21,7 +21,7 @@ export const growth = {
       [PEER.floor]: async () => (await peers.floor("bare", n)).coldUs,
       [PEER.floorFull]: async () => (await peers.floor("full", n)).coldUs,
       [PEER.cold]: async () => (await peers.forknet("fork", { n, pool: 0, paceMs: 0 })).us,
-      [PEER.warm]: async () => (await peers.forknet("fork", { n: warmed, pool: POOL, paceMs: PACE_MS })).us,
+      [PEER.warm]: async () => (await peers.forknet("fork", { n: warmed, pool: peers.pool, paceMs: PACE_MS })).us,
     });
     const series = Object.fromEntries(
       Object.entries(samples).map(([peer, rows]) => [peer, windows(/** @type {number[][]} */ (rows), window)]),

@@ -20,7 +20,9 @@ export async function startOpener(program) {
   await once(lines, "line");
   return {
     async stop() {
-      const [[line]] = await Promise.all([once(lines, "line"), child.stdin.end()]);
+      const printed = once(lines, "line");
+      child.stdin.end();
+      const [line] = await printed;
       return JSON.parse(line);
     },
   };
