@@ -105,8 +105,8 @@ function strayTaps(parts: Parts, found: Survey): Step[] {
       proof: `alias "${tap.alias}"`,
       run: async () => {
         parts.leases.disarm(tap.ifindex);
-        // Its guest may be back with another TAP since the survey: then the neighbour entry is that one's.
-        const isInUse = parts.pool.holds(tap.ip) || parts.registry.all().some(({ ip, port }) => ip === tap.ip && port);
+        // Its guest may be back with another TAP, or be coming back: then the neighbour entry is that one's.
+        const isInUse = parts.pool.holds(tap.ip) || parts.registry.all().some(({ ip }) => ip === tap.ip);
         const giveBack = parts.identities.hold(tap.ip, tap.tapName);
         const { tapName, ifindex, ip } = tap;
         await parts.reaper.reap({ tapName, ifindex, ...(isInUse ? {} : { ip }) }, "leftover").finally(giveBack);
