@@ -91,13 +91,14 @@ async function assemble(options: ResolvedOptions, internals: Internals, standby:
   endings.push(() => metrics?.close());
   const reaper = new Reaper(options.bridge, lanes.reap, metrics);
   const shaping = new Shaping(facts, options, lanes.shape, leases, metrics);
-  const pool = new SlotPool({
+  const pool: SlotPool = new SlotPool({
     bridge: options.bridge,
     size: options.poolSize,
     baseLimits: toKernelLimits(baseLimits(options.baseLimit), options),
     identities,
     lane: lanes.create,
     reaper,
+    isBusy: () => lanes.shape.depth > 0 || lanes.create.depth > pool.counts.making,
     guests: () => registry.all().length,
   });
   const parts: Parts = {

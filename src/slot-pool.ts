@@ -26,6 +26,8 @@ export interface PoolSource {
   identities: Identities;
   lane: Lane<SlotSpec, number>;
   reaper: Reaper;
+  /** Forks or limits are on their way. */
+  isBusy: () => boolean;
   /** Ports that guests have on the bridge. */
   guests: () => number;
 }
@@ -34,6 +36,7 @@ export interface PoolSource {
 const SPARE_PORTS = 64;
 /** More would keep a fork that finds the pool empty waiting behind the refill. */
 const MOST_IN_THE_MAKING = 8;
+const REFILL_DELAY_MS = 2;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -43,7 +46,7 @@ export class SlotPool {
   readonly #making = new Set<Promise<void>>();
   #pauseMs = 0;
   #pause: NodeJS.Timeout | undefined;
-  #refill: NodeJS.Immediate | undefined;
+  #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(source: PoolSource) {
@@ -69,11 +72,7 @@ export class SlotPool {
     const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);
     if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
     this.#ready.delete(slot.address.ip);
-    // Later, so that the fork does not pay for its successor's slot.
-    this.#refill ??= setImmediate(() => {
-      this.#refill = undefined;
-      this.fill();
-    });
+    this.#refillLater();
     return slot;
   }
 
@@ -106,11 +105,21 @@ export class SlotPool {
     }
   }
 
+  /** A burst's forks and limits come before the slots of the next one: both want the processor and RTNL. */
+  #refillLater(): void {
+    this.#refill ??= setTimeout(() => {
+      this.#refill = undefined;
+      if (this.#source.isBusy()) this.#refillLater();
+      else this.fill();
+    }, REFILL_DELAY_MS);
+    this.#refill.unref();
+  }
+
   /** Stops refilling and deletes every slot. */
   async drain(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#pause);
-    clearImmediate(this.#refill);
+    clearTimeout(this.#refill);
     await Promise.all(this.#making);
     await Promise.all([...this.#ready.values()].map((slot) => this.#discard(slot)));
   }

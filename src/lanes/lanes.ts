@@ -17,8 +17,11 @@ import { Lane } from "./lane.js";
 const SLOTS_PER_CALL = 8;
 /** Three messages each: one send holds at most 128. */
 const SHAPES_PER_CALL = 40;
-/** A group deletion holds RTNL for about 0.5 ms a TAP, and a VMM's open of its TAP waits for it. */
-const REAPS_PER_CALL = 25;
+/**
+ * A call costs 20 ms whatever it deletes (rcu_barrier, outside RTNL), and holds RTNL for 0.2 to 0.5 ms a TAP: a VMM's
+ * open of its TAP waits for that. bench/NOTES.md has the figures for 25, 34 and 50.
+ */
+const REAPS_PER_CALL = 50;
 /** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
 const FOREVER = 0x7fffffff;
 
