@@ -19,6 +19,7 @@
         "native/dump_tc.cc",
         "native/errno_name.cc",
         "native/link.cc",
+        "native/link_lookup.cc",
         "native/name.cc",
         "native/neighbor.cc",
         "native/netlink/attributes.cc",

@@ -5,11 +5,11 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "link_lookup.h"
 #include "netlink/kernel_error.h"
 
 namespace forknet {
@@ -19,15 +19,6 @@ constexpr const char* kDevice = "/dev/net/tun";
 // struct virtio_net_hdr without num_buffers: the kernel's own default, restored in case an earlier
 // user of a persistent TAP left another.
 constexpr int kVnetHeaderBytes = 10;
-
-int32_t Ifindex(const char* name) {
-  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) throw KernelError(errno, "socket", name);
-  ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  if (ioctl(fd.get(), SIOCGIFINDEX, &request)) throw KernelError(errno, "SIOCGIFINDEX", name);
-  return request.ifr_ifindex;
-}
 
 }  // namespace
 
@@ -64,7 +55,7 @@ Tap OpenTap(const TapOptions& options) {
   // since.
   if (ioctl(fd, TUNGETIFF, &request)) throw KernelError(errno, "TUNGETIFF", name);
   tap.name.assign(request.ifr_name, strnlen(request.ifr_name, IFNAMSIZ));
-  tap.ifindex = Ifindex(tap.name.c_str());
+  tap.ifindex = IfindexOf(tap.name);
   return tap;
 }
 

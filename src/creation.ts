@@ -44,6 +44,7 @@ export class Creation {
   claimWarm(guest: Guest, slot: WarmSlot, span: Span): Promise<never> | undefined {
     guest.ifindex = slot.ifindex;
     guest.applied = this.#baseLimits;
+    guest.isUnproved = true;
     guest.lease = { ...guest.lease, blocked: this.#parts.options.unshaped === "block" };
     try {
       this.#arm(guest, span);

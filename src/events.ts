@@ -10,6 +10,8 @@ export interface Events {
   /** A warm slot could not be made; forks go on cold. Once for a run of failures, and whenever
    * something was left behind (ROLLBACK). */
   "forknet:pool-failed": { bridge: string; error: ForknetError };
+  /** A warm slot's TAP was deleted from outside; the slot was written off and the fork went on with another. */
+  "forknet:slot-lost": { bridge: string; tap: string };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }

@@ -57,6 +57,8 @@ export class Guest {
   ifindex = 0;
   /** The warm slot that is being given this guest's identity; 0 when none is. */
   donorIfindex = 0;
+  /** Its TAP is a warm slot that nobody has looked at since it was made. */
+  isUnproved = false;
   /** The limits the kernel enforces now; undefined when that is not known. */
   applied: KernelLimits | undefined;
   /** What its limits count in the sum of guarantees. */

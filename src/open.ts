@@ -98,6 +98,7 @@ async function assemble(options: ResolvedOptions, internals: Internals, standby:
     identities,
     lane: lanes.create,
     reaper,
+    hasLink: (ifindex) => loadAddon().hasLink(ifindex),
     isBusy: () => lanes.shape.depth > 0 || lanes.create.depth > pool.counts.making,
     guests: () => registry.all().length,
   });

@@ -134,11 +134,13 @@ export class Shaping {
       ...(guest.applied ? { previous: guest.applied } : {}),
       alias: formatAlias(guest.lease),
       previousAlias: formatAlias({ ...guest.lease, limits: work.former }),
+      ...(guest.isUnproved ? { unproved: { ip: guest.lease.ip, mac: guest.lease.mac } } : {}),
     };
   }
 
   #succeeded(guest: Guest, work: Work, { time }: Done<undefined>): void {
     guest.applied = work.limits;
+    guest.isUnproved = false;
     const error = work.cancelled ? undefined : this.#unblock(guest);
     if (error) {
       this.#failed(guest, work, error);

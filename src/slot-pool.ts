@@ -26,6 +26,8 @@ export interface PoolSource {
   identities: Identities;
   lane: Lane<SlotSpec, number>;
   reaper: Reaper;
+  /** Whether a TAP is still there, without waiting for RTNL. */
+  hasLink: (ifindex: number) => boolean;
   /** Forks or limits are on their way. */
   isBusy: () => boolean;
   /** Ports that guests have on the bridge. */
@@ -44,6 +46,8 @@ export class SlotPool {
   readonly #source: PoolSource;
   readonly #ready = new Map<Ipv4, WarmSlot>();
   readonly #making = new Set<Promise<void>>();
+  /** Slots whose TAP is being deleted; their identity is free when it is gone. */
+  readonly #leaving = new Map<WarmSlot, Promise<boolean>>();
   #pauseMs = 0;
   #pause: NodeJS.Timeout | undefined;
   #refill: NodeJS.Timeout | undefined;
@@ -67,13 +71,20 @@ export class SlotPool {
     return new Set([...this.#ready.values()].map(({ ifindex }) => ifindex));
   }
 
-  /** Takes a slot that fits the wish out of the pool; undefined when there is none. */
+  /**
+   * Takes a slot that fits the wish out of the pool; undefined when there is none. Slots whose TAP somebody deleted are
+   * written off on the way.
+   */
   take(wish: { ip?: Ipv4; mac?: Mac }): WarmSlot | undefined {
-    const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);
-    if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
-    this.#ready.delete(slot.address.ip);
-    this.#refillLater();
-    return slot;
+    for (;;) {
+      const slot = wish.ip === undefined ? this.#oldest() : this.#ready.get(wish.ip);
+      if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
+      this.#ready.delete(slot.address.ip);
+      this.#refillLater();
+      if (this.#source.hasLink(slot.ifindex)) return slot;
+      publish("forknet:slot-lost", { bridge: this.#source.bridge, tap: slot.port.tapName });
+      void this.#discard(slot);
+    }
   }
 
   /** Takes back a slot that `take` gave and that nobody has touched. */
@@ -89,6 +100,8 @@ export class SlotPool {
     await Promise.all(this.#making);
     const isInTheWay = ({ address, port }: WarmSlot) =>
       address.ip === wish.ip || address.mac === wish.mac || port.tapName === wish.tapName;
+    const leaving = [...this.#leaving.keys()].find(isInTheWay);
+    if (leaving) return this.#leaving.get(leaving) ?? false;
     const hasRunOut = this.#source.identities.freeAddresses === 0;
     const slot = [...this.#ready.values()].find(isInTheWay) ?? (hasRunOut ? this.#oldest() : undefined);
     return slot ? this.#discard(slot) : false;
@@ -121,7 +134,8 @@ export class SlotPool {
     clearTimeout(this.#pause);
     clearTimeout(this.#refill);
     await Promise.all(this.#making);
-    await Promise.all([...this.#ready.values()].map((slot) => this.#discard(slot)));
+    for (const slot of this.#ready.values()) void this.#discard(slot);
+    await Promise.all(this.#leaving.values());
   }
 
   #oldest(): WarmSlot | undefined {
@@ -175,13 +189,19 @@ export class SlotPool {
     this.#pause.unref();
   }
 
-  async #discard(slot: WarmSlot): Promise<boolean> {
-    const { identities, reaper } = this.#source;
+  /** Deletes a slot's TAP and then gives its identity back; false when the TAP would not go. */
+  #discard(slot: WarmSlot): Promise<boolean> {
     this.#ready.delete(slot.address.ip);
-    const job = { tapName: slot.port.tapName, ifindex: slot.ifindex, ...slot.address };
-    if (!(await reaper.reapQuietly(job, "pool"))) return false;
-    identities.releasePort(slot.port);
-    identities.releaseAddress(slot.address);
+    const gone = this.#delete(slot).finally(() => this.#leaving.delete(slot));
+    this.#leaving.set(slot, gone);
+    return gone;
+  }
+
+  async #delete({ address, port, ifindex }: WarmSlot): Promise<boolean> {
+    const { identities, reaper } = this.#source;
+    if (!(await reaper.reapQuietly({ tapName: port.tapName, ifindex, ...address }, "pool"))) return false;
+    identities.releasePort(port);
+    identities.releaseAddress(address);
     return true;
   }
 }

@@ -7,6 +7,7 @@
 #include "addon/error.h"
 #include "addon/fields.h"
 #include "addon/netlink.h"
+#include "link_lookup.h"
 #include "netns.h"
 #include "process_lock.h"
 #include "tap.h"
@@ -55,6 +56,11 @@ void CloseFd(const Napi::CallbackInfo& info) {
     // EINTR has closed it all the same.
     if (close(fd) && errno != EINTR) throw KernelError(errno, "close");
   });
+}
+
+Napi::Value HasLink(const Napi::CallbackInfo& info) {
+  const auto ifindex = static_cast<int32_t>(CheckInteger(info[0], 1, INT32_MAX, "ifindex"));
+  return Guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), LinkExists(ifindex)); });
 }
 
 void UnshareNetworkJs(const Napi::CallbackInfo& info) {
@@ -112,6 +118,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
+  exports.Set("hasLink", Napi::Function::New<HasLink>(env, "hasLink"));
   exports.Set("unshareNetwork", Napi::Function::New<UnshareNetworkJs>(env, "unshareNetwork"));
   exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));
   exports.Set("wire", Napi::Function::New<WireJs>(env, "wire"));

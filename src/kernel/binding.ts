@@ -184,6 +184,9 @@ export interface Addon {
   setTapPersistent(fd: number, persistent: boolean): void;
   closeFd(fd: number): void;
 
+  /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
+  hasLink(ifindex: number): boolean;
+
   /** unshare(CLONE_NEWNET) of the calling thread. Threads and processes it starts later follow it. */
   unshareNetwork(): void;
   /** setns(CLONE_NEWNET) of the calling thread to a namespace file such as /proc/PID/ns/net. */

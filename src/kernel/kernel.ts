@@ -22,6 +22,7 @@ export const ENOENT = 2;
 export const EBUSY = 16;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const EOPNOTSUPP = 95;
 
 /** Carries a KernelFailure up to the edge of a plan; never leaves a worker. */
 export class Refused extends Error {

@@ -4,9 +4,10 @@
 import type { KernelFailure } from "../errors.js";
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import type { ClassClaim } from "../identity/class-pool.js";
-import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
-import type { Message, TcVerb } from "../kernel/messages.js";
+import { ENODEV, ENOENT, EOPNOTSUPP, failureOf, type Kernel } from "../kernel/kernel.js";
+import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import type { KernelLimits } from "../limits.js";
+import { joinBridge, portSettings } from "./port.js";
 import { classMessages } from "./slot.js";
 
 /** A segmented frame of 64 KB as TBF counts it: every segment with headers, which never double it. */
@@ -25,17 +26,20 @@ export interface ShapeJob {
   alias: string;
   /** What the alias says again when the change is refused. */
   previousAlias: string;
+  /** Of a warm slot that was just claimed: whether it still stands on the bridge is found out here. */
+  unproved?: { ip: Ipv4; mac: Mac };
 }
 
 /** Applies all jobs in one send and returns one failure or null for each. */
 export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[]): (KernelFailure | null)[] {
-  const plans = jobs.map((job) => limitMessages(facts, job, job.limits));
+  const plans = jobs.map((job) => [...portMessages(facts, job), ...limitMessages(facts, job, job.limits)]);
   const results = send(kernel, facts, jobs, plans.flat());
   let at = 0;
   return jobs.map((job, i) => {
     const end = at + (plans[i] as Message[]).length;
     const own = results.slice(at, end);
     at = end;
+    if (job.unproved && own[0]) own[0] = rejoined(kernel, facts, job, own[0]);
     const failure = own.find((result) => result !== null) ?? null;
     return failure && restored(kernel, facts, job, failure);
   });
@@ -43,9 +47,21 @@ export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJ
 
 /** The messages of one job, TBF and class first: the alias only tells what they say. */
 export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: KernelLimits): Message[] {
-  const alias: Message = { op: "link.set", ifindex: job.ifindex, alias: job.alias };
+  const alias: Message = { op: "link.set", ifindex: job.ifindex, alias: job.alias, ...(job.unproved && { up: true }) };
   const verb = job.previous ? "change" : "replace";
   return [...tbfMessages(job, limits, verb), ...classMessages(facts, job.class, limits, verb), alias];
+}
+
+/** The port's settings once more: 8 us when it has them, EOPNOTSUPP when the TAP was taken off its bridge. */
+function portMessages(facts: NetworkFacts, { ifindex, unproved }: ShapeJob): Message[] {
+  return unproved ? [{ op: "port.set", ifindex, ...portSettings(facts) }] : [];
+}
+
+/** Puts a TAP that somebody took off the bridge back on it. */
+function rejoined(kernel: Kernel, facts: NetworkFacts, job: ShapeJob, failure: KernelFailure): KernelFailure | null {
+  if (failure.errno !== EOPNOTSUPP || !job.unproved) return failure;
+  const messages = joinBridge(facts, job.ifindex, job.unproved);
+  return send(kernel, facts, [job], messages).find((result) => result !== null) ?? null;
 }
 
 /**
