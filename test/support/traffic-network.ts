@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished } from "vitest";
-import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import type { Allocation, AllocationRequest, Network, NetworkOptions } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
+import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import { destroyNetwork } from "./network.js";
 
 /** TCP payload in a full frame of 1514 bytes: 66 are headers (Ethernet, IPv4, TCP with time stamps). */
