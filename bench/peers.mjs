@@ -16,7 +16,6 @@ export const PEER = /** @type {const} */ ({
   floorFull: "floor, as much as forknet does",
   cold: "forknet cold",
   warm: "forknet warm",
-  warmAtOnce: "forknet warm, back to back",
   inline: "usual way, in-line",
   deferred: "usual way, deferred",
   bounded: "usual way, deferred by 4 workers",
@@ -49,14 +48,14 @@ export class Peers {
   }
 
   /**
-   * The kernel's floor: makes n slots, deletes `one` of them alone and the rest as a group.
+   * The kernel's floor: makes n slots `paceMs` apart, deletes `one` of them alone and the rest as a group.
    * @param {"bare" | "full"} order
    * @param {number} n
    * @returns {Promise<{ coldUs: number[], armUs: number[], reshapeUs: number[], deleteOneUs: number[],
    *   deleteGroupMs: number, grouped: number }>}
    */
-  floor(order, n, one = 0) {
-    return runTrial([this.programs.floor, order, String(n), String(one)]);
+  floor(order, n, { one = 0, paceMs = 0 } = {}) {
+    return runTrial([this.programs.floor, order, String(n), String(one), String(paceMs * 1000)]);
   }
 
   /**

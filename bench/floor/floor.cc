@@ -1,13 +1,13 @@
 // The kernel's floor: what the kernel itself needs for one guest's network, with no runtime on top.
 // One thread, raw system calls, in the namespace it is started in.
 //
-//   floor bare N ONE   a TAP, shaped, attached, isolated, up: the least that can be called a
-//   guest's network floor full N ONE   what forknet makes: a second filter, a leaf queue, port
+//   floor bare N ONE PACE_US   a TAP, shaped, attached, isolated, up: the least that can be called
+//   a guest's network floor full N ONE   what forknet makes: a second filter, a leaf queue, port
 //   flags, FDB, neighbour, alias
 //
-// Makes N slots, arms and re-shapes each, deletes ONE of them one at a time and the rest as one
-// link group, and prints one JSON object of samples in microseconds. One group is the floor of a
-// release; it holds RTNL throughout, so that a real one goes in chunks.
+// Makes N slots, PACE_US apart, arms and re-shapes each, deletes ONE of them one at a time and the
+// rest as one link group, and prints one JSON object of samples in microseconds. One group is the
+// floor of a release; it holds RTNL throughout, so that a real one goes in chunks.
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_tun.h>
@@ -150,9 +150,10 @@ int main(int argc, char** argv) {
   std::string order = argc > 1 ? argv[1] : "";
   int n = argc > 2 ? std::atoi(argv[2]) : 0;
   int one = argc > 3 ? std::atoi(argv[3]) : 0;
+  int pace_us = argc > 4 ? std::atoi(argv[4]) : 0;
   bool full = order == "full";
   if ((!full && order != "bare") || n < 1 || n > 1000 || one < 0 || one > n) {
-    std::fprintf(stderr, "usage: floor bare|full N(1..1000) ONE(0..N)\n");
+    std::fprintf(stderr, "usage: floor bare|full N(1..1000) ONE(0..N) [PACE_US]\n");
     return 2;
   }
   ReadTicks();
@@ -168,8 +169,10 @@ int main(int argc, char** argv) {
     work();
     samples.push_back(NowUs() - start);
   };
-  for (int i = 0; i < n; i++)
+  for (int i = 0; i < n; i++) {
+    if (pace_us > 0) usleep(static_cast<useconds_t>(pace_us));
     timed(cold, [&] { slots.push_back(CreateSlot(static_cast<uint32_t>(i), full, program)); });
+  }
   for (const Slot& slot : slots) {
     timed(arm, [&] { Arm(map, slot, value); });
     timed(reshape, [&] { Reshape(slot); });

@@ -55,12 +55,16 @@ async function runSize({ pick, peers }, n) {
       },
     ]),
   );
-  /** The usual way at its best, round by round: whichever variant was fastest. @param {"usable" | "shaped"} what */
-  const best = (what) =>
-    Array.from({ length: rounds }, (_, i) =>
-      Math.min(...variants.map((variant) => last[variant]?.[what][i] ?? Number.NaN)),
-    );
   const warm = /** @type {{ usable: number[], shaped: number[] }} */ (last[PEER.warm]);
+  /** Against what such agents do; and round by round against the fastest variant. @param {"usable" | "shaped"} what */
+  const toUsual = (what) => {
+    const times = (/** @type {string} */ variant) => last[variant]?.[what] ?? [];
+    const fastest = warm[what].map((_, i) => Math.min(...variants.map((variant) => times(variant)[i] ?? Number.NaN)));
+    return {
+      deferred: ratios(warm[what], times(PEER.deferred)).map(rounded),
+      fastest: ratios(warm[what], fastest).map(rounded),
+    };
+  };
   return {
     table: Object.entries(trials).map(([peer, all]) => ({
       guests: n,
@@ -73,10 +77,7 @@ async function runSize({ pick, peers }, n) {
     data: {
       last,
       timelines: Object.fromEntries(Object.entries(trials).map(([peer, all]) => [peer, timeline(all)])),
-      ...(peers.hasUsual && {
-        usableToUsual: ratios(warm.usable, best("usable")).map(rounded),
-        shapedToUsual: ratios(warm.shaped, best("shaped")).map(rounded),
-      }),
+      ...(peers.hasUsual && !isLarge && { usableToUsual: toUsual("usable"), shapedToUsual: toUsual("shaped") }),
     },
   };
 }

@@ -24,7 +24,7 @@ export const release = {
       bySize[n] = await interleaved(rounds, {
         [PEER.floor]: async () => (await peers.floor("bare", n)).deleteGroupMs,
         [PEER.floorFull]: async () => (await peers.floor("full", n)).deleteGroupMs,
-        [ONE_BY_ONE]: async () => (sum((await peers.floor("bare", n, alone)).deleteOneUs) / 1000 / alone) * n,
+        [ONE_BY_ONE]: async () => (sum((await peers.floor("bare", n, { one: alone })).deleteOneUs) / 1000 / alone) * n,
         forknet: async () => Math.max(...(await peers.forknet("release", { n, release: n })).goneMs),
         ...(peers.hasUsual &&
           n <= MOST_USUAL && {
