@@ -1,5 +1,5 @@
-// How a reserved guest comes to its TAP: a warm slot is armed in the same tick, a cold one is made in the create lane,
-// of a donor from the pool where there is one.
+// How a reserved guest comes to its TAP: a warm slot is armed in the same tick, a cold one is made
+// in the create lane, of a donor from the pool where there is one.
 
 import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "./clock.js";
@@ -56,9 +56,10 @@ export class Creation {
   }
 
   /**
-   * Makes a slot with the final limits, out of the donor when there is one, and arms it: shaped at once. A donor that
-   * turns out to be unfit is deleted, and the slot made from nothing. Rejects with ABORTED when `guest.abandon` was
-   * called meanwhile; then, as after any failure, no kernel object is left.
+   * Makes a slot with the final limits, out of the donor when there is one, and arms it: shaped at
+   * once. A donor that turns out to be unfit is deleted, and the slot made from nothing. Rejects
+   * with ABORTED when `guest.abandon` was called meanwhile; then, as after any failure, no kernel
+   * object is left.
    */
   async makeCold(guest: Guest, donor: Donor | undefined, span: Span): Promise<SlotKind> {
     const limits = toKernelLimits(guest.lease.limits, this.#parts.options);
@@ -80,7 +81,10 @@ export class Creation {
     return kind;
   }
 
-  /** False when the donor would not do. Its TAP is then gone, and nothing but its surplus was given back. */
+  /**
+   * False when the donor would not do. Its TAP is then gone, and nothing but its surplus was given
+   * back.
+   */
   async #makeOf({ slot, surplus }: Donor, attempt: Attempt): Promise<boolean> {
     const { reaper } = this.#parts;
     const former = { tapName: slot.port.tapName, ifindex: slot.ifindex, ...slot.address };
@@ -96,7 +100,8 @@ export class Creation {
         throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind, cause: error });
       }
       this.#giveBack(surplus);
-      // What an undo left behind is outside the TAP: nobody else would delete it, so it has to be told.
+      // What an undo left behind is outside the TAP: nobody else would delete it, so it has to be
+      // told.
       if (attempt.abandoned || (error as ForknetError).code === "ERR_FORKNET_ROLLBACK") throw error;
       return false;
     } finally {
@@ -139,15 +144,24 @@ export class Creation {
     if (attempt.abandoned) await this.#giveUp(guest, attempt.abandoned);
   }
 
-  /** Deletes the TAP of a guest that will not have it, and rejects with `error`; with ROLLBACK when the TAP stays. */
+  /**
+   * Deletes the TAP of a guest that will not have it, and rejects with `error`; with ROLLBACK when
+   * the TAP stays.
+   */
   async #giveUp(guest: Guest, error: Error): Promise<never> {
     const { tap: tapName, ifindex } = guest.view;
     guest.ifindex = 0;
     try {
-      await this.#parts.reaper.reap({ tapName, ifindex, ip: guest.ip, mac: guest.lease.mac }, "failed_create");
+      await this.#parts.reaper.reap(
+        { tapName, ifindex, ip: guest.ip, mac: guest.lease.mac },
+        "failed_create",
+      );
     } catch (refused) {
       const text = `${error.message}; deleting ${tapName} failed too: ${(refused as Error).message}`;
-      throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind: [`TAP ${tapName}`], cause: error });
+      throw new ForknetError("ERR_FORKNET_ROLLBACK", text, {
+        leftBehind: [`TAP ${tapName}`],
+        cause: error,
+      });
     }
     throw error;
   }

@@ -18,7 +18,9 @@ export type ForknetErrorCode =
   | "ERR_FORKNET_ABORTED"
   | "ERR_FORKNET_ROLLBACK";
 
-/** What the kernel (or a lane) said about one operation that failed, as data that crosses threads. */
+/**
+ * What the kernel (or a lane) said about one operation that failed, as data that crosses threads.
+ */
 export interface KernelFailure {
   /** Set when the failure is not the kernel's own refusal: the code the error gets. */
   code?: ForknetErrorCode;
@@ -45,7 +47,10 @@ export interface ForknetErrorFields {
   cause?: unknown;
 }
 
-/** Every error forknet throws. Match on `code`; kernel refusals also carry `errno`, `errnoName`, `syscall`, `device`. */
+/**
+ * Every error forknet throws. Match on `code`; kernel refusals also carry `errno`, `errnoName`,
+ * `syscall`, `device`.
+ */
 export class ForknetError extends Error {
   readonly code: ForknetErrorCode;
   // Declared, not defined: a field that does not apply is absent, also in what console.log shows.
@@ -72,12 +77,20 @@ export class ForknetError extends Error {
 }
 
 /** On one line: an array of more than six is broken into several. */
-const SHORT = { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5, depth: 1 };
+const SHORT = {
+  breakLength: Number.POSITIVE_INFINITY,
+  maxStringLength: 80,
+  maxArrayLength: 5,
+  depth: 1,
+};
 
 /** `Expected <what> for <option>, but received <value>`, thrown before anything changed. */
 export function configError(option: string, expected: string, received: unknown): ForknetError {
   const shown = inspect(received, SHORT);
-  return new ForknetError("ERR_FORKNET_CONFIG", `Expected ${expected} for ${option}, but received ${shown}`);
+  return new ForknetError(
+    "ERR_FORKNET_CONFIG",
+    `Expected ${expected} for ${option}, but received ${shown}`,
+  );
 }
 
 const EPERM = 1;
@@ -132,7 +145,10 @@ function classify(failure: KernelFailure, said: string): [ForknetErrorCode, stri
   }
   if (errno === EPERM || errno === EACCES) {
     const needs = operation.startsWith("BPF") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_ADMIN";
-    return ["ERR_FORKNET_PERMISSION", `${said}: this needs ${isTun ? `${needs} and /dev/net/tun` : needs}`];
+    return [
+      "ERR_FORKNET_PERMISSION",
+      `${said}: this needs ${isTun ? `${needs} and /dev/net/tun` : needs}`,
+    ];
   }
   if (errno === EXFULL) {
     return ["ERR_FORKNET_EXHAUSTED", `bridge ${device} is full (${BRIDGE_PORTS} ports)`];

@@ -1,4 +1,5 @@
-// What a host agent may want to log: published on Node's diagnostics channels, free when nobody listens.
+// What a host agent may want to log: published on Node's diagnostics channels, free when nobody
+// listens.
 
 import diagnostics from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
@@ -10,7 +11,10 @@ export interface Events {
   /** A warm slot could not be made; forks go on cold. Once for a run of failures, and whenever
    * something was left behind (ROLLBACK). */
   "forknet:pool-failed": { bridge: string; error: ForknetError };
-  /** A warm slot's TAP was deleted from outside; the slot was written off and the fork went on with another. */
+  /**
+   * A warm slot's TAP was deleted from outside; the slot was written off and the fork went on with
+   * another.
+   */
   "forknet:slot-lost": { bridge: string; tap: string };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };

@@ -1,5 +1,5 @@
-// What is read or made once when a network opens and never changes after: the cached facts every plan works with.
-// Plain data, so that it can be handed to the workers.
+// What is read or made once when a network opens and never changes after: the cached facts every
+// plan works with. Plain data, so that it can be handed to the workers.
 
 import type { Ipv4, Mac } from "./kernel/messages.js";
 

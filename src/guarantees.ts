@@ -1,5 +1,6 @@
-// The sum of the guests' guaranteed upload rates against the capacity they share. HTB serves guarantees before it
-// looks at any parent, so a sum over the capacity would silently break the capacity instead of the guarantees.
+// The sum of the guests' guaranteed upload rates against the capacity they share. HTB serves
+// guarantees before it looks at any parent, so a sum over the capacity would silently break the
+// capacity instead of the guarantees.
 
 import { type BitsPerSecond, formatBandwidth } from "./bandwidth.js";
 import { ForknetError } from "./errors.js";
@@ -12,7 +13,10 @@ export class Guarantees {
     this.#capacity = capacity;
   }
 
-  /** Replaces one guest's guarantee (0 for none) by another; throws EXHAUSTED and changes nothing when over. */
+  /**
+   * Replaces one guest's guarantee (0 for none) by another; throws EXHAUSTED and changes nothing
+   * when over.
+   */
   change(from: BitsPerSecond, to: BitsPerSecond): void {
     const sum = this.#sum - from + to;
     if (to > from && sum > this.#capacity) {

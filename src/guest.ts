@@ -1,4 +1,5 @@
-// One guest: what the network knows of it (Guest) and what the caller holds (Allocation, a live read-only view).
+// One guest: what the network knows of it (Guest) and what the caller holds (Allocation, a live
+// read-only view).
 
 import type { SpanContext } from "@opentelemetry/api";
 import { Deferred } from "./deferred.js";
@@ -12,7 +13,9 @@ import type { KernelLimits } from "./limits.js";
 export type AllocationState = "pending" | "active" | "standby" | "releasing";
 export type ShapingState = "none" | "pending" | "shaped" | "failed";
 
-/** What one VM got. A live view: `state`, `shaping`, `tap`, `ifindex`, `classId` follow the guest. */
+/**
+ * What one VM got. A live view: `state`, `shaping`, `tap`, `ifindex`, `classId` follow the guest.
+ */
 export interface Allocation {
   readonly instanceId: string;
   readonly instanceName: string;
@@ -33,11 +36,14 @@ export interface Allocation {
   readonly classId: string;
   readonly state: AllocationState;
   /**
-   * "none" before there is a TAP and in standby; "pending" while base limits (or the block) hold; "failed" when the
-   * kernel refused the limits: the base limits stay.
+   * "none" before there is a TAP and in standby; "pending" while base limits (or the block) hold;
+   * "failed" when the kernel refused the limits: the base limits stay.
    */
   readonly shaping: ShapingState;
-  /** Settles when shaping did: rejects when it failed or the guest was released first. Never unhandled. */
+  /**
+   * Settles when shaping did: rejects when it failed or the guest was released first. Never
+   * unhandled.
+   */
   readonly shaped: Promise<void>;
 }
 

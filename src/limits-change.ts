@@ -1,5 +1,5 @@
-// updateLimits: new limits for a guest, live or in standby. They are in the lease before the kernel is asked, so a
-// crash in between leaves a lease that the next open brings into force.
+// updateLimits: new limits for a guest, live or in standby. They are in the lease before the kernel
+// is asked, so a crash in between leaves a lease that the next open brings into force.
 
 import { isDeepStrictEqual } from "node:util";
 import type { Span } from "@opentelemetry/api";
@@ -14,12 +14,16 @@ export class LimitsChange {
     this.#parts = parts;
   }
 
-  /** Resolves when the limits hold. On failure the former ones do, in the kernel, the lease and the sum of guarantees. */
+  /**
+   * Resolves when the limits hold. On failure the former ones do, in the kernel, the lease and the
+   * sum of guarantees.
+   */
   async apply(guest: Guest, wished: Limits, span: Span): Promise<void> {
     const { limits: former } = guest.lease;
     const isInForce = sameLimits(wished, former);
     if (guest.state === "standby") return isInForce ? undefined : this.#store(guest, wished);
-    // `shaped` tells of the first shaping only: after that the state counts, not a promise that may have rejected.
+    // `shaped` tells of the first shaping only: after that the state counts, not a promise that may
+    // have rejected.
     if (isInForce && guest.shaping === "shaped") return;
     if (isInForce && guest.shaping === "pending") return guest.shaped.promise;
     this.#account(guest, wished);
@@ -32,8 +36,12 @@ export class LimitsChange {
       if (guest.state === "active") {
         this.#account(guest, former);
         this.#write(guest, former);
-        // Not what it was before: a job that this one overtook never ran, one that it waited behind has ended.
-        const isInPlace = isDeepStrictEqual(guest.applied, toKernelLimits(former, this.#parts.options));
+        // Not what it was before: a job that this one overtook never ran, one that it waited behind
+        // has ended.
+        const isInPlace = isDeepStrictEqual(
+          guest.applied,
+          toKernelLimits(former, this.#parts.options),
+        );
         guest.shaping = isInPlace ? "shaped" : "failed";
       }
       throw error;

@@ -1,7 +1,13 @@
 // A guest's limits: what was asked for (Limits), and what TBF and HTB are told (KernelLimits).
 // Pure arithmetic; the numbers reach the kernel through src/plans.
 
-import { type Bandwidth, type BitsPerSecond, parseBandwidth, toBytesPerSecond, UNLIMITED } from "./bandwidth.js";
+import {
+  type Bandwidth,
+  type BitsPerSecond,
+  parseBandwidth,
+  toBytesPerSecond,
+  UNLIMITED,
+} from "./bandwidth.js";
 import { configError } from "./errors.js";
 
 /** What a request says of the upload side. */
@@ -16,7 +22,13 @@ export interface Limits {
 /** The parameters of one guest's TBF and HTB class, in the kernel's units (bytes). */
 export interface KernelLimits {
   tbf: { rate: number; burstBytes: number; limitBytes: number };
-  htb: { rate: number; ceil: number; burstBytes: number; cburstBytes: number; leafLimitBytes: number };
+  htb: {
+    rate: number;
+    ceil: number;
+    burstBytes: number;
+    cburstBytes: number;
+    leafLimitBytes: number;
+  };
 }
 
 /** The options of a network that shape the arithmetic. */
@@ -27,23 +39,35 @@ export interface ShapingDefaults {
   baseLimit: BitsPerSecond;
 }
 
-/** One Ethernet frame with its header and room for a tag: the least a TBF bucket must hold to pass anything. */
+/**
+ * One Ethernet frame with its header and room for a tag: the least a TBF bucket must hold to pass
+ * anything.
+ */
 const SMALLEST_BURST_BYTES = 1540;
-/** A bucket is what the rate brings in one 250 Hz tick, the slowest timer a distribution kernel has. */
+/**
+ * A bucket is what the rate brings in one 250 Hz tick, the slowest timer a distribution kernel has.
+ */
 const TICKS_PER_SECOND = 250;
 /** Fewer would drop the tail of a single 64 KB segmented frame at low rates. */
 const SMALLEST_QUEUE_BYTES = 16 * 1514;
-/** HTB serves this much from one class before the next when several borrow: about one segmented frame. */
+/**
+ * HTB serves this much from one class before the next when several borrow: about one segmented
+ * frame.
+ */
 export const HTB_QUANTUM_BYTES = 60_000;
 
-/** The wishes of a request as Limits: ceil defaults to rate x multiplier; ceil under rate is refused. */
+/**
+ * The wishes of a request as Limits: ceil defaults to rate x multiplier; ceil under rate is
+ * refused.
+ */
 export function resolveLimits(
   request: { download?: Bandwidth; upload?: UploadRequest },
   uploadBurstMultiplier: number,
 ): Limits {
   return {
     download: request.download === undefined ? null : parseBandwidth(request.download, "download"),
-    upload: request.upload === undefined ? null : resolveUpload(request.upload, uploadBurstMultiplier),
+    upload:
+      request.upload === undefined ? null : resolveUpload(request.upload, uploadBurstMultiplier),
   };
 }
 
@@ -56,7 +80,10 @@ function resolveUpload(upload: unknown, multiplier: number): Limits["upload"] {
   if (unknown) throw configError("upload", "only rate and ceil", upload);
   const { rate: wishedRate, ceil: wishedCeil } = upload as { rate?: unknown; ceil?: unknown };
   const rate = parseBandwidth(wishedRate, "upload.rate");
-  const ceil = wishedCeil === undefined ? multiplied(rate, multiplier) : parseBandwidth(wishedCeil, "upload.ceil");
+  const ceil =
+    wishedCeil === undefined
+      ? multiplied(rate, multiplier)
+      : parseBandwidth(wishedCeil, "upload.ceil");
   if (ceil < rate) throw configError("upload.ceil", `at least upload.rate (${rate})`, wishedCeil);
   return { rate, ceil };
 }
@@ -65,7 +92,10 @@ function multiplied(rate: BitsPerSecond, multiplier: number): BitsPerSecond {
   return Math.min(Math.floor(rate * multiplier), Number.MAX_SAFE_INTEGER);
 }
 
-/** What the sum of guarantees counts for a guest: its upload rate, or the base limit when it is unlimited. */
+/**
+ * What the sum of guarantees counts for a guest: its upload rate, or the base limit when it is
+ * unlimited.
+ */
 export function guaranteedUpload(limits: Limits, baseLimit: BitsPerSecond): BitsPerSecond {
   return limits.upload?.rate ?? baseLimit;
 }
@@ -85,7 +115,10 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
   );
   // queue = bucket + what the rate carries in the latency
   const queue = burstBytes + Math.ceil((download * defaults.downloadLatencyMs) / 1000);
-  const upload = limits.upload ?? { rate: defaults.baseLimit, ceil: Math.max(UNLIMITED, defaults.baseLimit) };
+  const upload = limits.upload ?? {
+    rate: defaults.baseLimit,
+    ceil: Math.max(UNLIMITED, defaults.baseLimit),
+  };
   const rate = toBytesPerSecond(upload.rate);
   const ceil = toBytesPerSecond(upload.ceil);
   return {
@@ -112,5 +145,9 @@ export function htbBucket(rate: number): number {
 
 /** True when both ask for the same. */
 export function sameLimits(a: Limits, b: Limits): boolean {
-  return a.download === b.download && a.upload?.rate === b.upload?.rate && a.upload?.ceil === b.upload?.ceil;
+  return (
+    a.download === b.download &&
+    a.upload?.rate === b.upload?.rate &&
+    a.upload?.ceil === b.upload?.ceil
+  );
 }

@@ -8,31 +8,56 @@ import type { AllocationRequest, LimitsRequest, RecreateOptions } from "./reques
 /** An open network. Made by openNetwork. */
 export interface Network extends AsyncDisposable {
   /**
-   * Resolves when the TAP exists, is on the bridge, isolated and up. The identity is visible at once, as "pending".
-   * Rejects with CONFIG, ID_EXISTS, NAME_EXISTS, ADDRESS_IN_USE, EXHAUSTED, CONFLICT, ABORTED, KERNEL or ROLLBACK; then
-   * the kernel is as it was.
+   * Resolves when the TAP exists, is on the bridge, isolated and up. The identity is visible at
+   * once, as "pending". Rejects with CONFIG, ID_EXISTS, NAME_EXISTS, ADDRESS_IN_USE, EXHAUSTED,
+   * CONFLICT, ABORTED, KERNEL or ROLLBACK; then the kernel is as it was.
    */
-  createAllocation(request: AllocationRequest, options?: { signal?: AbortSignal }): Promise<Allocation>;
-  /** Deletes the TAP and keeps the identity and limits on disk. Resolves when both are done; in standby already: at once. */
+  createAllocation(
+    request: AllocationRequest,
+    options?: { signal?: AbortSignal },
+  ): Promise<Allocation>;
+  /**
+   * Deletes the TAP and keeps the identity and limits on disk. Resolves when both are done; in
+   * standby already: at once.
+   */
   standbyAllocation(instanceId: string): Promise<void>;
-  /** Brings a guest in standby back with its name, IP, MAC and limits; what is given replaces the stored. */
+  /**
+   * Brings a guest in standby back with its name, IP, MAC and limits; what is given replaces the
+   * stored.
+   */
   recreateAllocation(instanceId: string, options?: RecreateOptions): Promise<Allocation>;
-  /** Idempotent. Traffic stops at once; resolves when the kernel objects are gone and the identity is free. */
+  /**
+   * Idempotent. Traffic stops at once; resolves when the kernel objects are gone and the identity
+   * is free.
+   */
   releaseAllocation(instanceId: string): Promise<void>;
   /**
-   * Changes limits in place, without losing a packet, but for one case: a download limit under 66 mbit that shrinks
-   * drops what waits in its queue. A side that is left out stays. On failure the former limits hold.
+   * Changes limits in place, without losing a packet, but for one case: a download limit under 66
+   * mbit that shrinks drops what waits in its queue. A side that is left out stays. On failure the
+   * former limits hold.
    */
   updateLimits(instanceId: string, limits: LimitsRequest): Promise<void>;
   getAllocation(instanceId: string): Allocation | undefined;
   listAllocations(): Allocation[];
   nameExists(name: string): boolean;
-  /** Frames dropped so far by the programs at the TAPs and at the shaper, by reason; they outlive this process. */
+  /**
+   * Frames dropped so far by the programs at the TAPs and at the shaper, by reason; they outlive
+   * this process.
+   */
   drops(): Record<DropReason, number>;
-  /** Compares with the kernel and brings both together; see ReconcileOptions. Running guests are not disturbed. */
+  /**
+   * Compares with the kernel and brings both together; see ReconcileOptions. Running guests are not
+   * disturbed.
+   */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
-  /** Finishes what was asked for, deletes unclaimed slots; running guests keep their network. Idempotent. */
+  /**
+   * Finishes what was asked for, deletes unclaimed slots; running guests keep their network.
+   * Idempotent.
+   */
   close(): Promise<void>;
-  /** Releases every guest, standby ones included, and removes everything this network made. Then it is closed. */
+  /**
+   * Releases every guest, standby ones included, and removes everything this network made. Then it
+   * is closed.
+   */
   destroy(): Promise<void>;
 }

@@ -1,7 +1,6 @@
 // An open network at work: checks each call, measures it, and hands it to the part that does it.
 
 import type { Span } from "@opentelemetry/api";
-import { monotonicMs } from "./clock.js";
 import { aborted, Creation, type SlotKind } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
@@ -21,9 +20,7 @@ import {
   resolveUpdate,
 } from "./request.js";
 import { type Reservation, Reservations } from "./reservations.js";
-import { addChild, endSpan, errorType, startSpan } from "./telemetry/traces.js";
-
-type SetSlot = (slot: SlotKind) => void;
+import { measured, reserved, type SetSlot } from "./telemetry/operation.js";
 
 export class OpenNetwork implements Network {
   readonly #parts: Parts;
@@ -44,14 +41,18 @@ export class OpenNetwork implements Network {
     this.#shutDown = shutDown;
   }
 
-  async createAllocation(request: AllocationRequest, options: { signal?: AbortSignal } = {}): Promise<Allocation> {
+  async createAllocation(
+    request: AllocationRequest,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Allocation> {
     this.#assertOpen();
     const resolved = resolveRequest(request, this.#parts.options);
     assertNotAborted(options.signal);
     return this.#measured("create_allocation", resolved.instanceId, async (span, setSlot) => {
       let reservation: Reservation | undefined;
-      // No await before the first try: the reservation is visible in the tick of the call. And none behind a try that
-      // went well: a release must find the guest either not yet there or with its creation under way.
+      // No await before the first try: the reservation is visible in the tick of the call. And none
+      // behind a try that went well: a release must find the guest either not yet there or with its
+      // creation under way.
       while (!reservation) {
         try {
           reservation = reserved(span, () => this.#reservations.reserve(resolved));
@@ -93,7 +94,9 @@ export class OpenNetwork implements Network {
       await guest.creation?.catch(() => {});
       if (guest.state === "standby" && !guest.releasing) return;
       mustBe(guest, "active");
-      await this.#measured("standby_allocation", instanceId, (span) => this.#removal.standby(guest, span));
+      await this.#measured("standby_allocation", instanceId, (span) =>
+        this.#removal.standby(guest, span),
+      );
     });
   }
 
@@ -110,7 +113,9 @@ export class OpenNetwork implements Network {
     await inTurn(guest, async () => {
       await guest.creation?.catch(() => {});
       if (guest.state !== "standby" || guest.releasing) mustBe(guest, "active");
-      await this.#measured("update_limits", instanceId, (span) => this.#limitsChange.apply(guest, wished(), span));
+      await this.#measured("update_limits", instanceId, (span) =>
+        this.#limitsChange.apply(guest, wished(), span),
+      );
     });
   }
 
@@ -183,7 +188,9 @@ export class OpenNetwork implements Network {
 
   #release(guest: Guest): Promise<void> {
     if (guest.releasing) return guest.releasing;
-    return this.#measured("release_allocation", guest.id, (span) => this.#removal.release(guest, span));
+    return this.#measured("release_allocation", guest.id, (span) =>
+      this.#removal.release(guest, span),
+    );
   }
 
   async #dismantle(): Promise<void> {
@@ -221,46 +228,20 @@ export class OpenNetwork implements Network {
 
   #assertOpen(): void {
     if (!this.#closing) return;
-    throw new ForknetError("ERR_FORKNET_CLOSED", `the network on ${this.#parts.facts.bridge.name} is closed`);
+    throw new ForknetError(
+      "ERR_FORKNET_CLOSED",
+      `the network on ${this.#parts.facts.bridge.name} is closed`,
+    );
   }
 
   /** Runs an operation inside its span and its duration histogram. */
-  async #measured<T>(
+  #measured<T>(
     operation: string,
     instanceId: string,
     run: (span: Span, setSlot: SetSlot) => Promise<T>,
   ): Promise<T> {
-    const startedMs = monotonicMs();
-    const span = startSpan(`forknet.${operation}`, {
-      "forknet.instance_id": instanceId,
-      "forknet.bridge": this.#parts.facts.bridge.name,
-    });
-    let slot: SlotKind | undefined;
-    const setSlot: SetSlot = (kind) => {
-      slot = kind;
-      span.setAttribute("forknet.slot", kind);
-    };
-    let failed: unknown;
-    try {
-      return await run(span, setSlot);
-    } catch (error) {
-      failed = error;
-      throw error;
-    } finally {
-      endSpan(span, failed);
-      const type = failed === undefined ? undefined : errorType(failed);
-      this.#parts.metrics.operation(operation, (monotonicMs() - startedMs) / 1000, slot, type);
-    }
-  }
-}
-
-/** Runs the synchronous reservation and adds its span. */
-function reserved<T>(span: Span, reserve: () => T): T {
-  const startedMs = monotonicMs();
-  try {
-    return reserve();
-  } finally {
-    addChild(span, "forknet.reserve", startedMs, monotonicMs());
+    const { facts, metrics } = this.#parts;
+    return measured({ operation, instanceId, bridge: facts.bridge.name }, metrics, run);
   }
 }
 

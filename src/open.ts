@@ -1,4 +1,5 @@
-// openNetwork: checks the options, takes the lock, starts the lanes, opens the kernel side, takes over what is there.
+// openNetwork: checks the options, takes the lock, starts the lanes, opens the kernel side, takes
+// over what is there.
 
 import { errnoName, type KernelFailure } from "./errors.js";
 import type { NetworkFacts } from "./facts.js";
@@ -19,7 +20,7 @@ import { Reaper } from "./reaper.js";
 import { Registry } from "./registry.js";
 import { Shaping } from "./shaping.js";
 import { SlotPool } from "./slot-pool.js";
-import { takeOver } from "./takeover.js";
+import { checkStored, takeOver } from "./takeover.js";
 import { Metrics } from "./telemetry/metrics.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
@@ -33,9 +34,10 @@ export interface Internals {
 type Endings = (() => Promise<void> | void)[];
 
 /**
- * Makes the network's bridge and shaper, or adopts what an earlier process left: its guests are back with identity and
- * limits, their traffic undisturbed. Rejects with CONFIG, CONFLICT (also when another process has it open, with its
- * pid), PERMISSION, UNSUPPORTED or KERNEL; then the kernel is as it was.
+ * Makes the network's bridge and shaper, or adopts what an earlier process left: its guests are
+ * back with identity and limits, their traffic undisturbed. Rejects with CONFIG, CONFLICT (also
+ * when another process has it open, with its pid), PERMISSION, UNSUPPORTED or KERNEL; then the
+ * kernel is as it was.
  */
 export function openNetwork(options: NetworkOptions): Promise<Network> {
   return openWith(options, {});
@@ -54,8 +56,10 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     endings.push(() => lock.release());
     const standby = StandbyStore.open(options.stateDir);
     endings.push(() => standby.close());
+    const stored = standby.all();
+    checkStored(stored, options);
     const { parts, adoption } = await assemble(options, internals, standby, endings);
-    const found = takeOver(parts, adoption, standby.all());
+    const found = takeOver(parts, adoption, stored);
     span.setAttributes({
       "forknet.adopted": found.guests,
       "forknet.kept": found.standby,
@@ -71,7 +75,12 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
   }
 }
 
-async function assemble(options: ResolvedOptions, internals: Internals, standby: StandbyStore, endings: Endings) {
+async function assemble(
+  options: ResolvedOptions,
+  internals: Internals,
+  standby: StandbyStore,
+  endings: Endings,
+) {
   let metrics: Metrics | undefined;
   const onFailure = (lane: LaneName, { errno, code }: KernelFailure) =>
     metrics?.kernelError(lane, code ?? errnoName(errno));
@@ -84,7 +93,11 @@ async function assemble(options: ResolvedOptions, internals: Internals, standby:
   const leases = new LeaseTable(facts.maps.leases);
   metrics = new Metrics(options.bridge, {
     allocations: () => count(registry.all().map(({ state }) => state)),
-    laneDepths: () => ({ create: lanes.create.depth, shape: lanes.shape.depth, reap: lanes.reap.depth }),
+    laneDepths: () => ({
+      create: lanes.create.depth,
+      shape: lanes.shape.depth,
+      reap: lanes.reap.depth,
+    }),
     poolSlots: () => ({ ...pool.counts }),
     guardDrops: () => readDrops(facts.maps.drops),
   });

@@ -1,4 +1,5 @@
-// The options of openNetwork: their types, defaults (all in one object) and checks. Nothing here touches the kernel.
+// The options of openNetwork: their types, defaults (all in one object) and checks. Nothing here
+// touches the kernel.
 
 import { isAbsolute, join } from "node:path";
 import { type Bandwidth, type BitsPerSecond, parseBandwidth } from "./bandwidth.js";
@@ -18,7 +19,10 @@ export interface NetworkOptions {
   dns?: string[];
   /** Guests exchange nothing, neither bridged nor routed. Default true. */
   isolated?: boolean;
-  /** What guests share by borrowing, and the bound on the sum of their upload rates. Default "10gbit". */
+  /**
+   * What guests share by borrowing, and the bound on the sum of their upload rates. Default
+   * "10gbit".
+   */
   uploadCapacity?: Bandwidth;
   /** Upload ceil = rate x this when no ceil is given. Default 4. */
   uploadBurstMultiplier?: number;
@@ -26,13 +30,19 @@ export interface NetworkOptions {
   downloadBurstMultiplier?: number;
   /** Longest a download frame waits in the TBF's queue. Default 50. */
   downloadLatencyMs?: number;
-  /** What a guest has until its own limits are in place: the base limit, or nothing. Default "limit". */
+  /**
+   * What a guest has until its own limits are in place: the base limit, or nothing. Default
+   * "limit".
+   */
   unshaped?: "limit" | "block";
   /** Both directions of `unshaped: "limit"`. Default "10mbit". */
   baseLimit?: Bandwidth;
   /** Warm slots kept ready; 0 for none. Default { size: 32 }. */
   pool?: { size: number };
-  /** Who may open the TAPs (owner: the effective uid by default), and how: multiQueue must match the VMM. */
+  /**
+   * Who may open the TAPs (owner: the effective uid by default), and how: multiQueue must match the
+   * VMM.
+   */
   tap?: { owner?: number; group?: number; vnetHdr?: boolean; multiQueue?: boolean };
   /** Standby leases and the lock file. Default "/var/lib/forknet/<bridge>". */
   stateDir?: string;
@@ -67,7 +77,9 @@ const DEFAULTS = {
 } as const;
 
 const KNOWN = new Set(["bridge", "subnet", "gateway", "tap", "stateDir", ...Object.keys(DEFAULTS)]);
-/** A bridge has 1023 ports; some stay free for forks that need an exact name while the pool is full. */
+/**
+ * A bridge has 1023 ports; some stay free for forks that need an exact name while the pool is full.
+ */
 const LARGEST_POOL = 512;
 const LARGEST_UID = 2 ** 32 - 2;
 
@@ -75,7 +87,8 @@ const LARGEST_UID = 2 ** 32 - 2;
 export function resolveOptions(options: NetworkOptions): ResolvedOptions {
   checkKeys(options, KNOWN, "openNetwork");
   const given = { ...DEFAULTS, ...withoutUndefined(options) } as Required<NetworkOptions>;
-  if (given.nat !== false) throw configError("nat", "false (masquerading is not built yet)", given.nat);
+  if (given.nat !== false)
+    throw configError("nat", "false (masquerading is not built yet)", given.nat);
   if (given.unshaped !== "limit" && given.unshaped !== "block") {
     throw configError("unshaped", '"limit" or "block"', given.unshaped);
   }
@@ -89,8 +102,18 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     dns: checkDns(given.dns),
     isolated: checkBoolean(given.isolated, "isolated"),
     uploadCapacity: parseBandwidth(given.uploadCapacity, "uploadCapacity"),
-    uploadBurstMultiplier: checkNumber(given.uploadBurstMultiplier, "uploadBurstMultiplier", 1, 1000),
-    downloadBurstMultiplier: checkNumber(given.downloadBurstMultiplier, "downloadBurstMultiplier", 1, 1000),
+    uploadBurstMultiplier: checkNumber(
+      given.uploadBurstMultiplier,
+      "uploadBurstMultiplier",
+      1,
+      1000,
+    ),
+    downloadBurstMultiplier: checkNumber(
+      given.downloadBurstMultiplier,
+      "downloadBurstMultiplier",
+      1,
+      1000,
+    ),
     downloadLatencyMs: checkNumber(given.downloadLatencyMs, "downloadLatencyMs", 1, 10_000),
     unshaped: given.unshaped,
     baseLimit: parseBandwidth(given.baseLimit, "baseLimit"),
@@ -100,18 +123,25 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
   };
 }
 
-/** An interface name as the kernel accepts it (dev_valid_name), 1 to 15 bytes of printable ASCII. */
+/**
+ * An interface name as the kernel accepts it (dev_valid_name), 1 to 15 bytes of printable ASCII.
+ */
 export function checkLinkName(name: unknown, option: string): string {
   const isValid = typeof name === "string" && /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name);
   if (!isValid || name === "." || name === ".." || name === "all" || name === "default") {
-    throw configError(option, "an interface name of 1 to 15 characters without space, '/', ':' or '%'", name);
+    throw configError(
+      option,
+      "an interface name of 1 to 15 characters without space, '/', ':' or '%'",
+      name,
+    );
   }
   return name as string;
 }
 
 /** Refuses anything but an object with known keys. */
 export function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw configError(what, "an object", value);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw configError(what, "an object", value);
   const unknown = Object.keys(value).find((key) => !known.has(key));
   if (unknown !== undefined) {
     throw configError(what, `only the options ${[...known].sort().join(", ")}`, unknown);
@@ -157,7 +187,9 @@ function checkTap(value: NonNullable<NetworkOptions["tap"]>): ResolvedOptions["t
   const owner = value.owner ?? process.geteuid?.() ?? 0;
   return {
     owner: checkWhole(owner, "tap.owner", LARGEST_UID),
-    ...(value.group === undefined ? {} : { group: checkWhole(value.group, "tap.group", LARGEST_UID) }),
+    ...(value.group === undefined
+      ? {}
+      : { group: checkWhole(value.group, "tap.group", LARGEST_UID) }),
     vnetHdr: checkBoolean(value.vnetHdr ?? true, "tap.vnetHdr"),
     multiQueue: checkBoolean(value.multiQueue ?? false, "tap.multiQueue"),
   };

@@ -1,5 +1,6 @@
-// One process per network. An abstract unix socket named after the bridge belongs to the network namespace; a lock
-// file belongs to the state directory. Both end with the process, however it ends.
+// One process per network. An abstract unix socket named after the bridge belongs to the network
+// namespace; a lock file belongs to the state directory. Both end with the process, however it
+// ends.
 
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -17,7 +18,10 @@ export class ProcessLock {
     this.#fileFd = fileFd;
   }
 
-  /** Throws ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the network open. */
+  /**
+   * Throws ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the
+   * network open.
+   */
   static take(bridge: string, stateDir: string): ProcessLock {
     makeStateDir(stateDir);
     const addon = loadAddon();
@@ -31,7 +35,8 @@ export class ProcessLock {
       addon.closeFd(file.fd);
       throw error;
     }
-    // Whoever finds the lock taken connects to learn our pid; accepting keeps the queue of such visits empty.
+    // Whoever finds the lock taken connects to learn our pid; accepting keeps the queue of such
+    // visits empty.
     const server = createServer((visitor) => visitor.destroy());
     server.listen({ fd: socket.fd });
     server.unref();
@@ -46,7 +51,9 @@ export class ProcessLock {
 
 function held(what: string, holder: number): ForknetError {
   const who = holder === process.pid ? "this process" : `process ${holder || "unknown"}`;
-  return new ForknetError("ERR_FORKNET_CONFLICT", `${what} is held by ${who}`, { holderPid: holder });
+  return new ForknetError("ERR_FORKNET_CONFLICT", `${what} is held by ${who}`, {
+    holderPid: holder,
+  });
 }
 
 // Every refusal here is about the directory: saying which capability is missing would mislead.

@@ -30,13 +30,20 @@ export class Reaper {
     addChild(span, "forknet.reap.apply", time.startedMs, time.endedMs);
   }
 
-  /** The same without anybody waiting: a failure is an event, and the TAP a leftover for the next open. */
+  /**
+   * The same without anybody waiting: a failure is an event, and the TAP a leftover for the next
+   * open.
+   */
   async reapQuietly(job: ReapJob, reason: ReapReason): Promise<boolean> {
     try {
       await this.reap(job, reason);
       return true;
     } catch (error) {
-      publish("forknet:reap-failed", { bridge: this.#bridge, tap: job.tapName, error: error as ForknetError });
+      publish("forknet:reap-failed", {
+        bridge: this.#bridge,
+        tap: job.tapName,
+        error: error as ForknetError,
+      });
       return false;
     }
   }

@@ -1,5 +1,5 @@
-// Compares what the network knows with what is in the kernel, and brings them together: leftovers go, guests whose
-// TAP is gone end. Touches only what an alias or the lease map proves to be ours.
+// Compares what the network knows with what is in the kernel, and brings them together: leftovers
+// go, guests whose TAP is gone end. Touches only what an alias or the lease map proves to be ours.
 
 import { monotonicMs } from "./clock.js";
 import { configError } from "./errors.js";
@@ -69,7 +69,10 @@ export async function reconcile(
   }
 }
 
-/** Guests the caller does not want kept, and those whose TAP somebody deleted: a lease without a TAP is released. */
+/**
+ * Guests the caller does not want kept, and those whose TAP somebody deleted: a lease without a TAP
+ * is released.
+ */
 function endingGuests(
   parts: Parts,
   found: Survey,
@@ -85,7 +88,9 @@ function endingGuests(
     const isGone = guest.state === "active" && !present.has(guest.ifindex);
     const isUnwanted = keep !== undefined && !keep.has(guest.id) && guest.lease.createdMs <= oldest;
     if (!isGone && !isUnwanted) continue;
-    const reason = isGone ? `its TAP ${guest.view.tap} was deleted from outside` : "not in the list of guests to keep";
+    const reason = isGone
+      ? `its TAP ${guest.view.tap} was deleted from outside`
+      : "not in the list of guests to keep";
     const proof = "allocated by this network";
     steps.push({ action: "release", subject: guest.id, reason, proof, run: () => release(guest) });
   }
@@ -95,7 +100,8 @@ function endingGuests(
 /** TAPs with our alias that neither a guest nor the pool has. */
 function strayTaps(parts: Parts, found: Survey): Step[] {
   const known = parts.pool.ifindexes();
-  for (const { ifindex, donorIfindex } of parts.registry.all()) known.add(ifindex).add(donorIfindex);
+  for (const { ifindex, donorIfindex } of parts.registry.all())
+    known.add(ifindex).add(donorIfindex);
   return found.taps
     .filter(({ ifindex }) => !known.has(ifindex))
     .map((tap) => ({
@@ -105,11 +111,15 @@ function strayTaps(parts: Parts, found: Survey): Step[] {
       proof: `alias "${tap.alias}"`,
       run: async () => {
         parts.leases.disarm(tap.ifindex);
-        // Its guest may be back with another TAP, or be coming back: then the neighbour entry is that one's.
-        const isInUse = parts.pool.holds(tap.ip) || parts.registry.all().some(({ ip }) => ip === tap.ip);
+        // Its guest may be back with another TAP, or be coming back: then the neighbour entry is
+        // that one's.
+        const isInUse =
+          parts.pool.holds(tap.ip) || parts.registry.all().some(({ ip }) => ip === tap.ip);
         const giveBack = parts.identities.hold(tap.ip, tap.tapName);
         const { tapName, ifindex, ip } = tap;
-        await parts.reaper.reap({ tapName, ifindex, ...(isInUse ? {} : { ip }) }, "leftover").finally(giveBack);
+        await parts.reaper
+          .reap({ tapName, ifindex, ...(isInUse ? {} : { ip }) }, "leftover")
+          .finally(giveBack);
       },
     }));
 }
@@ -136,6 +146,7 @@ function checkOptions(options: ReconcileOptions) {
     throw configError("minAgeMs", "a number of at least 0", minAgeMs);
   if (typeof dryRun !== "boolean") throw configError("dryRun", "true or false", dryRun);
   const isIterable = typeof keep === "object" && keep !== null && Symbol.iterator in keep;
-  if (keep !== undefined && !isIterable) throw configError("keep", "an iterable of instance ids", keep);
+  if (keep !== undefined && !isIterable)
+    throw configError("keep", "an iterable of instance ids", keep);
   return { keep: keep === undefined ? undefined : new Set(keep), minAgeMs, dryRun };
 }

@@ -1,4 +1,5 @@
-// The guests of a network by id and by name. A guest is here from its reservation until its kernel objects are gone.
+// The guests of a network by id and by name. A guest is here from its reservation until its kernel
+// objects are gone.
 
 import { ForknetError } from "./errors.js";
 import type { Guest } from "./guest.js";
@@ -10,7 +11,11 @@ export class Registry {
   /** Throws ID_EXISTS or NAME_EXISTS; a guest that is being released still counts. */
   check(instanceId: string, instanceName: string): void {
     const same = this.#byId.get(instanceId);
-    if (same) throw new ForknetError("ERR_FORKNET_ID_EXISTS", `instance ${instanceId} exists (${same.state})`);
+    if (same)
+      throw new ForknetError(
+        "ERR_FORKNET_ID_EXISTS",
+        `instance ${instanceId} exists (${same.state})`,
+      );
     const namesake = this.#byName.get(instanceName);
     if (namesake) {
       const text = `the name ${instanceName} belongs to instance ${namesake.id} (${namesake.state})`;

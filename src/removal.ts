@@ -1,5 +1,6 @@
-// How a guest leaves its TAP: releaseAllocation and standbyAllocation. Disarming comes first and takes effect within
-// microseconds; the identity is free again only when the kernel objects are gone.
+// How a guest leaves its TAP: releaseAllocation and standbyAllocation. Disarming comes first and
+// takes effect within microseconds; the identity is free again only when the kernel objects are
+// gone.
 
 import type { Span } from "@opentelemetry/api";
 import { aborted } from "./creation.js";
@@ -18,7 +19,8 @@ export class Removal {
   /** Ends a guest in whatever state it is. Everybody who asks meanwhile gets the same promise. */
   release(guest: Guest, span: Span): Promise<void> {
     const removal = this.#release(guest, span).catch((error: unknown) => {
-      // The kernel refused to delete the TAP: it is disarmed, still accounted for, and may be released again.
+      // The kernel refused to delete the TAP: it is disarmed, still accounted for, and may be
+      // released again.
       guest.releasing = undefined;
       throw error;
     });
@@ -34,7 +36,8 @@ export class Removal {
     shaping.cancel(guest, reason);
     guest.shaped.reject(reason);
     guest.abandon?.(reason);
-    // A creation that was abandoned cleans up after itself; a standby or an update under way ends first.
+    // A creation that was abandoned cleans up after itself; a standby or an update under way ends
+    // first.
     await Promise.allSettled([guest.creation, guest.turn]);
     if (registry.get(guest.id) !== guest) return;
     guest.state = "releasing";
@@ -47,8 +50,8 @@ export class Removal {
   }
 
   /**
-   * Keeps the identity durably and deletes the TAP. When the kernel refuses, the guest is armed again and the
-   * record removed: active as before.
+   * Keeps the identity durably and deletes the TAP. When the kernel refuses, the guest is armed
+   * again and the record removed: active as before.
    */
   async standby(guest: Guest, span: Span): Promise<void> {
     const { leases, shaping, standby, guarantees } = this.#parts;
@@ -80,7 +83,11 @@ export class Removal {
     const { port, ifindex } = guest;
     if (!port || ifindex === 0) return;
     await shaping.settled(guest);
-    await reaper.reap({ tapName: port.tapName, ifindex, ip: guest.ip, mac: guest.lease.mac }, reason, span);
+    await reaper.reap(
+      { tapName: port.tapName, ifindex, ip: guest.ip, mac: guest.lease.mac },
+      reason,
+      span,
+    );
     identities.releasePort(port);
     guest.port = undefined;
     guest.ifindex = 0;
@@ -106,7 +113,8 @@ export function inTurn<T>(guest: Guest, run: () => Promise<T>): Promise<T> {
 
 /** Throws unless the guest is there to stay and in the wished state. */
 export function mustBe(guest: Guest, state: "active" | "standby"): void {
-  if (guest.releasing) throw new ForknetError("ERR_FORKNET_NOT_FOUND", `instance ${guest.id} is being released`);
+  if (guest.releasing)
+    throw new ForknetError("ERR_FORKNET_NOT_FOUND", `instance ${guest.id} is being released`);
   if (guest.state === state) return;
   const code = state === "standby" ? "ERR_FORKNET_ID_EXISTS" : "ERR_FORKNET_NOT_FOUND";
   throw new ForknetError(code, `instance ${guest.id} is ${guest.state}, not ${state}`);

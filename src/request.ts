@@ -13,7 +13,9 @@ export interface LimitsRequest {
   upload?: UploadRequest;
 }
 
-/** What createAllocation takes. Exact ip, mac and tapName are for restores; a conflict is an error. */
+/**
+ * What createAllocation takes. Exact ip, mac and tapName are for restores; a conflict is an error.
+ */
 export interface AllocationRequest extends LimitsRequest {
   /** 1-64 of [A-Za-z0-9._-], unique in the network. */
   instanceId: string;
@@ -40,13 +42,24 @@ export interface ResolvedRequest {
   limits: Limits;
 }
 
-const REQUEST_KEYS = new Set(["instanceId", "instanceName", "download", "upload", "ip", "mac", "tapName"]);
+const REQUEST_KEYS = new Set([
+  "instanceId",
+  "instanceName",
+  "download",
+  "upload",
+  "ip",
+  "mac",
+  "tapName",
+]);
 const RECREATE_KEYS = new Set(["tapName", "download", "upload", "signal"]);
 const LIMIT_KEYS = new Set(["download", "upload"]);
 const LABEL = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** Checks a request against the network's options; throws ERR_FORKNET_CONFIG. */
-export function resolveRequest(request: AllocationRequest, options: ResolvedOptions): ResolvedRequest {
+export function resolveRequest(
+  request: AllocationRequest,
+  options: ResolvedOptions,
+): ResolvedRequest {
   checkKeys(request, REQUEST_KEYS, "createAllocation");
   const resolved: ResolvedRequest = {
     instanceId: checkLabel(request.instanceId, "instanceId"),
@@ -69,14 +82,19 @@ export function resolveRecreate(given: RecreateOptions, stored: Limits, options:
 }
 
 /** Checks the limits of updateLimits and lays them over the present ones. */
-export function resolveUpdate(given: LimitsRequest, present: Limits, options: ResolvedOptions): Limits {
+export function resolveUpdate(
+  given: LimitsRequest,
+  present: Limits,
+  options: ResolvedOptions,
+): Limits {
   checkKeys(given, LIMIT_KEYS, "updateLimits");
   return mergeLimits(given, present, options.uploadBurstMultiplier);
 }
 
 /** 1-64 of [A-Za-z0-9._-]. */
 export function checkLabel(value: unknown, option: string): string {
-  if (typeof value !== "string" || !LABEL.test(value)) throw configError(option, "1 to 64 of A-Z a-z 0-9 . _ -", value);
+  if (typeof value !== "string" || !LABEL.test(value))
+    throw configError(option, "1 to 64 of A-Z a-z 0-9 . _ -", value);
   return value;
 }
 
@@ -93,7 +111,11 @@ function checkGuestAddress(text: string, subnet: Subnet): Ipv4 {
   const isReserved = ip === subnet.network || ip === subnet.broadcast || ip === subnet.gateway;
   if (!contains(subnet, ip) || isReserved) {
     const range = `${formatIpv4(subnet.network)}/${subnet.prefixLength}`;
-    throw configError("ip", `a guest's address inside ${range}, not its network, gateway or broadcast address`, text);
+    throw configError(
+      "ip",
+      `a guest's address inside ${range}, not its network, gateway or broadcast address`,
+      text,
+    );
   }
   return ip;
 }

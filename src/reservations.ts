@@ -1,5 +1,5 @@
-// What a guest holds before it has a TAP: its names, address, class and its part of the capacity. Reserving is
-// synchronous and all or nothing, and the guest is listed at once.
+// What a guest holds before it has a TAP: its names, address, class and its part of the capacity.
+// Reserving is synchronous and all or nothing, and the guest is listed at once.
 
 import { Deferred } from "./deferred.js";
 import type { ForknetError } from "./errors.js";
@@ -10,13 +10,18 @@ import type { Parts } from "./parts.js";
 import type { ResolvedRequest } from "./request.js";
 import type { WarmSlot } from "./slot-pool.js";
 
-/** A warm slot whose TAP a guest gets under another identity. `surplus` is what of its own the guest does not take. */
+/**
+ * A warm slot whose TAP a guest gets under another identity. `surplus` is what of its own the guest
+ * does not take.
+ */
 export interface Donor {
   slot: WarmSlot;
   surplus: { address?: AddressClaim; tapName?: string };
 }
 
-/** A guest that has its identity and is listed, and the warm slot it gets as it is or as a donor. */
+/**
+ * A guest that has its identity and is listed, and the warm slot it gets as it is or as a donor.
+ */
 export interface Reservation {
   guest: Guest;
   slot?: WarmSlot | undefined;
@@ -71,7 +76,10 @@ export class Reservations {
     return { guest, slot, donor };
   }
 
-  /** Takes the wishes of a restore into a standby guest: new limits, a port. Throws and changes nothing. */
+  /**
+   * Takes the wishes of a restore into a standby guest: new limits, a port. Throws and changes
+   * nothing.
+   */
   reserveAgain(guest: Guest, limits: Limits, tapName: string | undefined): Donor | undefined {
     const { guarantees, options } = this.#parts;
     const guaranteed = guaranteedUpload(limits, options.baseLimit);
@@ -86,13 +94,22 @@ export class Reservations {
     guest.port = claim.port;
     guest.guaranteed = guaranteed;
     const generation = this.#nextGeneration();
-    guest.lease = { ...guest.lease, limits, classMinor: claim.port.class.minor, generation, blocked: false };
+    guest.lease = {
+      ...guest.lease,
+      limits,
+      classMinor: claim.port.class.minor,
+      generation,
+      blocked: false,
+    };
     guest.state = "pending";
     guest.shaped = new Deferred();
     return claim.donor;
   }
 
-  /** For a wish that no warm slot fits as it is: the identity is claimed, the TAP comes from a donor if there is one. */
+  /**
+   * For a wish that no warm slot fits as it is: the identity is claimed, the TAP comes from a donor
+   * if there is one.
+   */
   #claim(wish: ResolvedRequest): Claim {
     const { identities, pool } = this.#parts;
     if (wish.ip === undefined && wish.mac === undefined) {
@@ -115,12 +132,15 @@ export class Reservations {
     return { address, port: this.#parts.identities.claimPort(address.ip, tapName) };
   }
 
-  /** The guest gets the slot's class, and its name unless another is wished; the rest is surplus. */
+  /**
+   * The guest gets the slot's class, and its name unless another is wished; the rest is surplus.
+   */
   #takeOver(slot: WarmSlot, address: AddressClaim, wishedName: string | undefined): Claim {
     const { identities, pool } = this.#parts;
     let tapName = slot.port.tapName;
     try {
-      if (wishedName !== undefined && wishedName !== tapName) tapName = identities.claimName(wishedName);
+      if (wishedName !== undefined && wishedName !== tapName)
+        tapName = identities.claimName(wishedName);
     } catch (error) {
       pool.putBack(slot);
       throw error;
@@ -129,10 +149,17 @@ export class Reservations {
       ...(address === slot.address ? {} : { address: slot.address }),
       ...(tapName === slot.port.tapName ? {} : { tapName: slot.port.tapName }),
     };
-    return { address, port: { tapName, class: { ...slot.port.class, exists: true } }, donor: { slot, surplus } };
+    return {
+      address,
+      port: { tapName, class: { ...slot.port.class, exists: true } },
+      donor: { slot, surplus },
+    };
   }
 
-  /** Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still be there. */
+  /**
+   * Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still
+   * be there.
+   */
   forget(guest: Guest, error: unknown): void {
     const { registry, guarantees, identities } = this.#parts;
     registry.remove(guest);
@@ -147,7 +174,8 @@ export class Reservations {
     const { guarantees, identities } = this.#parts;
     guarantees.change(guest.guaranteed, 0);
     guest.guaranteed = 0;
-    if (guest.port && (error as ForknetError).code !== "ERR_FORKNET_ROLLBACK") identities.releasePort(guest.port);
+    if (guest.port && (error as ForknetError).code !== "ERR_FORKNET_ROLLBACK")
+      identities.releasePort(guest.port);
     guest.port = undefined;
     guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
     guest.state = "standby";

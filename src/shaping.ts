@@ -1,5 +1,5 @@
-// Brings guests' limits into the kernel in the background: one job a guest at a time, a newer one overtakes a
-// waiting one, a release cancels both.
+// Brings guests' limits into the kernel in the background: one job a guest at a time, a newer one
+// overtakes a waiting one, a release cancels both.
 
 import { monotonicMs } from "./clock.js";
 import { Deferred } from "./deferred.js";
@@ -57,12 +57,19 @@ export class Shaping {
   }
 
   /**
-   * Brings `guest.lease.limits` into the kernel. The promise settles with the limits that end up in place: a wish
-   * that was overtaken settles as its successor does. `former` is what holds when the kernel refuses.
+   * Brings `guest.lease.limits` into the kernel. The promise settles with the limits that end up in
+   * place: a wish that was overtaken settles as its successor does. `former` is what holds when the
+   * kernel refuses.
    */
   schedule(guest: Guest, former: Limits = guest.lease.limits): Promise<void> {
     const limits = toKernelLimits(guest.lease.limits, this.#defaults);
-    const work: Work = { limits, former, askedMs: monotonicMs(), outcome: new Deferred(), cancelled: false };
+    const work: Work = {
+      limits,
+      former,
+      askedMs: monotonicMs(),
+      outcome: new Deferred(),
+      cancelled: false,
+    };
     const line = this.#lines.get(guest) ?? {};
     this.#lines.set(guest, line);
     if (line.next) follow(line.next, work);
@@ -99,7 +106,10 @@ export class Shaping {
     if (line.current?.ticket?.cancel()) this.#lines.delete(guest);
   }
 
-  /** Resolves when no job of this guest is in the worker's hands: only then may its class go to another. */
+  /**
+   * Resolves when no job of this guest is in the worker's hands: only then may its class go to
+   * another.
+   */
   async settled(guest: Guest): Promise<void> {
     await this.#lines.get(guest)?.current?.ticket?.done.catch(() => {});
   }
@@ -169,11 +179,17 @@ export class Shaping {
   #failed(guest: Guest, work: Work, error: ForknetError): void {
     const at = monotonicMs();
     this.#trace(guest, { queuedMs: work.askedMs, startedMs: at, endedMs: at }, error);
-    // After a failed undo, or with the worker gone, nobody knows what is in place: the next job writes all of it.
-    if (error.code === "ERR_FORKNET_ROLLBACK" || error.errno === undefined) guest.applied = undefined;
+    // After a failed undo, or with the worker gone, nobody knows what is in place: the next job
+    // writes all of it.
+    if (error.code === "ERR_FORKNET_ROLLBACK" || error.errno === undefined)
+      guest.applied = undefined;
     if (work.cancelled) return;
     this.#metrics.shaped((at - work.askedMs) / 1000, "failed");
-    publish("forknet:shaping-failed", { bridge: this.#facts.bridge.name, instanceId: guest.id, error });
+    publish("forknet:shaping-failed", {
+      bridge: this.#facts.bridge.name,
+      instanceId: guest.id,
+      error,
+    });
     work.outcome.reject(error);
   }
 

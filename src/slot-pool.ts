@@ -1,5 +1,6 @@
-// Warm slots: TAPs on the bridge with base limits and a bound address, unarmed, so that a fork only has to arm one.
-// Refills in the background, behind every fork that waits for a cold slot. A slot is handed out once.
+// Warm slots: TAPs on the bridge with base limits and a bound address, unarmed, so that a fork only
+// has to arm one. Refills in the background, behind every fork that waits for a cold slot. A slot
+// is handed out once.
 
 import { BRIDGE_PORTS, type ForknetError } from "./errors.js";
 import { publish } from "./events.js";
@@ -72,8 +73,8 @@ export class SlotPool {
   }
 
   /**
-   * Takes a slot that fits the wish out of the pool; undefined when there is none. Slots whose TAP somebody deleted are
-   * written off on the way.
+   * Takes a slot that fits the wish out of the pool; undefined when there is none. Slots whose TAP
+   * somebody deleted are written off on the way.
    */
   take(wish: { ip?: Ipv4; mac?: Mac }): WarmSlot | undefined {
     for (;;) {
@@ -93,8 +94,8 @@ export class SlotPool {
   }
 
   /**
-   * Gives back what keeps a wish from being granted: the slot that has its address, MAC or TAP name, or any slot
-   * when the subnet has run out. False when no slot is in the way.
+   * Gives back what keeps a wish from being granted: the slot that has its address, MAC or TAP
+   * name, or any slot when the subnet has run out. False when no slot is in the way.
    */
   async yieldTo(wish: { ip?: Ipv4; mac?: Mac; tapName?: string }): Promise<boolean> {
     await Promise.all(this.#making);
@@ -103,13 +104,19 @@ export class SlotPool {
     const leaving = [...this.#leaving.keys()].find(isInTheWay);
     if (leaving) return this.#leaving.get(leaving) ?? false;
     const hasRunOut = this.#source.identities.freeAddresses === 0;
-    const slot = [...this.#ready.values()].find(isInTheWay) ?? (hasRunOut ? this.#oldest() : undefined);
+    const slot =
+      [...this.#ready.values()].find(isInTheWay) ?? (hasRunOut ? this.#oldest() : undefined);
     return slot ? this.#discard(slot) : false;
   }
 
   /** Starts as many slots as are missing. Returns at once. */
   fill(): void {
-    while (!this.#closed && !this.#pause && this.#making.size < MOST_IN_THE_MAKING && this.#missing() > 0) {
+    while (
+      !this.#closed &&
+      !this.#pause &&
+      this.#making.size < MOST_IN_THE_MAKING &&
+      this.#missing() > 0
+    ) {
       const made = this.#make().finally(() => {
         this.#making.delete(made);
         this.fill();
@@ -118,7 +125,10 @@ export class SlotPool {
     }
   }
 
-  /** A burst's forks and limits come before the slots of the next one: both want the processor and RTNL. */
+  /**
+   * A burst's forks and limits come before the slots of the next one: both want the processor and
+   * RTNL.
+   */
   #refillLater(): void {
     this.#refill ??= setTimeout(() => {
       this.#refill = undefined;
@@ -142,7 +152,10 @@ export class SlotPool {
     return this.#ready.values().next().value;
   }
 
-  /** In a small subnet half of what is free stays free, so that the pool never starves an exact wish. */
+  /**
+   * In a small subnet half of what is free stays free, so that the pool never starves an exact
+   * wish.
+   */
   #missing(): number {
     const { size, identities, guests } = this.#source;
     const held = this.#ready.size + this.#making.size;
@@ -159,7 +172,13 @@ export class SlotPool {
       address = identities.claimAddress({});
       port = identities.claimPort(address.ip);
       const alias = formatSlotAlias(address.ip, address.mac, port.class.minor);
-      const spec = { tapName: port.tapName, ...address, class: port.class, limits: baseLimits, alias };
+      const spec = {
+        tapName: port.tapName,
+        ...address,
+        class: port.class,
+        limits: baseLimits,
+        alias,
+      };
       const { value: ifindex } = await lane.submit(spec, { background: true }).done;
       identities.classCreated(port.class);
       this.#pauseMs = 0;
@@ -199,7 +218,8 @@ export class SlotPool {
 
   async #delete({ address, port, ifindex }: WarmSlot): Promise<boolean> {
     const { identities, reaper } = this.#source;
-    if (!(await reaper.reapQuietly({ tapName: port.tapName, ifindex, ...address }, "pool"))) return false;
+    if (!(await reaper.reapQuietly({ tapName: port.tapName, ifindex, ...address }, "pool")))
+      return false;
     identities.releasePort(port);
     identities.releaseAddress(address);
     return true;

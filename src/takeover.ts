@@ -1,10 +1,13 @@
-// What a new process does with what it found: guests of an earlier process become allocations again, standby leases
-// keep their addresses, leftovers are deleted in the background.
+// What a new process does with what it found: guests of an earlier process become allocations
+// again, standby leases keep their addresses, leftovers are deleted in the background.
 
+import { ForknetError } from "./errors.js";
 import { Guest } from "./guest.js";
 import { flipOf } from "./identity/class-pool.js";
+import { contains, formatIpv4 } from "./identity/ipv4.js";
 import type { Lease } from "./lease/lease.js";
 import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
+import type { ResolvedOptions } from "./options.js";
 import type { Parts } from "./parts.js";
 import type { AdoptedGuest, Adoption, Leftover } from "./plans/adopt.js";
 
@@ -15,6 +18,18 @@ export interface TakenOver {
   leftovers: number;
 }
 
+/**
+ * Refuses a state directory that was used for another subnet, before anything is made. Throws
+ * CONFLICT.
+ */
+export function checkStored(stored: readonly Lease[], { subnet, stateDir }: ResolvedOptions): void {
+  const stranger = stored.find(({ ip }) => !contains(subnet, ip));
+  if (!stranger) return;
+  const who = `instance ${stranger.instanceId} with ${formatIpv4(stranger.ip)}`;
+  const text = `${stateDir} keeps ${who}, which is outside this network's subnet`;
+  throw new ForknetError("ERR_FORKNET_CONFLICT", text);
+}
+
 /** Fills the registry and the pools. Throws CONFLICT when two live guests claim one identity. */
 export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Lease[]): TakenOver {
   const leaves = new Map(adoption.classes.map(({ minor, leaf }) => [minor, leaf]));
@@ -22,14 +37,18 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
   for (const minor of new Set([...leaves.keys(), ...inUse])) {
     parts.identities.adoptClass(minor, leaves.get(minor) ?? 0, inUse.has(minor));
   }
-  for (const found of adoption.guests) adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
+  for (const found of adoption.guests)
+    adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
   let standby = 0;
   for (const lease of stored) standby += adoptStored(parts, lease) ? 1 : 0;
   for (const leftover of adoption.leftovers) void reapLeftover(parts, leftover);
   return { guests: adoption.guests.length, standby, leftovers: adoption.leftovers.length };
 }
 
-/** A guest with a TAP and a lease in the kernel: active, and shaped unless the limits in place are others. */
+/**
+ * A guest with a TAP and a lease in the kernel: active, and shaped unless the limits in place are
+ * others.
+ */
 function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
   const { identities, registry, guarantees, options, shaping, allocationFacts } = parts;
   const { lease, tapName, ifindex, inPlace } = found;
@@ -48,11 +67,15 @@ function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
     guest.shaped.resolve();
     return;
   }
-  // The process died between arming and shaping, or somebody changed the limits: they are written anew.
+  // The process died between arming and shaping, or somebody changed the limits: they are written
+  // anew.
   shaping.start(guest);
 }
 
-/** False for a lease whose guest is live: the process died before a standby or after a restore was finished. */
+/**
+ * False for a lease whose guest is live: the process died before a standby or after a restore was
+ * finished.
+ */
 function adoptStored(parts: Parts, lease: Lease): boolean {
   if (parts.registry.get(lease.instanceId)) {
     // Should it stay, the next open finds the same and comes here again.
@@ -66,7 +89,10 @@ function adoptStored(parts: Parts, lease: Lease): boolean {
   return true;
 }
 
-/** The address stays taken until the TAP is gone, so that no fork meets its name or its neighbour entry. */
+/**
+ * The address stays taken until the TAP is gone, so that no fork meets its name or its neighbour
+ * entry.
+ */
 async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): Promise<void> {
   const { identities, reaper } = parts;
   const giveBack = identities.hold(ip, tapName);

@@ -13,7 +13,10 @@ interface Answer {
 
 export class AgentProcess {
   readonly #child: ChildProcess = fork(fileURLToPath(new URL("./demo-agent.js", import.meta.url)));
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<
+    number,
+    { resolve: (value: never) => void; reject: (error: Error) => void }
+  >();
   #lastId = 0;
 
   constructor() {
@@ -24,7 +27,8 @@ export class AgentProcess {
       else waiter?.resolve(value as never);
     });
     this.#child.on("exit", (code, signal) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`the agent ended (${signal ?? code})`));
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`the agent ended (${signal ?? code})`));
       this.#waiting.clear();
     });
   }

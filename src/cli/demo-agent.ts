@@ -1,5 +1,5 @@
-// The demo's host agent: a process of its own, so that it can be killed. It uses the package as any agent would and
-// answers its parent over IPC.
+// The demo's host agent: a process of its own, so that it can be killed. It uses the package as any
+// agent would and answers its parent over IPC.
 
 import { monotonicMs } from "../clock.js";
 import { type Allocation, type Network, type NetworkOptions, openNetwork } from "../index.js";
@@ -32,7 +32,8 @@ interface Answer {
 }
 
 let network: Network | undefined;
-const plain = (allocation: Allocation | undefined) => JSON.parse(JSON.stringify(allocation ?? null)) as Plain;
+const plain = (allocation: Allocation | undefined) =>
+  JSON.parse(JSON.stringify(allocation ?? null)) as Plain;
 const opened = () => {
   if (!network) throw new Error("the agent has no open network");
   return network;

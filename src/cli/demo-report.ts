@@ -16,9 +16,26 @@ export interface DemoReport {
   forks: ForkReport[];
   rates: RateRow[];
   /** Datagrams with the guest's own MAC (`honest`), then with a foreign one. */
-  spoofed: { honest: { sent: number; arrived: number }; sent: number; arrived: number; dropped: number };
-  standby: { instanceId: string; state: string; tapsInStandby: number; restored: string; isSame: boolean };
-  crash: { pid: number; adopted: number; sameTaps: number; openMs: number; uploadWithoutAgentBits: number };
+  spoofed: {
+    honest: { sent: number; arrived: number };
+    sent: number;
+    arrived: number;
+    dropped: number;
+  };
+  standby: {
+    instanceId: string;
+    state: string;
+    tapsInStandby: number;
+    restored: string;
+    isSame: boolean;
+  };
+  crash: {
+    pid: number;
+    adopted: number;
+    sameTaps: number;
+    openMs: number;
+    uploadWithoutAgentBits: number;
+  };
   release: { count: number; releaseMs: number };
   left: { taps: number; neighbors: number; links: number };
 }
@@ -31,15 +48,17 @@ type Printers = { [Name in keyof DemoReport]: (part: DemoReport[Name]) => string
 const PRINTERS: Printers = {
   forks: (forks) => {
     const head = ["instance", "ip", "mac", "tap", "class", "fork ms", "shaped ms"];
-    const rows = forks.map(({ allocation: { instanceId, ip, mac, tap, classId }, forkMs, shapedMs }) => [
-      instanceId,
-      ip,
-      mac,
-      tap,
-      classId,
-      forkMs.toFixed(2),
-      shapedMs.toFixed(2),
-    ]);
+    const rows = forks.map(
+      ({ allocation: { instanceId, ip, mac, tap, classId }, forkMs, shapedMs }) => [
+        instanceId,
+        ip,
+        mac,
+        tap,
+        classId,
+        forkMs.toFixed(2),
+        shapedMs.toFixed(2),
+      ],
+    );
     return `${forks.length} forks at once, times from the moment all were asked for\n${formatTable(head, rows)}`;
   },
   rates: (rows) => {
@@ -68,7 +87,10 @@ const PRINTERS: Printers = {
 };
 
 /** Prints one part of the report with a blank line behind it. */
-export function printSection<Name extends keyof DemoReport>(name: Name, part: DemoReport[Name]): void {
+export function printSection<Name extends keyof DemoReport>(
+  name: Name,
+  part: DemoReport[Name],
+): void {
   process.stdout.write(`${PRINTERS[name](part)}\n\n`);
 }
 

@@ -1,4 +1,5 @@
-// `forknet demo`: the main job from end to end in a network namespace of its own. Everything shown is measured.
+// `forknet demo`: the main job from end to end in a network namespace of its own. Everything shown
+// is measured.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +29,10 @@ const LIMITS = [
   { download: "20mbit", upload: { rate: "50mbit", ceil: "50mbit" } },
 ] as const;
 
-/** Runs the demo and prints it; rejects with ERR_FORKNET_PERMISSION when a namespace may not be made. */
+/**
+ * Runs the demo and prints it; rejects with ERR_FORKNET_PERMISSION when a namespace may not be
+ * made.
+ */
 export async function runDemo({ json }: { json: boolean }): Promise<void> {
   enterOwnNamespace();
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-demo-"));
@@ -112,16 +116,29 @@ class Demo {
   /** Real TCP both ways through two guests, each a namespace with a TCP/IP stack behind its TAP. */
   async #measure(forks: readonly ForkReport[]): Promise<RateRow[]> {
     const rows: RateRow[] = [];
-    for (const { allocation } of forks.slice(0, LIMITS.length)) this.#guests.push(await startGuest(allocation));
+    for (const { allocation } of forks.slice(0, LIMITS.length))
+      this.#guests.push(await startGuest(allocation));
     for (const direction of ["download", "upload"] as const) {
-      this.#progress.tell(`TCP ${direction} through ${this.#guests.length} guests for ${MEASURED_SECONDS} s`);
+      this.#progress.tell(
+        `TCP ${direction} through ${this.#guests.length} guests for ${MEASURED_SECONDS} s`,
+      );
       const measured = await Promise.all(
-        this.#guests.map((guest) => measureTcp({ guest, hostIp: GATEWAY, direction, seconds: MEASURED_SECONDS })),
+        this.#guests.map((guest) =>
+          measureTcp({ guest, hostIp: GATEWAY, direction, seconds: MEASURED_SECONDS }),
+        ),
       );
       measured.forEach(({ bitsPerSecond }, i) => {
         const { download, upload } = LIMITS[i] as (typeof LIMITS)[number];
-        const configuredBits = parseBandwidth(direction === "download" ? download : upload.ceil, direction);
-        rows.push({ instanceId: `vm-${i}`, direction, configuredBits, measuredBits: Math.round(bitsPerSecond) });
+        const configuredBits = parseBandwidth(
+          direction === "download" ? download : upload.ceil,
+          direction,
+        );
+        rows.push({
+          instanceId: `vm-${i}`,
+          direction,
+          configuredBits,
+          measuredBits: Math.round(bitsPerSecond),
+        });
       });
     }
     return rows;
@@ -133,7 +150,12 @@ class Demo {
     const service = await UdpService.listen({ host: GATEWAY });
     const before = await this.#agent.ask("drops");
     const send = async () => {
-      const { sent } = await guest.sendUdp({ host: GATEWAY, port: service.port, count: 10, perSecond: 100 });
+      const { sent } = await guest.sendUdp({
+        host: GATEWAY,
+        port: service.port,
+        count: 10,
+        perSecond: 100,
+      });
       await sleep(200);
       return { sent, arrived: service.report().datagrams };
     };
@@ -143,7 +165,8 @@ class Demo {
     const become = (mac: string) =>
       guest.talk([
         { op: "link.set", ifindex, mac: parseMac(mac, "mac") },
-        // A new MAC empties the guest's ARP cache; without an entry it would stop at its own request.
+        // A new MAC empties the guest's ARP cache; without an entry it would stop at its own
+        // request.
         { op: "neighbor.set", ifindex, ip: gateway, mac: macOf(gateway) },
       ]);
     await become("02:00:0a:64:ff:ff");
@@ -164,8 +187,17 @@ class Demo {
     const resting = await this.#agent.ask("standby", last.instanceId);
     const tapsInStandby = this.#taps().filter((name) => name === last.tap).length;
     const restored = await this.#agent.ask("recreate", last.instanceId);
-    const isSame = restored.ip === last.ip && restored.mac === last.mac && restored.instanceName === last.instanceName;
-    return { instanceId: last.instanceId, state: resting.state, tapsInStandby, restored: restored.state, isSame };
+    const isSame =
+      restored.ip === last.ip &&
+      restored.mac === last.mac &&
+      restored.instanceName === last.instanceName;
+    return {
+      instanceId: last.instanceId,
+      state: resting.state,
+      tapsInStandby,
+      restored: restored.state,
+      isSame,
+    };
   }
 
   /** kill -9, traffic goes on without an agent, the next agent adopts. */
@@ -175,11 +207,25 @@ class Demo {
     await this.#agent.kill("SIGKILL");
     this.#progress.tell("agent killed; measuring a guest without it");
     const guest = this.#guests[0] as Guest;
-    const { bitsPerSecond } = await measureTcp({ guest, hostIp: GATEWAY, direction: "upload", seconds: 2 });
+    const { bitsPerSecond } = await measureTcp({
+      guest,
+      hostIp: GATEWAY,
+      direction: "upload",
+      seconds: 2,
+    });
     this.#agent = new AgentProcess();
-    const { adopted, openMs } = await this.#agent.ask("open", { ...this.#options, pool: { size: 0 } });
+    const { adopted, openMs } = await this.#agent.ask("open", {
+      ...this.#options,
+      pool: { size: 0 },
+    });
     const kept = adopted.filter(({ ifindex }) => before.has(ifindex)).length;
-    return { pid, adopted: adopted.length, sameTaps: kept, openMs, uploadWithoutAgentBits: Math.round(bitsPerSecond) };
+    return {
+      pid,
+      adopted: adopted.length,
+      sameTaps: kept,
+      openMs,
+      uploadWithoutAgentBits: Math.round(bitsPerSecond),
+    };
   }
 
   async #release(): Promise<DemoReport["release"]> {
@@ -203,6 +249,10 @@ class Demo {
 
   #guestTaps(): Set<number> {
     const isGuest = (alias: string) => alias.startsWith("forknet1 vm-");
-    return new Set(this.#netlink.links({ kind: "tun" }).flatMap((link) => (isGuest(link.alias) ? [link.ifindex] : [])));
+    return new Set(
+      this.#netlink
+        .links({ kind: "tun" })
+        .flatMap((link) => (isGuest(link.alias) ? [link.ifindex] : [])),
+    );
   }
 }

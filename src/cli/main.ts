@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command `forknet`: reads arguments, runs one command, sets the exit code. What a command does is in its own file.
+// The command `forknet`: reads arguments, runs one command, sets the exit code. What a command does
+// is in its own file.
 
 import { Command } from "commander";
 import { ForknetError } from "../errors.js";
@@ -7,12 +8,16 @@ import { VERSION } from "../version.js";
 import { runDemo } from "./demo.js";
 
 const program = new Command("forknet")
-  .description("The network of virtual machines that are created, forked from a snapshot or restored")
+  .description(
+    "The network of virtual machines that are created, forked from a snapshot or restored",
+  )
   .version(VERSION);
 
 program
   .command("demo")
-  .description("the main job on a real kernel, in a network namespace of its own that goes with it (needs root)")
+  .description(
+    "the main job on a real kernel, in a network namespace of its own that goes with it (needs root)",
+  )
   .option("--json", "print one JSON object instead of text")
   .action((options: { json?: boolean }) => runDemo({ json: options.json ?? false }));
 

@@ -1,4 +1,5 @@
-// One line on stderr that says what a slow part is doing; on a terminal it is overwritten, elsewhere it stays.
+// One line on stderr that says what a slow part is doing; on a terminal it is overwritten,
+// elsewhere it stays.
 
 export class Progress {
   readonly #silent: boolean;

@@ -1,6 +1,6 @@
-// Which addresses of a subnet are taken, and which comes next: never-used ones from a random start, then the
-// longest free. So the last guest's late replies (kept alive by conntrack) rarely meet the next guest.
-// O(1) in the number of allocations; one bit an address.
+// Which addresses of a subnet are taken, and which comes next: never-used ones from a random start,
+// then the longest free. So the last guest's late replies (kept alive by conntrack) rarely meet the
+// next guest. O(1) in the number of allocations; one bit an address.
 
 import { randomInt } from "node:crypto";
 import type { Ipv4 } from "../kernel/messages.js";
@@ -15,7 +15,10 @@ export class AddressPool {
   #next: number;
   #unseen: number;
   #free: number;
-  /** Released offsets in order of release, from #head; an entry counts only where #freedAt names its ticket. */
+  /**
+   * Released offsets in order of release, from #head; an entry counts only where #freedAt names its
+   * ticket.
+   */
   #freed: { offset: number; ticket: number }[] = [];
   #head = 0;
   readonly #freedAt = new Map<number, number>();
@@ -49,7 +52,10 @@ export class AddressPool {
     return this.#subnet.network + offset;
   }
 
-  /** Takes exactly this address; false when it is taken. Caller has checked that it is inside the subnet. */
+  /**
+   * Takes exactly this address; false when it is taken. Caller has checked that it is inside the
+   * subnet.
+   */
   claim(ip: Ipv4): boolean {
     const offset = ip - this.#subnet.network;
     if (has(this.#taken, offset)) return false;
@@ -66,7 +72,8 @@ export class AddressPool {
     const ticket = this.#tickets++;
     this.#freedAt.set(offset, ticket);
     this.#freed.push({ offset, ticket });
-    // Exact claims leave entries that do not count behind, and without a take nobody would meet them.
+    // Exact claims leave entries that do not count behind, and without a take nobody would meet
+    // them.
     if (this.#freed.length > 2 * this.#freedAt.size + 1024) this.#dropStale();
   }
 
@@ -100,7 +107,8 @@ export class AddressPool {
         this.#freed = this.#freed.slice(this.#head);
         this.#head = 0;
       }
-      // Otherwise an exact wish claimed it while it waited; it may stand further back in the queue again.
+      // Otherwise an exact wish claimed it while it waited; it may stand further back in the queue
+      // again.
       if (this.#freedAt.get(offset) === ticket) return offset;
     }
     return undefined;

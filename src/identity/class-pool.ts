@@ -1,5 +1,6 @@
-// Minors of the HTB classes under 1: on the shaper. A class that its guest has left stays in the kernel and on a
-// free list here: changing it costs the same however many there are, adding and deleting does not.
+// Minors of the HTB classes under 1: on the shaper. A class that its guest has left stays in the
+// kernel and on a free list here: changing it costs the same however many there are, adding and
+// deleting does not.
 
 /** 1:1 is the inner class that holds the network's capacity. */
 export const CAPACITY_MINOR = 1;
@@ -7,7 +8,10 @@ export const CAPACITY_MINOR = 1;
 export const DEFAULT_MINOR = 2;
 /** Minors below are the network's own. */
 export const FIRST_GUEST_MINOR = 0x10;
-/** A leaf's handle is its minor with the top bit as generation (see leafHandle), so minors have 15 bits. */
+/**
+ * A leaf's handle is its minor with the top bit as generation (see leafHandle), so minors have 15
+ * bits.
+ */
 const LAST_MINOR = 0x7fff;
 
 /** A class of one guest. */
@@ -15,7 +19,10 @@ export interface ClassClaim {
   minor: number;
   /** The class is in the kernel already: change it instead of adding it. */
   exists: boolean;
-  /** Flips at each reuse; selects the leaf handle, so that a new leaf replaces the old one with its backlog. */
+  /**
+   * Flips at each reuse; selects the leaf handle, so that a new leaf replaces the old one with its
+   * backlog.
+   */
   flip: 0 | 1;
 }
 

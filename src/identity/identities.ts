@@ -1,5 +1,5 @@
-// Who is who in a network: addresses, MACs, TAP names and classes that are taken, and the next free ones.
-// Claims are synchronous and all or nothing, so two forks in one tick never get the same.
+// Who is who in a network: addresses, MACs, TAP names and classes that are taken, and the next free
+// ones. Claims are synchronous and all or nothing, so two forks in one tick never get the same.
 
 import { ForknetError } from "../errors.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
@@ -39,7 +39,10 @@ export class Identities {
     return this.#addresses.free;
   }
 
-  /** Takes the wished address and MAC, or the next ones. Throws ADDRESS_IN_USE or EXHAUSTED and changes nothing. */
+  /**
+   * Takes the wished address and MAC, or the next ones. Throws ADDRESS_IN_USE or EXHAUSTED and
+   * changes nothing.
+   */
   claimAddress(wish: { ip?: Ipv4; mac?: Mac }): AddressClaim {
     if (wish.mac !== undefined && this.#macs.has(wish.mac)) throw taken("mac", formatMac(wish.mac));
     if (wish.ip !== undefined) return this.#claimExact(wish.ip, wish.mac ?? macOf(wish.ip));
@@ -68,9 +71,14 @@ export class Identities {
 
   /** Takes a TAP name (derived from the address unless wished) and a class. */
   claimPort(ip: Ipv4, wishedName?: string): PortClaim {
-    if (wishedName !== undefined && this.#tapNames.has(wishedName)) throw taken("tapName", wishedName);
+    if (wishedName !== undefined && this.#tapNames.has(wishedName))
+      throw taken("tapName", wishedName);
     const claim = this.#classes.claim();
-    if (!claim) throw new ForknetError("ERR_FORKNET_EXHAUSTED", "no class is left on the shaper (32752 in use)");
+    if (!claim)
+      throw new ForknetError(
+        "ERR_FORKNET_EXHAUSTED",
+        "no class is left on the shaper (32752 in use)",
+      );
     const tapName = wishedName ?? this.#nameFor(ip);
     this.#tapNames.add(tapName);
     return { tapName, class: claim };
@@ -97,7 +105,9 @@ export class Identities {
     this.#classes.created(claim);
   }
 
-  /** Takes over what a guest of an earlier process holds. Throws CONFLICT when two hold the same. */
+  /**
+   * Takes over what a guest of an earlier process holds. Throws CONFLICT when two hold the same.
+   */
   adoptGuest(address: AddressClaim, tapName?: string): void {
     if (!this.#addresses.claim(address.ip)) throw twice(formatIpv4(address.ip));
     if (this.#macs.has(address.mac)) throw twice(formatMac(address.mac));
@@ -105,7 +115,10 @@ export class Identities {
     if (tapName !== undefined) this.#tapNames.add(tapName);
   }
 
-  /** Keeps an address and a TAP name out of use, as far as nobody has them; the returned function gives them back. */
+  /**
+   * Keeps an address and a TAP name out of use, as far as nobody has them; the returned function
+   * gives them back.
+   */
   hold(ip: Ipv4, tapName: string): () => void {
     const heldAddress = contains(this.#subnet, ip) && this.#addresses.claim(ip);
     const heldName = !this.#tapNames.has(tapName);
@@ -127,7 +140,9 @@ export class Identities {
     return { ip, mac };
   }
 
-  /** fk0a640007 for 10.100.0.7; with a letter behind when an exact wish of another guest took that. */
+  /**
+   * fk0a640007 for 10.100.0.7; with a letter behind when an exact wish of another guest took that.
+   */
   #nameFor(ip: Ipv4): string {
     const name = `fk${ip.toString(16).padStart(8, "0")}`;
     for (let i = 0; ; i++) {

@@ -20,10 +20,12 @@ const LARGEST_PREFIX = 29;
 /** Reads "10.0.0.1". Refuses leading zeros, short forms and surrounding space. */
 export function parseIpv4(text: unknown, option: string): Ipv4 {
   const expected = 'an IPv4 address like "10.100.0.7"';
-  if (typeof text !== "string" || !/^\d{1,3}(?:\.\d{1,3}){3}$/.test(text)) throw configError(option, expected, text);
+  if (typeof text !== "string" || !/^\d{1,3}(?:\.\d{1,3}){3}$/.test(text))
+    throw configError(option, expected, text);
   try {
     const ip = Number(new Address4(text).bigInt());
-    // ip-address reads "010.1.2.3" as 8.1.2.3, as C does, and others read 10.1.2.3: only the canonical form is safe.
+    // ip-address reads "010.1.2.3" as 8.1.2.3, as C does, and others read 10.1.2.3: only the
+    // canonical form is safe.
     if (formatIpv4(ip) === text) return ip;
   } catch {
     // Falls through to the one error below.
@@ -57,20 +59,31 @@ export function macOf(ip: Ipv4): Mac {
   return 0x0200 * 2 ** 32 + ip;
 }
 
-/** Reads "10.100.0.0/16" (/8 to /29) and the gateway; the gateway defaults to the first usable address. */
+/**
+ * Reads "10.100.0.0/16" (/8 to /29) and the gateway; the gateway defaults to the first usable
+ * address.
+ */
 export function parseSubnet(cidr: unknown, gateway: unknown): Subnet {
   const expected = `an IPv4 network like "10.100.0.0/16", /${SMALLEST_PREFIX} to /${LARGEST_PREFIX}`;
   const match = typeof cidr === "string" ? /^([\d.]+)\/(\d{1,2})$/.exec(cidr) : null;
   if (!match) throw configError("subnet", expected, cidr);
   const prefixLength = Number(match[2]);
-  if (prefixLength < SMALLEST_PREFIX || prefixLength > LARGEST_PREFIX || String(prefixLength) !== match[2]) {
+  if (
+    prefixLength < SMALLEST_PREFIX ||
+    prefixLength > LARGEST_PREFIX ||
+    String(prefixLength) !== match[2]
+  ) {
     throw configError("subnet", expected, cidr);
   }
   const ip = parseIpv4(match[1], "subnet");
   const mask = (0xffffffff << (32 - prefixLength)) >>> 0;
   const network = (ip & mask) >>> 0;
   if (network !== ip) {
-    throw configError("subnet", `${expected} without host bits (${formatIpv4(network)}/${prefixLength})`, cidr);
+    throw configError(
+      "subnet",
+      `${expected} without host bits (${formatIpv4(network)}/${prefixLength})`,
+      cidr,
+    );
   }
   const broadcast = (network | ~mask) >>> 0;
   const own = gateway === undefined ? network + 1 : parseIpv4(gateway, "gateway");

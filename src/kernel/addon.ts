@@ -1,5 +1,5 @@
-// Loads the C++ addon, on first use and not before: importing the package must work on systems the addon
-// does not exist for. The only file that knows where the binary lies.
+// Loads the C++ addon, on first use and not before: importing the package must work on systems the
+// addon does not exist for. The only file that knows where the binary lies.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -15,8 +15,8 @@ let loaded: Addon | undefined;
 
 /**
  * The addon. Every call in a thread returns the same object; each worker thread has one of its own.
- * Throws ERR_FORKNET_UNSUPPORTED that says what to do when there is no binary for this system, or when
- * it cannot be loaded (`cause` is then the loader's error).
+ * Throws ERR_FORKNET_UNSUPPORTED that says what to do when there is no binary for this system, or
+ * when it cannot be loaded (`cause` is then the loader's error).
  */
 export function loadAddon(): Addon {
   loaded ??= load();

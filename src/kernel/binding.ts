@@ -38,7 +38,14 @@ export interface LinkInfo {
   /** Present on a bridge. */
   bridge?: { multicastSnooping: boolean; vlanFiltering: boolean };
   /** Present on a TUN/TAP. owner and group are absent when unset. */
-  tun?: { tap: boolean; persistent: boolean; vnetHdr: boolean; multiQueue: boolean; owner?: number; group?: number };
+  tun?: {
+    tap: boolean;
+    persistent: boolean;
+    vnetHdr: boolean;
+    multiQueue: boolean;
+    owner?: number;
+    group?: number;
+  };
 }
 
 export interface TcStats {
@@ -120,11 +127,15 @@ export interface FdbInfo {
   state: number;
 }
 
-/** One NETLINK_ROUTE socket: strict checking and extended acks on, close-on-exec, a receive time-out. */
+/**
+ * One NETLINK_ROUTE socket: strict checking and extended acks on, close-on-exec, a receive
+ * time-out.
+ */
 export interface Netlink {
   /**
-   * Sends the messages (at most 128 per system call, in order) and reads one ack for each. A refused message
-   * does not stop the ones after it. Throws a TypeError before sending anything when a message is malformed.
+   * Sends the messages (at most 128 per system call, in order) and reads one ack for each. A
+   * refused message does not stop the ones after it. Throws a TypeError before sending anything
+   * when a message is malformed.
    */
   talk(messages: readonly Message[]): (Refusal | null)[];
   /** Filtered in the kernel by master and kind where given. Retries an interrupted dump. */
@@ -175,7 +186,10 @@ export interface BpfObject {
 
 export interface Addon {
   Netlink: new (options?: { receiveTimeoutMs?: number }) => Netlink;
-  /** The bytes `talk` would send, one buffer a message, sequence numbers from 1. For golden-byte tests. */
+  /**
+   * The bytes `talk` would send, one buffer a message, sequence numbers from 1. For golden-byte
+   * tests.
+   */
   encode(messages: readonly Message[]): Buffer[];
 
   /** Opens /dev/net/tun and attaches to (or makes) the TAP. The caller owns `fd`. */
@@ -187,22 +201,39 @@ export interface Addon {
   /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
   hasLink(ifindex: number): boolean;
 
-  /** unshare(CLONE_NEWNET) of the calling thread. Threads and processes it starts later follow it. */
+  /**
+   * unshare(CLONE_NEWNET) of the calling thread. Threads and processes it starts later follow it.
+   */
   unshareNetwork(): void;
   /** setns(CLONE_NEWNET) of the calling thread to a namespace file such as /proc/PID/ns/net. */
   enterNetwork(path: string): void;
-  /** Copies frames between two open TAPs until one end fails or `stopFd` becomes readable. Blocks its thread. */
+  /**
+   * Copies frames between two open TAPs until one end fails or `stopFd` becomes readable. Blocks
+   * its thread.
+   */
   wire(fdA: number, fdB: number, stopFd?: number): void;
 
-  /** Binds and listens on an abstract unix stream socket. When it is held: the holder's pid (0 when not visible). */
+  /**
+   * Binds and listens on an abstract unix stream socket. When it is held: the holder's pid (0 when
+   * not visible).
+   */
   lockAbstract(name: string): { fd: number } | { holder: number };
-  /** flock(LOCK_EX | LOCK_NB) on a file, created 0600, then its pid written into it. When held: the pid in the file. */
+  /**
+   * flock(LOCK_EX | LOCK_NB) on a file, created 0600, then its pid written into it. When held: the
+   * pid in the file.
+   */
   lockFile(path: string): { fd: number } | { holder: number };
 
   bpf: {
     createMap(options: BpfMapOptions): BpfObject;
-    /** Loads one of the built-in programs with its maps patched in by name ("leases", "settings", "drops"). */
-    loadProgram(program: "guard" | "gate" | "classify", maps: Record<string, number>): BpfObject & { tag: string };
+    /**
+     * Loads one of the built-in programs with its maps patched in by name ("leases", "settings",
+     * "drops").
+     */
+    loadProgram(
+      program: "guard" | "gate" | "classify",
+      maps: Record<string, number>,
+    ): BpfObject & { tag: string };
     /** undefined for ENOENT. */
     mapGet(fd: number, key: Uint8Array, valueSize: number): Buffer | undefined;
     mapSet(fd: number, key: Uint8Array, value: Uint8Array): void;
@@ -221,7 +252,9 @@ export interface Addon {
     };
     /** How many CPUs a per-CPU element has values for, each rounded up to 8 bytes. */
     possibleCpus(): number;
-    /** BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here. */
+    /**
+     * BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here.
+     */
     testRun(
       fd: number,
       frame: Uint8Array,

@@ -1,9 +1,13 @@
-// How a message is named in errors: the rtnetlink type and its object, as an operator would search for it.
+// How a message is named in errors: the rtnetlink type and its object, as an operator would search
+// for it.
 
 import { formatIpv4, formatMac } from "../identity/ipv4.js";
 import type { Message, TcHandle } from "./messages.js";
 
-/** "RTM_NEWTCLASS 1:a0", "RTM_NEWNEIGH 10.0.0.7", "RTM_DELLINK group 4242". The device is added by the error. */
+/**
+ * "RTM_NEWTCLASS 1:a0", "RTM_NEWNEIGH 10.0.0.7", "RTM_DELLINK group 4242". The device is added by
+ * the error.
+ */
 export function describe(message: Message): string {
   switch (message.op) {
     case "link.create":

@@ -1,5 +1,6 @@
-// The seam between plans and the kernel: what a worker may ask for, with every refusal as a KernelFailure.
-// A test replaces this module in the workers to make chosen operations fail (see lanes/worker.ts).
+// The seam between plans and the kernel: what a worker may ask for, with every refusal as a
+// KernelFailure. A test replaces this module in the workers to make chosen operations fail (see
+// lanes/worker.ts).
 
 import type { KernelFailure } from "../errors.js";
 import { loadAddon } from "./addon.js";
@@ -39,8 +40,9 @@ export type DeviceName = string | ((message: Message) => string);
 /** What plans use. One per worker: it owns a netlink socket. */
 export interface Kernel {
   /**
-   * Sends messages in order and returns one failure or null for each; a refused message does not stop the rest.
-   * `device` is the name that failures are reported under, or tells it for a message.
+   * Sends messages in order and returns one failure or null for each; a refused message does not
+   * stop the rest. `device` is the name that failures are reported under, or tells it for a
+   * message.
    */
   talk(messages: readonly Message[], device: DeviceName): (KernelFailure | null)[];
   /** Attaches to or makes a TAP. The caller closes `fd`. Throws Refused. */
@@ -72,13 +74,16 @@ export function createKernel(): Kernel {
       });
     },
     openTap: (options) => guarded("TUNSETIFF", options.name, () => addon.openTap(options)),
-    setTapPersistent: (fd, on) => guarded("TUNSETPERSIST", "", () => addon.setTapPersistent(fd, on)),
+    setTapPersistent: (fd, on) =>
+      guarded("TUNSETPERSIST", "", () => addon.setTapPersistent(fd, on)),
     closeFd: (fd) => addon.closeFd(fd),
     links: (filter) => guarded("RTM_GETLINK", "", () => netlink.links(filter)),
-    link: (which) => guarded("RTM_GETLINK", "name" in which ? which.name : "", () => netlink.link(which)),
+    link: (which) =>
+      guarded("RTM_GETLINK", "name" in which ? which.name : "", () => netlink.link(which)),
     qdiscs: (ifindex) => guarded("RTM_GETQDISC", "", () => netlink.qdiscs(ifindex)),
     classes: (ifindex) => guarded("RTM_GETTCLASS", "", () => netlink.classes(ifindex)),
-    filters: (ifindex, parent) => guarded("RTM_GETTFILTER", "", () => netlink.filters(ifindex, parent)),
+    filters: (ifindex, parent) =>
+      guarded("RTM_GETTFILTER", "", () => netlink.filters(ifindex, parent)),
     addresses: (ifindex) => guarded("RTM_GETADDR", "", () => netlink.addresses(ifindex)),
     routes: () => guarded("RTM_GETROUTE", "", () => netlink.routes()),
     bpf: guardedBpf(addon.bpf),
@@ -103,7 +108,11 @@ export function guarded<T>(operation: string, device: string, call: () => T): T 
 /** A KernelFailure for anything thrown inside a worker. */
 export function failureOf(error: unknown, operation: string, device: string): KernelFailure {
   if (error instanceof Refused) return error.failure;
-  const { errno, syscall, message } = error as { errno?: number; syscall?: string; message?: string };
+  const { errno, syscall, message } = error as {
+    errno?: number;
+    syscall?: string;
+    message?: string;
+  };
   return {
     operation: syscall ?? operation,
     device,
@@ -116,7 +125,8 @@ export function failureOf(error: unknown, operation: string, device: string): Ke
 function guardedBpf(bpf: Addon["bpf"]): Addon["bpf"] {
   const wrapped = Object.entries(bpf).map(([name, call]) => [
     name,
-    (...args: unknown[]) => guarded("BPF", "", () => (call as (...a: unknown[]) => unknown)(...args)),
+    (...args: unknown[]) =>
+      guarded("BPF", "", () => (call as (...a: unknown[]) => unknown)(...args)),
   ]);
   return Object.fromEntries(wrapped) as Addon["bpf"];
 }

@@ -1,5 +1,6 @@
-// The netlink messages forknet sends, as plain objects: what a plan is made of and what the addon encodes.
-// Names follow iproute2; each type tells its `ip`, `bridge` or `tc` twin. Pure data, no behaviour.
+// The netlink messages forknet sends, as plain objects: what a plan is made of and what the addon
+// encodes. Names follow iproute2; each type tells its `ip`, `bridge` or `tc` twin. Pure data, no
+// behaviour.
 
 /** An IPv4 address as an unsigned 32-bit number in host byte order: 10.0.0.1 is 0x0a000001. */
 export type Ipv4 = number;
@@ -47,13 +48,17 @@ export interface LinkDelete {
   ifindex: number;
 }
 
-/** `ip link delete group N`: every link in the group. Group 0 is refused before anything is sent. */
+/**
+ * `ip link delete group N`: every link in the group. Group 0 is refused before anything is sent.
+ */
 export interface LinkDeleteGroup {
   op: "link.deleteGroup";
   group: number;
 }
 
-/** `bridge link set dev INDEX isolated on learning off flood off mcast_flood off bcast_flood off`. */
+/**
+ * `bridge link set dev INDEX isolated on learning off flood off mcast_flood off bcast_flood off`.
+ */
 export interface PortSet {
   op: "port.set";
   ifindex: number;
@@ -64,7 +69,10 @@ export interface PortSet {
   broadcastFlood?: boolean;
 }
 
-/** `bridge fdb add MAC dev INDEX master static` (NLM_F_EXCL) and `bridge fdb del MAC dev INDEX master`. */
+/**
+ * `bridge fdb add MAC dev INDEX master static` (NLM_F_EXCL) and `bridge fdb del MAC dev INDEX
+ * master`.
+ */
 export interface FdbEntry {
   op: "fdb.add" | "fdb.delete";
   ifindex: number;
@@ -103,10 +111,16 @@ export interface RouteAdd {
   ifindex: number;
 }
 
-/** How a traffic-control object is written: `tc ... add` (EXCL), `change` (must exist), `replace` (either). */
+/**
+ * How a traffic-control object is written: `tc ... add` (EXCL), `change` (must exist), `replace`
+ * (either).
+ */
 export type TcVerb = "add" | "change" | "replace";
 
-/** `tc qdisc VERB dev INDEX root handle HANDLE tbf rate R burst B limit L`. Rate in bytes per second. */
+/**
+ * `tc qdisc VERB dev INDEX root handle HANDLE tbf rate R burst B limit L`. Rate in bytes per
+ * second.
+ */
 export interface QdiscTbf {
   op: "qdisc.tbf";
   verb: TcVerb;
@@ -163,7 +177,9 @@ export interface QdiscBlackhole {
   handle: TcHandle;
 }
 
-/** `tc qdisc del dev INDEX parent PARENT [handle HANDLE]`; root is 0xffffffff, clsact 0xfffffff1. */
+/**
+ * `tc qdisc del dev INDEX parent PARENT [handle HANDLE]`; root is 0xffffffff, clsact 0xfffffff1.
+ */
 export interface QdiscDelete {
   op: "qdisc.delete";
   ifindex: number;
@@ -172,8 +188,9 @@ export interface QdiscDelete {
 }
 
 /**
- * `tc class VERB dev INDEX parent PARENT classid HANDLE htb rate R ceil C burst B cburst CB quantum Q`.
- * Rates in bytes per second; 2^32 and more are sent in RATE64 and CEIL64 beside a clamped 32-bit field.
+ * `tc class VERB dev INDEX parent PARENT classid HANDLE htb rate R ceil C burst B cburst CB quantum
+ * Q`. Rates in bytes per second; 2^32 and more are sent in RATE64 and CEIL64 beside a clamped
+ * 32-bit field.
  */
 export interface ClassHtb {
   op: "class.htb";
@@ -196,8 +213,9 @@ export interface ClassDelete {
 }
 
 /**
- * `tc filter VERB dev INDEX parent PARENT protocol all prio PRIORITY handle HANDLE bpf direct-action`.
- * `classid` (TCA_BPF_CLASSID) carries the major that a program's `tc_classid` is joined with.
+ * `tc filter VERB dev INDEX parent PARENT protocol all prio PRIORITY handle HANDLE bpf
+ * direct-action`. `classid` (TCA_BPF_CLASSID) carries the major that a program's `tc_classid` is
+ * joined with.
  */
 export interface FilterBpf {
   op: "filter.bpf";

@@ -22,7 +22,9 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
       return runEach(call.jobs, (job) => open(kernel, job));
     case "slots":
       return runEach(call.jobs, (spec) =>
-        spec.former ? rebindSlot(kernel, call.facts, spec.former, spec) : createSlot(kernel, call.facts, spec),
+        spec.former
+          ? rebindSlot(kernel, call.facts, spec.former, spec)
+          : createSlot(kernel, call.facts, spec),
       );
     case "survey":
       return runEach(call.jobs, ({ facts, subnet }) => survey(kernel, facts, subnet));

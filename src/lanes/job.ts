@@ -4,7 +4,10 @@ import { monotonicMs } from "../clock.js";
 import type { KernelFailure } from "../errors.js";
 import { failureOf } from "../kernel/kernel.js";
 
-/** One call of a worker. `kernelModule` is where it gets its kernel from; undefined for the real one. */
+/**
+ * One call of a worker. `kernelModule` is where it gets its kernel from; undefined for the real
+ * one.
+ */
 export interface LaneCall<Method extends string, Job> {
   method: Method;
   jobs: readonly Job[];
@@ -17,22 +20,35 @@ export interface WorkTime {
   endedMs: number;
 }
 
-export type JobResult<Value> = WorkTime & ({ ok: true; value: Value } | { ok: false; failure: KernelFailure });
+export type JobResult<Value> = WorkTime &
+  ({ ok: true; value: Value } | { ok: false; failure: KernelFailure });
 
-/** Runs jobs one after the other; a job that throws becomes a failure and does not stop the rest. */
-export function runEach<Job, Value>(jobs: readonly Job[], run: (job: Job) => Value): JobResult<Value>[] {
+/**
+ * Runs jobs one after the other; a job that throws becomes a failure and does not stop the rest.
+ */
+export function runEach<Job, Value>(
+  jobs: readonly Job[],
+  run: (job: Job) => Value,
+): JobResult<Value>[] {
   return jobs.map((job) => {
     const startedMs = monotonicMs();
     try {
       const value = run(job);
       return { ok: true, value, startedMs, endedMs: monotonicMs() };
     } catch (error) {
-      return { ok: false, failure: failureOf(error, "plan", ""), startedMs, endedMs: monotonicMs() };
+      return {
+        ok: false,
+        failure: failureOf(error, "plan", ""),
+        startedMs,
+        endedMs: monotonicMs(),
+      };
     }
   });
 }
 
-/** Runs jobs that are one piece of work for the kernel; `run` returns one failure or null for each. */
+/**
+ * Runs jobs that are one piece of work for the kernel; `run` returns one failure or null for each.
+ */
 export function runTogether<Job>(
   jobs: readonly Job[],
   run: (jobs: readonly Job[]) => (KernelFailure | null)[],

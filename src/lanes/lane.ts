@@ -1,5 +1,6 @@
-// A lane: a queue with one worker behind it. While a call runs, requests collect, and the next call takes them
-// all up to a bound (group commit): no added latency when idle, no storm of small calls under a burst.
+// A lane: a queue with one worker behind it. While a call runs, requests collect, and the next call
+// takes them all up to a bound (group commit): no added latency when idle, no storm of small calls
+// under a burst.
 
 import { monotonicMs } from "../clock.js";
 import { errorFromFailure, type ForknetError, type KernelFailure } from "../errors.js";
@@ -15,7 +16,10 @@ export interface Done<Value> {
 export interface Ticket<Value> {
   /** Rejects with a ForknetError. */
   readonly done: Promise<Done<Value>>;
-  /** Takes the job out of the queue; false when the worker has it already. A cancelled job never settles. */
+  /**
+   * Takes the job out of the queue; false when the worker has it already. A cancelled job never
+   * settles.
+   */
   cancel(): boolean;
 }
 
@@ -23,8 +27,8 @@ export interface LaneOptions {
   /** Jobs in one call of the worker. */
   maxBatch: number;
   /**
-   * Calls the worker only when the present turn of the event loop is over. Waking a thread costs tens of microseconds,
-   * and whoever waits for the fork that brought the job should not pay them.
+   * Calls the worker only when the present turn of the event loop is over. Waking a thread costs
+   * tens of microseconds, and whoever waits for the fork that brought the job should not pay them.
    */
   afterTurn?: boolean;
   /** Called for every failure that is retried or given up. */
@@ -69,7 +73,14 @@ export class Lane<Job, Value> {
   submit(job: Job, options: { background?: boolean } = {}): Ticket<Value> {
     let entry: Entry<Job, Value> | undefined;
     const done = new Promise<Done<Value>>((resolve, reject) => {
-      entry = { job, background: options.background ?? false, queuedMs: monotonicMs(), attempts: 0, resolve, reject };
+      entry = {
+        job,
+        background: options.background ?? false,
+        queuedMs: monotonicMs(),
+        attempts: 0,
+        resolve,
+        reject,
+      };
     });
     const queued = entry as Entry<Job, Value>;
     this.#enqueue(queued);
@@ -93,7 +104,8 @@ export class Lane<Job, Value> {
   #cancel(entry: Entry<Job, Value>): boolean {
     const timer = this.#resting.get(entry);
     clearTimeout(timer);
-    const waited = this.#resting.delete(entry) || this.#urgent.delete(entry) || this.#background.delete(entry);
+    const waited =
+      this.#resting.delete(entry) || this.#urgent.delete(entry) || this.#background.delete(entry);
     this.#tellIdle();
     return waited;
   }
@@ -118,7 +130,13 @@ export class Lane<Job, Value> {
       results = await this.#call(batch.map((entry) => entry.job));
     } catch (error) {
       // The worker itself failed; its jobs may or may not have run, so they are not repeated.
-      const failure = { operation: "lane", device: "", errno: 0, text: String(error), leftBehind: [] };
+      const failure = {
+        operation: "lane",
+        device: "",
+        errno: 0,
+        text: String(error),
+        leftBehind: [],
+      };
       const at = monotonicMs();
       results = batch.map(() => ({ ok: false, failure, startedMs: at, endedMs: at }));
     }
@@ -132,19 +150,24 @@ export class Lane<Job, Value> {
   #settle(entry: Entry<Job, Value>, result: JobResult<Value>): void {
     const { startedMs, endedMs } = result;
     if (result.ok) {
-      entry.resolve({ value: result.value, time: { queuedMs: entry.queuedMs, startedMs, endedMs } });
+      entry.resolve({
+        value: result.value,
+        time: { queuedMs: entry.queuedMs, startedMs, endedMs },
+      });
       return;
     }
     const { failure } = result;
     this.#options.onFailure?.(failure);
-    const isPassing = PASSING_ERRNOS.has(failure.errno) && !failure.code && failure.leftBehind.length === 0;
+    const isPassing =
+      PASSING_ERRNOS.has(failure.errno) && !failure.code && failure.leftBehind.length === 0;
     entry.attempts++;
     if (isPassing && entry.attempts < MOST_ATTEMPTS) this.#rest(entry);
     else entry.reject(errorFromFailure(failure));
   }
 
   #rest(entry: Entry<Job, Value>): void {
-    // 2, 4, 8, 16, 32 ms and up to as much again, so that lanes of several processes do not keep step.
+    // 2, 4, 8, 16, 32 ms and up to as much again, so that lanes of several processes do not keep
+    // step.
     const delay = FIRST_DELAY_MS * 2 ** (entry.attempts - 1) * (1 + Math.random());
     const timer = setTimeout(() => {
       this.#resting.delete(entry);

@@ -1,4 +1,5 @@
-// The three lanes of a network and the worker threads behind them. The only file that knows Piscina.
+// The three lanes of a network and the worker threads behind them. The only file that knows
+// Piscina.
 
 import { Piscina } from "piscina";
 import { ForknetError, type KernelFailure } from "../errors.js";
@@ -13,13 +14,17 @@ import type { CreateCall } from "./create.worker.js";
 import type { JobResult } from "./job.js";
 import { Lane } from "./lane.js";
 
-/** Small, so that the first of a burst does not wait for the last; a call's own cost is a twentieth of it. */
+/**
+ * Small, so that the first of a burst does not wait for the last; a call's own cost is a twentieth
+ * of it.
+ */
 const SLOTS_PER_CALL = 8;
-/** Three messages each: one send holds at most 128. */
+/** Up to six messages each; the addon splits what is more than 128 into several sends. */
 const SHAPES_PER_CALL = 40;
 /**
- * A call costs 20 ms whatever it deletes (rcu_barrier, outside RTNL), and holds RTNL for 0.2 to 0.5 ms a TAP: a VMM's
- * open of its TAP waits for that. bench/NOTES.md has the figures for 25, 34 and 50.
+ * A call costs 20 ms whatever it deletes (rcu_barrier, outside RTNL), and holds RTNL for 0.2 to 0.5
+ * ms a TAP: a VMM's open of its TAP waits for that. bench/NOTES.md has the figures for 25, 34 and
+ * 50.
  */
 const REAPS_PER_CALL = 50;
 /** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
@@ -31,7 +36,10 @@ interface WholeJob {
   job: object;
 }
 
-/** Made only when the worker is called: the fork that asks for it does not wait for it, and it knows the latest. */
+/**
+ * Made only when the worker is called: the fork that asks for it does not wait for it, and it knows
+ * the latest.
+ */
 export type LateJob = () => ShapeJob;
 
 export type LaneName = "create" | "shape" | "reap";
@@ -46,7 +54,10 @@ export class Lanes {
   readonly #kernelModule: string | undefined;
   #facts: NetworkFacts | undefined;
 
-  constructor(kernelModule: string | undefined, onFailure: (lane: LaneName, failure: KernelFailure) => void) {
+  constructor(
+    kernelModule: string | undefined,
+    onFailure: (lane: LaneName, failure: KernelFailure) => void,
+  ) {
     this.#kernelModule = kernelModule;
     this.#pools = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
     const options = (lane: LaneName, maxBatch: number) => ({
@@ -59,7 +70,12 @@ export class Lanes {
       options("create", SLOTS_PER_CALL),
     );
     this.shape = new Lane(
-      (jobs) => this.#run("shape", { method: "shape", jobs: jobs.map((make) => make()), facts: this.#known() }),
+      (jobs) =>
+        this.#run("shape", {
+          method: "shape",
+          jobs: jobs.map((make) => make()),
+          facts: this.#known(),
+        }),
       options("shape", SHAPES_PER_CALL),
     );
     this.reap = new Lane(
@@ -82,7 +98,8 @@ export class Lanes {
       this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
     ]);
     const opening = this.#one<Opened>("open", job);
-    // Also when it fails: a thread that is stopped while it loads its modules leaves a file descriptor open.
+    // Also when it fails: a thread that is stopped while it loads its modules leaves a file
+    // descriptor open.
     await Promise.allSettled([opening, others]);
     await others;
     const opened = await opening;
@@ -90,7 +107,10 @@ export class Lanes {
     return opened;
   }
 
-  /** Looks at what is in the kernel, between two calls of the create lane: never at a slot half made. */
+  /**
+   * Looks at what is in the kernel, between two calls of the create lane: never at a slot half
+   * made.
+   */
   survey(subnet: Subnet): Promise<Survey> {
     return this.#one("survey", { facts: this.#known(), subnet });
   }

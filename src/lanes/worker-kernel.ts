@@ -4,7 +4,10 @@ import { createKernel, type Kernel } from "../kernel/kernel.js";
 
 let kernel: Promise<Kernel> | undefined;
 
-/** `module` names a module whose `createKernel` stands in for the real one: the seam for fault injection. */
+/**
+ * `module` names a module whose `createKernel` stands in for the real one: the seam for fault
+ * injection.
+ */
 export function workerKernel(module: string | undefined): Promise<Kernel> {
   kernel ??= module === undefined ? real() : replaced(module);
   // A kernel that could not be made (no addon, no socket) is tried again at the next call.

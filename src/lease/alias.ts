@@ -1,5 +1,5 @@
-// The alias of a TAP: the lease as an operator reads it in `ip link`, and the spare copy from which the kernel map
-// is rebuilt where a process may not open the map of its predecessor.
+// The alias of a TAP: the lease as an operator reads it in `ip link`, and the spare copy from which
+// the kernel map is rebuilt where a process may not open the map of its predecessor.
 
 import { type BitsPerSecond, formatBandwidth, parseBandwidth } from "../bandwidth.js";
 import { formatIpv4, formatMac, parseIpv4, parseMac } from "../identity/ipv4.js";
@@ -10,8 +10,8 @@ import type { Lease } from "./lease.js";
 export const ALIAS_PREFIX = "forknet1 ";
 
 /**
- * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 253 of the kernel's 255 bytes.
- * A rate is "max" when unlimited. Blocking is not in it: it lives in the map only.
+ * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 253 of the kernel's 255
+ * bytes. A rate is "max" when unlimited. Blocking is not in it: it lives in the map only.
  */
 export function formatAlias(lease: Lease): string {
   const { download, upload } = lease.limits;
@@ -23,12 +23,18 @@ export function formatAlias(lease: Lease): string {
   return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}`;
 }
 
-/** Without a unit where it would be "bit": three rates of 16 digits and two names of 64 leave no room for it. */
+/**
+ * Without a unit where it would be "bit": three rates of 16 digits and two names of 64 leave no
+ * room for it.
+ */
 function formatRate(bits: BitsPerSecond): string {
   return formatBandwidth(bits).replace(/(\d)bit$/, "$1");
 }
 
-/** The alias of a slot that no guest has yet. Ids cannot start a slash, so it never reads as a lease. */
+/**
+ * The alias of a slot that no guest has yet. Ids cannot start a slash, so it never reads as a
+ * lease.
+ */
 export function formatSlotAlias(ip: Ipv4, mac: Mac, classMinor: number): string {
   return `${ALIAS_PREFIX}/slot ${formatIpv4(ip)} ${formatMac(mac)} 1:${classMinor.toString(16)}`;
 }
@@ -39,7 +45,8 @@ export function parseAlias(alias: string): Lease | undefined {
     /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)$/;
   const match = pattern.exec(alias);
   if (!match) return undefined;
-  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at] = match as unknown as string[];
+  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at] =
+    match as unknown as string[];
   try {
     const bits = (text: string | undefined) => parseBandwidth(text, "alias");
     return {
@@ -61,7 +68,10 @@ export function parseAlias(alias: string): Lease | undefined {
   }
 }
 
-/** The address in any alias of ours, a slot's included; undefined for the bridge's, the shaper's and foreign ones. */
+/**
+ * The address in any alias of ours, a slot's included; undefined for the bridge's, the shaper's and
+ * foreign ones.
+ */
 export function addressInAlias(alias: string): Ipv4 | undefined {
   const match = /^forknet1 (?:\/slot|[A-Za-z0-9._-]+ [A-Za-z0-9._-]+) ([\d.]+) /.exec(alias);
   try {

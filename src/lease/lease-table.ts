@@ -1,5 +1,5 @@
-// The kernel map that holds the leases of live guests, as the main thread uses it: arm, rewrite, disarm.
-// Each is one system call of about a microsecond and takes no RTNL.
+// The kernel map that holds the leases of live guests, as the main thread uses it: arm, rewrite,
+// disarm. Each is one system call of about a microsecond and takes no RTNL.
 
 import { errorFromFailure } from "../errors.js";
 import { loadAddon } from "../kernel/addon.js";
@@ -18,7 +18,10 @@ export class LeaseTable {
     this.#fd = fd;
   }
 
-  /** Writes the lease: from now on the guest's frames pass, it is classified, and it survives this process. */
+  /**
+   * Writes the lease: from now on the guest's frames pass, it is classified, and it survives this
+   * process.
+   */
   arm(ifindex: number, lease: Lease): void {
     this.#key.writeUInt32LE(ifindex);
     this.#guarded(() => this.#bpf.mapSet(this.#fd, this.#key, encodeLease(lease, this.#value)));

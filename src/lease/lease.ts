@@ -1,5 +1,5 @@
-// One lease: what a guest holds, and its binary form as a value of the kernel map, whose layout is shared with
-// native/bpf/layout.h. The readable copy is alias.ts.
+// One lease: what a guest holds, and its binary form as a value of the kernel map, whose layout is
+// shared with native/bpf/layout.h. The readable copy is alias.ts.
 
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Limits } from "../limits.js";

@@ -1,4 +1,5 @@
-// Leases of guests in standby: they have no TAP, so the kernel cannot keep them. LMDB on disk, one record a guest.
+// Leases of guests in standby: they have no TAP, so the kernel cannot keep them. LMDB on disk, one
+// record a guest.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,10 @@ interface StandbyRecord {
   lease: Lease;
 }
 
-/** Addresses in a record are numbers and every text is short: a thousand guests take less than a megabyte. */
+/**
+ * Addresses in a record are numbers and every text is short: a thousand guests take less than a
+ * megabyte.
+ */
 const MAP_BYTES = 64 * 1024 * 1024;
 
 export class StandbyStore {
@@ -22,7 +26,10 @@ export class StandbyStore {
     this.#database = database;
   }
 
-  /** Makes the directory (0700) and opens the store. Throws ERR_FORKNET_PERMISSION or ERR_FORKNET_KERNEL. */
+  /**
+   * Makes the directory (0700) and opens the store. Throws ERR_FORKNET_PERMISSION or
+   * ERR_FORKNET_KERNEL.
+   */
   static open(stateDir: string): StandbyStore {
     makeStateDir(stateDir);
     try {
@@ -31,7 +38,11 @@ export class StandbyStore {
         open<StandbyRecord, string>({ path, encoding: "json", noSubdir: true, mapSize: MAP_BYTES }),
       );
     } catch (error) {
-      throw new ForknetError("ERR_FORKNET_KERNEL", `cannot open the standby leases in ${stateDir}`, { cause: error });
+      throw new ForknetError(
+        "ERR_FORKNET_KERNEL",
+        `cannot open the standby leases in ${stateDir}`,
+        { cause: error },
+      );
     }
   }
 
@@ -73,10 +84,15 @@ export function makeStateDir(stateDir: string): void {
   }
 }
 
-/** PERMISSION when the directory may not be written, CONFIG for any other reason that it cannot be used. */
+/**
+ * PERMISSION when the directory may not be written, CONFIG for any other reason that it cannot be
+ * used.
+ */
 export function stateDirError(stateDir: string, error: unknown): ForknetError {
   const { code } = error as NodeJS.ErrnoException;
   const isDenied = code === "EACCES" || code === "EPERM" || code === "EROFS";
   const text = `cannot write in stateDir ${stateDir} (${code})`;
-  return new ForknetError(isDenied ? "ERR_FORKNET_PERMISSION" : "ERR_FORKNET_CONFIG", text, { cause: error });
+  return new ForknetError(isDenied ? "ERR_FORKNET_PERMISSION" : "ERR_FORKNET_CONFIG", text, {
+    cause: error,
+  });
 }

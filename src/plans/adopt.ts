@@ -1,5 +1,6 @@
-// What an earlier process left on the bridge: which TAPs are live guests, what their leases say, which are leftovers.
-// Guests are brought to this process's programs and settings in place; stale map entries go.
+// What an earlier process left on the bridge: which TAPs are live guests, what their leases say,
+// which are leftovers. Guests are brought to this process's programs and settings in place; stale
+// map entries go.
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
@@ -12,7 +13,10 @@ import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/leas
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 
-/** A live guest as found. `inPlace` is what the kernel enforces now, in bytes per second; absent parts are missing. */
+/**
+ * A live guest as found. `inPlace` is what the kernel enforces now, in bytes per second; absent
+ * parts are missing.
+ */
 export interface AdoptedGuest {
   tapName: string;
   ifindex: number;
@@ -35,10 +39,14 @@ export interface Adoption {
 }
 
 /**
- * TAPs that are this network's: they carry our alias and stand on our bridge or, when a process died before it got
- * that far, on none with an address of our subnet.
+ * TAPs that are this network's: they carry our alias and stand on our bridge or, when a process
+ * died before it got that far, on none with an address of our subnet.
  */
-export function findOwnTaps(kernel: Kernel, bridgeIfindex: number | undefined, subnet: Subnet): LinkInfo[] {
+export function findOwnTaps(
+  kernel: Kernel,
+  bridgeIfindex: number | undefined,
+  subnet: Subnet,
+): LinkInfo[] {
   return kernel.links({ kind: "tun" }).filter((link) => {
     if (!link.alias.startsWith(ALIAS_PREFIX)) return false;
     if (link.master !== 0) return link.master === bridgeIfindex;
@@ -48,7 +56,12 @@ export function findOwnTaps(kernel: Kernel, bridgeIfindex: number | undefined, s
 }
 
 /** Sorts the TAPs. `mapAdopted` false: the map is new, and is filled from the aliases. */
-export function adopt(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[], mapAdopted: boolean): Adoption {
+export function adopt(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  taps: readonly LinkInfo[],
+  mapAdopted: boolean,
+): Adoption {
   const leases = mapAdopted ? readLeases(kernel, facts, taps) : rebuildLeases(kernel, facts, taps);
   const classes = kernel.classes(facts.shaper.ifindex);
   const qdiscs = new Map(
@@ -86,7 +99,11 @@ export function keyOf(ifindex: number): Buffer {
 }
 
 /** Reads the map, and deletes the entries whose TAP is gone. */
-function readLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[]): Map<number, Lease> {
+function readLeases(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  taps: readonly LinkInfo[],
+): Map<number, Lease> {
   const present = new Set(taps.map(({ ifindex }) => ifindex));
   const leases = new Map<number, Lease>();
   for (const { key, value } of kernel.bpf.mapEntries(facts.maps.leases, 4, LEASE_BYTES)) {
@@ -98,7 +115,11 @@ function readLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo
   return leases;
 }
 
-function rebuildLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkInfo[]): Map<number, Lease> {
+function rebuildLeases(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  taps: readonly LinkInfo[],
+): Map<number, Lease> {
   const leases = new Map<number, Lease>();
   for (const { ifindex, alias, master, group } of taps) {
     const lease = parseAlias(alias);
@@ -110,33 +131,46 @@ function rebuildLeases(kernel: Kernel, facts: NetworkFacts, taps: readonly LinkI
 }
 
 /**
- * Gives a guest's port what it should have: a bridge that was deleted and made again lost all its ports, and options
- * may have changed. False when the TAP is gone.
+ * Gives a guest's port what it should have: a bridge that was deleted and made again lost all its
+ * ports, and options may have changed. False when the TAP is gone.
  */
 function bringToBridge(kernel: Kernel, facts: NetworkFacts, tap: LinkInfo, lease: Lease): boolean {
   const { ifindex, name, master, port, up } = tap;
   const messages: Message[] = [];
   if (master === 0) messages.push(...joinBridge(facts, ifindex, lease));
-  else if (!isPortSet(facts, port)) messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
+  else if (!isPortSet(facts, port))
+    messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
   if (!up) messages.push({ op: "link.set", ifindex, up: true });
   const failure = kernel.talk(messages, name).find((result) => result !== null);
-  // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's TAP.
+  // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's
+  // TAP.
   if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   return !failure;
 }
 
-/** Replaces guard and gate in place, atomically for the traffic; clsact is there already unless somebody removed it. */
-function attachPrograms(kernel: Kernel, facts: NetworkFacts, guests: readonly AdoptedGuest[]): void {
+/**
+ * Replaces guard and gate in place, atomically for the traffic; clsact is there already unless
+ * somebody removed it.
+ */
+function attachPrograms(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  guests: readonly AdoptedGuest[],
+): void {
   for (const { ifindex, tapName } of guests) {
     kernel.talk([{ op: "qdisc.clsact", verb: "add", ifindex }], tapName);
     const filters = [guardFilter(facts, ifindex, "replace"), gateFilter(facts, ifindex, "replace")];
     const failure = kernel.talk(filters, tapName).find((result) => result !== null);
-    // A guest without its guard would pass whatever it likes. One that was deleted meanwhile passes nothing.
+    // A guest without its guard would pass whatever it likes. One that was deleted meanwhile passes
+    // nothing.
     if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   }
 }
 
-function enforced(qdisc: QdiscInfo | undefined, one: ClassInfo | undefined): AdoptedGuest["inPlace"] {
+function enforced(
+  qdisc: QdiscInfo | undefined,
+  one: ClassInfo | undefined,
+): AdoptedGuest["inPlace"] {
   return {
     ...(qdisc?.tbf ? { download: qdisc.tbf.rate } : {}),
     ...(one ? { rate: one.rate, ceil: one.ceil } : {}),

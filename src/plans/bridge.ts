@@ -1,5 +1,5 @@
-// The bridge of a network: made or taken over, with a MAC that does not depend on its ports, its address, and
-// the settings without which a thousand ports are slow or leak.
+// The bridge of a network: made or taken over, with a MAC that does not depend on its ports, its
+// address, and the settings without which a thousand ports are slow or leak.
 
 import type { NetworkFacts } from "../facts.js";
 import { formatIpv4, macOf, type Subnet } from "../identity/ipv4.js";
@@ -11,7 +11,10 @@ import { createLink } from "./link.js";
 import { setLinkSysctl } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
-/** Makes the bridge, or brings the one that is there to the same state. `found` comes from checkConflicts. */
+/**
+ * Makes the bridge, or brings the one that is there to the same state. `found` comes from
+ * checkConflicts.
+ */
 export function ensureBridge(
   kernel: Kernel,
   name: string,
@@ -25,30 +28,49 @@ export function ensureBridge(
   // An earlier process died between making it and naming it.
   const isHalfMade = found?.alias === "" && !found.up && found.mac === mac;
   const bridge =
-    found && !isHalfMade ? found : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), alias, ipv6);
+    found && !isHalfMade
+      ? found
+      : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), alias, ipv6);
   const steps: Step[] = [];
-  // Without an explicit MAC a bridge takes the lowest of its ports', and restored guests' ARP caches go stale.
+  // Without an explicit MAC a bridge takes the lowest of its ports', and restored guests' ARP
+  // caches go stale.
   const { ifindex } = bridge;
   if (bridge.mac !== mac) {
-    steps.push({ message: { op: "link.set", ifindex, mac }, back: { op: "link.set", ifindex, mac: bridge.mac } });
+    steps.push({
+      message: { op: "link.set", ifindex, mac },
+      back: { op: "link.set", ifindex, mac: bridge.mac },
+    });
   }
   if (!kernel.addresses(ifindex).some(({ ip }) => ip === subnet.gateway)) {
     const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
-    steps.push({ message: { op: "address.add", ...address }, back: { op: "address.delete", ...address } });
+    steps.push({
+      message: { op: "address.add", ...address },
+      back: { op: "address.delete", ...address },
+    });
   }
   if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
   setLinkSysctl("ipv4/conf", name, "send_redirects", 0);
-  // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent neighbours instead.
+  // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent
+  // neighbours instead.
   setLinkSysctl("ipv4/neigh", name, "mcast_solicit", 0);
   if (!bridge.up)
-    steps.push({ message: { op: "link.set", ifindex, up: true }, back: { op: "link.set", ifindex, up: false } });
+    steps.push({
+      message: { op: "link.set", ifindex, up: true },
+      back: { op: "link.set", ifindex, up: false },
+    });
   sendSteps(kernel, steps, name, undo);
   return { name, ifindex, madeByUs: bridge.alias === alias };
 }
 
 function createBridge(kernel: Kernel, name: string, mac: number, undo: Undo): LinkInfo {
   // VLAN filtering is off in a new bridge, and kernels built without it refuse to be told so.
-  const create = { op: "link.create", name, kind: "bridge", mac, multicastSnooping: false } as const;
+  const create = {
+    op: "link.create",
+    name,
+    kind: "bridge",
+    mac,
+    multicastSnooping: false,
+  } as const;
   return createLink(kernel, create, "bridge", undo);
 }
 

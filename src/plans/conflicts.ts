@@ -1,5 +1,5 @@
-// What stands in the way of a network before anything is made: another bridge's addresses, an overlapping subnet.
-// Read-only.
+// What stands in the way of a network before anything is made: another bridge's addresses, an
+// overlapping subnet. Read-only.
 
 import { contains, formatIpv4, type Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
@@ -9,25 +9,47 @@ import type { Ipv4 } from "../kernel/messages.js";
 const TABLE_LOCAL = 255;
 const RTN_UNICAST = 1;
 
-/** Throws Refused with ERR_FORKNET_CONFLICT when the bridge's name, its addresses or the subnet are someone else's. */
-export function checkConflicts(kernel: Kernel, bridgeName: string, subnet: Subnet): LinkInfo | undefined {
+/**
+ * Throws Refused with ERR_FORKNET_CONFLICT when the bridge's name, its addresses or the subnet are
+ * someone else's.
+ */
+export function checkConflicts(
+  kernel: Kernel,
+  bridgeName: string,
+  subnet: Subnet,
+): LinkInfo | undefined {
   const bridge = kernel.link({ name: bridgeName });
   if (bridge && bridge.kind !== "bridge") {
-    throw conflict(bridgeName, `${bridgeName} exists and is not a bridge (${bridge.kind || "a plain interface"})`);
+    throw conflict(
+      bridgeName,
+      `${bridgeName} exists and is not a bridge (${bridge.kind || "a plain interface"})`,
+    );
   }
   for (const address of kernel.addresses()) {
     const text = `${formatIpv4(address.ip)}/${address.prefixLength}`;
     const isOwn = address.ip === subnet.gateway && address.prefixLength === subnet.prefixLength;
     if (bridge && address.ifindex === bridge.ifindex) {
       if (!isOwn)
-        throw conflict(bridgeName, `bridge ${bridgeName} has the address ${text}, not ${describeOwn(subnet)}`);
+        throw conflict(
+          bridgeName,
+          `bridge ${bridgeName} has the address ${text}, not ${describeOwn(subnet)}`,
+        );
     } else if (overlaps(subnet, address.ip, address.prefixLength)) {
-      throw conflict(bridgeName, `subnet ${describe(subnet)} overlaps ${text} on ${nameOf(kernel, address.ifindex)}`);
+      throw conflict(
+        bridgeName,
+        `subnet ${describe(subnet)} overlaps ${text} on ${nameOf(kernel, address.ifindex)}`,
+      );
     }
   }
   for (const route of kernel.routes()) {
     const isOurs = bridge !== undefined && route.ifindex === bridge.ifindex;
-    if (isOurs || route.table === TABLE_LOCAL || route.type !== RTN_UNICAST || route.prefixLength === 0) continue;
+    if (
+      isOurs ||
+      route.table === TABLE_LOCAL ||
+      route.type !== RTN_UNICAST ||
+      route.prefixLength === 0
+    )
+      continue;
     if (!overlaps(subnet, route.destination, route.prefixLength)) continue;
     const text = `${formatIpv4(route.destination)}/${route.prefixLength}`;
     throw conflict(
@@ -38,7 +60,10 @@ export function checkConflicts(kernel: Kernel, bridgeName: string, subnet: Subne
   return bridge;
 }
 
-/** Deleting a group takes every link in it: throws CONFLICT when one that is not ours carries the network's group. */
+/**
+ * Deleting a group takes every link in it: throws CONFLICT when one that is not ours carries the
+ * network's group.
+ */
 export function checkGroup(kernel: Kernel, group: number, own: readonly LinkInfo[]): void {
   const ours = new Set(own.map(({ ifindex }) => ifindex));
   const stranger = kernel.links().find((link) => link.group === group && !ours.has(link.ifindex));

@@ -6,7 +6,12 @@ import type { LinkCreate } from "../kernel/messages.js";
 import type { Undo } from "./undo.js";
 
 /** `ip link add`, with its way back noted. Throws Refused, EEXIST when the name is taken. */
-export function createLink(kernel: Kernel, message: LinkCreate, what: string, undo: Undo): LinkInfo {
+export function createLink(
+  kernel: Kernel,
+  message: LinkCreate,
+  what: string,
+  undo: Undo,
+): LinkInfo {
   const { name } = message;
   const noteUndo = () => undo.push(`${what} ${name}`, () => deleteLink(kernel, name));
   let answer: ReturnType<Kernel["talk"]>[number] | undefined;
@@ -21,7 +26,13 @@ export function createLink(kernel: Kernel, message: LinkCreate, what: string, un
   noteUndo();
   const link = kernel.link({ name });
   if (link) return link;
-  throw new Refused({ operation: "RTM_GETLINK", device: name, errno: ENODEV, text: "", leftBehind: [] });
+  throw new Refused({
+    operation: "RTM_GETLINK",
+    device: name,
+    errno: ENODEV,
+    text: "",
+    leftBehind: [],
+  });
 }
 
 function deleteLink(kernel: Kernel, name: string): void {

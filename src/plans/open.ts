@@ -1,5 +1,5 @@
-// How a network opens: conflicts first, then shaper, programs and bridge, then what is already there. Runs in the
-// create lane. On failure everything it made is taken back.
+// How a network opens: conflicts first, then shaper, programs and bridge, then what is already
+// there. Runs in the create lane. On failure everything it made is taken back.
 
 import { closeSync, openSync } from "node:fs";
 import type { BitsPerSecond } from "../bandwidth.js";
@@ -29,7 +29,10 @@ export interface Opened {
   adoption: Adoption;
 }
 
-/** The upper half names us ("fk"), the lower half the bridge: no two networks of a namespace share a group. */
+/**
+ * The upper half names us ("fk"), the lower half the bridge: no two networks of a namespace share a
+ * group.
+ */
 const GROUP_BASE = 0x666b_0000;
 
 /** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */
@@ -64,8 +67,8 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
 }
 
 /**
- * Takes down the shaper, and the bridge when it is ours. The TAPs are gone already, but for those that could not be
- * deleted before: without the bridge nobody would find them again.
+ * Takes down the shaper, and the bridge when it is ours. The TAPs are gone already, but for those
+ * that could not be deleted before: without the bridge nobody would find them again.
  */
 export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): void {
   const { bridge, shaper } = facts;

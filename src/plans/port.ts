@@ -1,5 +1,5 @@
-// A TAP's place on the bridge: its port, the settings that isolate it, and the entries that make learning and
-// asking unnecessary.
+// A TAP's place on the bridge: its port, the settings that isolate it, and the entries that make
+// learning and asking unnecessary.
 
 import type { NetworkFacts } from "../facts.js";
 import type { PortInfo } from "../kernel/binding.js";
@@ -18,10 +18,15 @@ export function portSettings(facts: NetworkFacts): PortInfo {
 }
 
 /**
- * Puts a TAP on the bridge, in the order that never lets a frame pass unguarded: isolation before UP, UP last. Port
- * settings cannot share a message with the master: they apply to the one that is there already.
+ * Puts a TAP on the bridge, in the order that never lets a frame pass unguarded: isolation before
+ * UP, UP last. Port settings cannot share a message with the master: they apply to the one that is
+ * there already.
  */
-export function joinBridge(facts: NetworkFacts, ifindex: number, { ip, mac }: { ip: Ipv4; mac: Mac }): Message[] {
+export function joinBridge(
+  facts: NetworkFacts,
+  ifindex: number,
+  { ip, mac }: { ip: Ipv4; mac: Mac },
+): Message[] {
   const bridge = facts.bridge.ifindex;
   return [
     { op: "link.set", ifindex, master: bridge },

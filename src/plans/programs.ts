@@ -1,5 +1,5 @@
-// The BPF side of a network: its maps, found again through a filter that uses them or made afresh, and the
-// programs loaded on them.
+// The BPF side of a network: its maps, found again through a filter that uses them or made afresh,
+// and the programs loaded on them.
 
 import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
@@ -9,9 +9,18 @@ import type { Undo } from "./undo.js";
 
 type Maps = NetworkFacts["maps"];
 
-/** Sizes and names as in native/bpf/layout.h; a map that differs is of another version and is not adopted. */
+/**
+ * Sizes and names as in native/bpf/layout.h; a map that differs is of another version and is not
+ * adopted.
+ */
 const LAYOUT = {
-  leases: { type: "hash", keySize: 4, valueSize: LEASE_BYTES, maxEntries: 65_536, noPrealloc: true },
+  leases: {
+    type: "hash",
+    keySize: 4,
+    valueSize: LEASE_BYTES,
+    maxEntries: 65_536,
+    noPrealloc: true,
+  },
   settings: { type: "array", keySize: 4, valueSize: 32, maxEntries: 1 },
   drops: { type: "percpu_array", keySize: 4, valueSize: 8, maxEntries: 16 },
 } as const;
@@ -42,7 +51,10 @@ export function ensurePrograms(
   };
 }
 
-/** Tells the programs about the network. Written at every open, so that an adopted map follows new options. */
+/**
+ * Tells the programs about the network. Written at every open, so that an adopted map follows new
+ * options.
+ */
 export function writeSettings(
   kernel: Kernel,
   maps: Maps,
@@ -70,10 +82,15 @@ function createMaps(kernel: Kernel, undo: Undo): Maps {
 }
 
 /**
- * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or any TAP's guard.
- * undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id needs.
+ * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or
+ * any TAP's guard. undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id
+ * needs.
  */
-function findMaps(kernel: Kernel, shaperIfindex: number | undefined, taps: readonly number[]): Maps | undefined {
+function findMaps(
+  kernel: Kernel,
+  shaperIfindex: number | undefined,
+  taps: readonly number[],
+): Maps | undefined {
   const ids = new Set<number>();
   if (shaperIfindex) addProgramIds(kernel, shaperIfindex, HTB_ROOT, ids);
   for (const tap of taps) {
@@ -93,7 +110,10 @@ function addProgramIds(kernel: Kernel, ifindex: number, parent: number, ids: Set
   }
 }
 
-/** The classifier does not use `settings`: what its program lacks comes from a TAP's guard, or is made anew. */
+/**
+ * The classifier does not use `settings`: what its program lacks comes from a TAP's guard, or is
+ * made anew.
+ */
 function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
   const { bpf } = kernel;
   const opened: number[] = [];
@@ -107,7 +127,8 @@ function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
       const name = NAMES.find((known) => known === map.name);
       if (!name) continue;
       const { keySize, valueSize, maxEntries } = LAYOUT[name];
-      const isKnown = map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
+      const isKnown =
+        map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
       if (isKnown) maps[name] = map.fd;
     }
     if (maps.leases === undefined) {

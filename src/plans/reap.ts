@@ -1,5 +1,6 @@
-// How TAPs go: marked with the network's own link group, then deleted by group in one message, which costs a
-// fortieth of deleting them one by one. Runs in the reap lane. Deletes only by ifindex.
+// How TAPs go: marked with the network's own link group, then deleted by group in one message,
+// which costs a fortieth of deleting them one by one. Runs in the reap lane. Deletes only by
+// ifindex.
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
@@ -17,11 +18,16 @@ export interface ReapJob {
 }
 
 /**
- * Deletes the TAPs and their neighbour entries; one failure or null for each. A TAP that is gone is a success; one
- * that is refused is as it was.
+ * Deletes the TAPs and their neighbour entries; one failure or null for each. A TAP that is gone is
+ * a success; one that is refused is as it was.
  */
-export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
-  // A release and a reconcile may ask for the same TAP: what is pardoned for the one must not look deleted to the other.
+export function reap(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly ReapJob[],
+): (KernelFailure | null)[] {
+  // A release and a reconcile may ask for the same TAP: what is pardoned for the one must not look
+  // deleted to the other.
   const byTap = new Map<number, ReapJob>();
   for (const job of jobs) byTap.set(job.ifindex, { ...byTap.get(job.ifindex), ...job });
   const results = reapEach(kernel, facts, [...byTap.values()]);
@@ -29,7 +35,11 @@ export function reap(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob
   return jobs.map(({ ifindex }) => results[order.indexOf(ifindex)] ?? null);
 }
 
-function reapEach(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]): (KernelFailure | null)[] {
+function reapEach(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly ReapJob[],
+): (KernelFailure | null)[] {
   const results = jobs.map((job) => condemn(facts, job));
   settle(
     results,
@@ -44,7 +54,8 @@ function reapEach(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[])
   const pardons = results.map(({ job, failure }) => failure && pardon(kernel, facts, job, failure));
   const rest = results.filter(({ failure }) => failure === null).map(({ job }) => job);
   const isSafe = pardons.every((failure) => !failure || failure.leftBehind.length === 0);
-  const refused = rest.length > 0 ? deleteAll(kernel, facts, rest, isSafe) : new Map<ReapJob, KernelFailure>();
+  const refused =
+    rest.length > 0 ? deleteAll(kernel, facts, rest, isSafe) : new Map<ReapJob, KernelFailure>();
   return jobs.map((job, i) => {
     const failure = refused.get(job);
     return failure ? pardon(kernel, facts, job, failure) : (pardons[i] ?? null);
@@ -77,7 +88,12 @@ function settle(results: readonly Condemned[], answers: readonly (KernelFailure 
 }
 
 /** Deletes what carries the mark, and returns who was refused. */
-function deleteAll(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[], byGroup: boolean) {
+function deleteAll(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly ReapJob[],
+  byGroup: boolean,
+) {
   const refused = new Map<ReapJob, KernelFailure>();
   if (byGroup) {
     const group: Message = { op: "link.deleteGroup", group: facts.condemnedGroup };
@@ -93,8 +109,16 @@ function deleteAll(kernel: Kernel, facts: NetworkFacts, jobs: readonly ReapJob[]
   return refused;
 }
 
-/** Takes the mark and the loss of the neighbour entry back, and tells so. A TAP that is gone all the same is a success. */
-function pardon(kernel: Kernel, facts: NetworkFacts, job: ReapJob, failure: KernelFailure): KernelFailure | null {
+/**
+ * Takes the mark and the loss of the neighbour entry back, and tells so. A TAP that is gone all the
+ * same is a success.
+ */
+function pardon(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  job: ReapJob,
+  failure: KernelFailure,
+): KernelFailure | null {
   const { ifindex, tapName, ip, mac } = job;
   const jobs = [job];
   const [marked] = send(kernel, [{ op: "link.set", ifindex, group: 0 }], jobs, facts);
@@ -105,13 +129,22 @@ function pardon(kernel: Kernel, facts: NetworkFacts, job: ReapJob, failure: Kern
   const leftBehind = marked ? [`link group of ${tapName}`] : [];
   if (ip !== undefined && mac !== undefined) {
     const back: Message = { op: "neighbor.set", ifindex: facts.bridge.ifindex, ip, mac };
-    if (send(kernel, [back], jobs, facts)[0]) leftBehind.push(`${tapName} without its neighbour entry`);
+    if (send(kernel, [back], jobs, facts)[0])
+      leftBehind.push(`${tapName} without its neighbour entry`);
   }
   return { ...failure, leftBehind };
 }
 
-/** Like talk, with a lost answer as everybody's failure: what was done then is found out by taking it back. */
-function send(kernel: Kernel, messages: readonly Message[], jobs: readonly ReapJob[], facts: NetworkFacts) {
+/**
+ * Like talk, with a lost answer as everybody's failure: what was done then is found out by taking
+ * it back.
+ */
+function send(
+  kernel: Kernel,
+  messages: readonly Message[],
+  jobs: readonly ReapJob[],
+  facts: NetworkFacts,
+) {
   try {
     return kernel.talk(messages, (message) => nameOf(jobs, message) ?? facts.bridge.name);
   } catch (error) {

@@ -1,5 +1,6 @@
-// How a warm slot takes another identity than the one it was made with: for restores and exact wishes. Everything
-// that costs a grace period is there already, so this is a few changes in one send. Runs in the create lane.
+// How a warm slot takes another identity than the one it was made with: for restores and exact
+// wishes. Everything that costs a grace period is there already, so this is a few changes in one
+// send. Runs in the create lane.
 
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
@@ -16,15 +17,27 @@ export interface FormerSlot {
 }
 
 /**
- * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws Refused; then the slot
- * is fit for deletion only, and nothing of the new identity is left outside it.
+ * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws
+ * Refused; then the slot is fit for deletion only, and nothing of the new identity is left outside
+ * it.
  */
-export function rebindSlot(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec): number {
+export function rebindSlot(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  former: FormerSlot,
+  spec: SlotSpec,
+): number {
   undoing((undo) => rebind(kernel, facts, former, spec, undo));
   return former.ifindex;
 }
 
-function rebind(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec, undo: Undo): void {
+function rebind(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  former: FormerSlot,
+  spec: SlotSpec,
+  undo: Undo,
+): void {
   const { ifindex } = former;
   // The name first: it is the one thing that can be taken by somebody else.
   if (former.tapName !== spec.tapName) {
@@ -35,7 +48,13 @@ function rebind(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: S
 }
 
 /** Static forwarding entry and permanent neighbour, the new ones before the old ones go. */
-function readdress(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec: SlotSpec, undo: Undo): void {
+function readdress(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  former: FormerSlot,
+  spec: SlotSpec,
+  undo: Undo,
+): void {
   const { ifindex } = former;
   const { name, ifindex: bridge } = facts.bridge;
   const entries: Message[] = [
@@ -44,7 +63,12 @@ function readdress(kernel: Kernel, facts: NetworkFacts, former: FormerSlot, spec
     { op: "neighbor.delete", ifindex: bridge, ip: former.ip },
   ];
   mustTalk(kernel, [{ op: "neighbor.set", ifindex: bridge, ip: spec.ip, mac: spec.mac }], name);
-  undo.pushMessage(kernel, `neighbour entry on ${name}`, { op: "neighbor.delete", ifindex: bridge, ip: spec.ip }, name);
+  undo.pushMessage(
+    kernel,
+    `neighbour entry on ${name}`,
+    { op: "neighbor.delete", ifindex: bridge, ip: spec.ip },
+    name,
+  );
   mustTalk(kernel, entries, spec.tapName);
 }
 

@@ -1,5 +1,5 @@
-// How a live guest's limits change: TBF and HTB class as changes in place (no packet lost), then the alias.
-// Runs in the shape lane. A job that is refused half way puts the former limits back.
+// How a live guest's limits change: TBF and HTB class as changes in place (no packet lost), then
+// the alias. Runs in the shape lane. A job that is refused half way puts the former limits back.
 
 import type { KernelFailure } from "../errors.js";
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
@@ -10,29 +10,45 @@ import type { KernelLimits } from "../limits.js";
 import { joinBridge, portSettings } from "./port.js";
 import { classMessages } from "./slot.js";
 
-/** A segmented frame of 64 KB as TBF counts it: every segment with headers, which never double it. */
+/**
+ * A segmented frame of 64 KB as TBF counts it: every segment with headers, which never double it.
+ */
 const LARGEST_FRAME_BYTES = 2 * 65_536;
 /** Handle of a queue inside the TBF that exists for one message. */
 const PASSING_QUEUE = 0x0002_0000;
 
-/** One guest's change. The TAP is named by ifindex: a later TAP of the same name is another device. */
+/**
+ * One guest's change. The TAP is named by ifindex: a later TAP of the same name is another device.
+ */
 export interface ShapeJob {
   tapName: string;
   ifindex: number;
   class: ClassClaim;
   limits: KernelLimits;
-  /** What is in place now, to go back to. Absent when unknown: then class, leaf and TBF are written anew. */
+  /**
+   * What is in place now, to go back to. Absent when unknown: then class, leaf and TBF are written
+   * anew.
+   */
   previous?: KernelLimits;
   alias: string;
   /** What the alias says again when the change is refused. */
   previousAlias: string;
-  /** Of a warm slot that was just claimed: whether it still stands on the bridge is found out here. */
+  /**
+   * Of a warm slot that was just claimed: whether it still stands on the bridge is found out here.
+   */
   unproved?: { ip: Ipv4; mac: Mac };
 }
 
 /** Applies all jobs in one send and returns one failure or null for each. */
-export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[]): (KernelFailure | null)[] {
-  const plans = jobs.map((job) => [...portMessages(facts, job), ...limitMessages(facts, job, job.limits)]);
+export function shape(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly ShapeJob[],
+): (KernelFailure | null)[] {
+  const plans = jobs.map((job) => [
+    ...portMessages(facts, job),
+    ...limitMessages(facts, job, job.limits),
+  ]);
   const results = send(kernel, facts, jobs, plans.flat());
   let at = 0;
   return jobs.map((job, i) => {
@@ -47,30 +63,52 @@ export function shape(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJ
 
 /** The messages of one job, TBF and class first: the alias only tells what they say. */
 export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: KernelLimits): Message[] {
-  const alias: Message = { op: "link.set", ifindex: job.ifindex, alias: job.alias, ...(job.unproved && { up: true }) };
+  const alias: Message = {
+    op: "link.set",
+    ifindex: job.ifindex,
+    alias: job.alias,
+    ...(job.unproved && { up: true }),
+  };
   const verb = job.previous ? "change" : "replace";
-  return [...tbfMessages(job, limits, verb), ...classMessages(facts, job.class, limits, verb), alias];
+  return [
+    ...tbfMessages(job, limits, verb),
+    ...classMessages(facts, job.class, limits, verb),
+    alias,
+  ];
 }
 
-/** The port's settings once more: 8 us when it has them, EOPNOTSUPP when the TAP was taken off its bridge. */
+/**
+ * The port's settings once more: 8 us when it has them, EOPNOTSUPP when the TAP was taken off its
+ * bridge.
+ */
 function portMessages(facts: NetworkFacts, { ifindex, unproved }: ShapeJob): Message[] {
   return unproved ? [{ op: "port.set", ifindex, ...portSettings(facts) }] : [];
 }
 
 /** Puts a TAP that somebody took off the bridge back on it. */
-function rejoined(kernel: Kernel, facts: NetworkFacts, job: ShapeJob, failure: KernelFailure): KernelFailure | null {
+function rejoined(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  job: ShapeJob,
+  failure: KernelFailure,
+): KernelFailure | null {
   if (failure.errno !== EOPNOTSUPP || !job.unproved) return failure;
   const messages = joinBridge(facts, job.ifindex, job.unproved);
   return send(kernel, facts, [job], messages).find((result) => result !== null) ?? null;
 }
 
 /**
- * TBF cuts frames to its bucket when it queues them and never again: one that waits there while the bucket shrinks
- * below it is never sent, nor is anything behind it (a download of 60 mbit changed to 8 stood still in 8 of 8 runs).
- * Then the queue is emptied first. Its own queue has no handle to delete it by, so one with a handle takes its place
- * and is deleted; the change that follows finds no queue and makes a new one.
+ * TBF cuts frames to its bucket when it queues them and never again: one that waits there while the
+ * bucket shrinks below it is never sent, nor is anything behind it (a download of 60 mbit changed
+ * to 8 stood still in 8 of 8 runs). Then the queue is emptied first. Its own queue has no handle to
+ * delete it by, so one with a handle takes its place and is deleted; the change that follows finds
+ * no queue and makes a new one.
  */
-function tbfMessages({ ifindex, previous, limits: wished }: ShapeJob, { tbf }: KernelLimits, verb: TcVerb): Message[] {
+function tbfMessages(
+  { ifindex, previous, limits: wished }: ShapeJob,
+  { tbf }: KernelLimits,
+  verb: TcVerb,
+): Message[] {
   const change: Message = { op: "qdisc.tbf", verb, ifindex, handle: TBF_HANDLE, ...tbf };
   const longest = Math.min(previous?.tbf.burstBytes ?? LARGEST_FRAME_BYTES, LARGEST_FRAME_BYTES);
   // The same on the way back, so that a refusal in between leaves no other kind of queue.
@@ -84,7 +122,12 @@ function tbfMessages({ ifindex, previous, limits: wished }: ShapeJob, { tbf }: K
 }
 
 /** Puts the former limits back where they are known, and the alias with them. */
-function restored(kernel: Kernel, facts: NetworkFacts, job: ShapeJob, failure: KernelFailure): KernelFailure {
+function restored(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  job: ShapeJob,
+  failure: KernelFailure,
+): KernelFailure {
   const alias = job.previousAlias;
   const back: Message[] = job.previous
     ? limitMessages(facts, { ...job, alias }, job.previous)
@@ -96,7 +139,12 @@ function restored(kernel: Kernel, facts: NetworkFacts, job: ShapeJob, failure: K
 }
 
 /** Like talk, with a lost answer as everybody's failure: any of the messages may have been done. */
-function send(kernel: Kernel, facts: NetworkFacts, jobs: readonly ShapeJob[], messages: readonly Message[]) {
+function send(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly ShapeJob[],
+  messages: readonly Message[],
+) {
   try {
     return kernel.talk(messages, (message) => deviceOf(facts, jobs, message));
   } catch (error) {

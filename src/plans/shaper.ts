@@ -11,7 +11,9 @@ import { createLink } from "./link.js";
 import { setLinkSysctl } from "./sysctl.js";
 import type { Undo } from "./undo.js";
 
-/** The IFB is named after the gateway, which is unique in the namespace: fku0a640001 for 10.100.0.1. */
+/**
+ * The IFB is named after the gateway, which is unique in the namespace: fku0a640001 for 10.100.0.1.
+ */
 export function shaperName(gateway: Ipv4): string {
   return `fku${gateway.toString(16).padStart(8, "0")}`;
 }
@@ -28,7 +30,8 @@ export function ensureShaper(
   const name = shaperName(gateway);
   const found = kernel.link({ name });
   const alias = `${ALIAS_PREFIX}/shaper ${bridge}`;
-  // An earlier process died between making it and naming it: nobody else makes such a link and leaves it down.
+  // An earlier process died between making it and naming it: nobody else makes such a link and
+  // leaves it down.
   const isHalfMade = found?.kind === "ifb" && found.alias === "" && !found.up;
   if (found && !isHalfMade && (found.kind !== "ifb" || found.alias !== alias)) {
     const text = `a link named ${name} exists and is not the shaper of ${bridge}`;
@@ -45,7 +48,8 @@ export function ensureShaper(
     mustTalk(kernel, [capacityClass(found.ifindex, capacity, "change"), up(found.ifindex)], name);
     return { name, ifindex: found.ifindex, adopted: true };
   }
-  // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one is the safe way.
+  // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
+  // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
   const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
   if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
@@ -90,7 +94,9 @@ function up(ifindex: number): Message {
 }
 
 function isComplete(kernel: Kernel, ifindex: number): boolean {
-  const hasRoot = kernel.qdiscs(ifindex).some((qdisc) => qdisc.kind === "htb" && qdisc.handle === HTB_ROOT);
+  const hasRoot = kernel
+    .qdiscs(ifindex)
+    .some((qdisc) => qdisc.kind === "htb" && qdisc.handle === HTB_ROOT);
   if (!hasRoot) return false;
   const handles = new Set(kernel.classes(ifindex).map(({ handle }) => handle));
   return handles.has(classHandle(CAPACITY_MINOR)) && handles.has(classHandle(DEFAULT_MINOR));

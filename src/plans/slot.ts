@@ -1,5 +1,5 @@
-// How one slot comes to be: a TAP with its qdiscs, filters, HTB class, bridge port and bound address.
-// Runs in the create lane. Either the whole slot is there, or the kernel is as it was.
+// How one slot comes to be: a TAP with its qdiscs, filters, HTB class, bridge port and bound
+// address. Runs in the create lane. Either the whole slot is there, or the kernel is as it was.
 
 import type { KernelFailure } from "../errors.js";
 import {
@@ -32,28 +32,37 @@ export interface SlotSpec {
   former?: FormerSlot;
 }
 
-/** Makes the slot and returns the TAP's ifindex. Throws Refused; `leftBehind` is empty when the undo went well. */
+/**
+ * Makes the slot and returns the TAP's ifindex. Throws Refused; `leftBehind` is empty when the undo
+ * went well.
+ */
 export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec): number {
   return undoing((undo) => {
     const ifindex = makeTap(kernel, facts, spec, undo);
     const messages = afterPersist(facts, spec, ifindex);
     const results = sendAll(kernel, facts, spec, messages, undo);
     const failure = results.find((result) => result !== null);
-    if (failure) throw new Refused(failure.operation.includes("master") ? ofBridge(kernel, facts, failure) : failure);
+    if (failure)
+      throw new Refused(
+        failure.operation.includes("master") ? ofBridge(kernel, facts, failure) : failure,
+      );
     return ifindex;
   });
 }
 
-/** A refused master is about the bridge: EXFULL says that it is full, EINVAL without a word that it is gone. */
+/**
+ * A refused master is about the bridge: EXFULL says that it is full, EINVAL without a word that it
+ * is gone.
+ */
 function ofBridge(kernel: Kernel, { bridge }: NetworkFacts, failure: KernelFailure): KernelFailure {
   const isGone = failure.errno === EINVAL && !kernel.link({ ifindex: bridge.ifindex });
   return { ...failure, device: bridge.name, ...(isGone ? { text: "the bridge is gone" } : {}) };
 }
 
 /**
- * Opens the TAP, gives it its qdiscs while it is down (no grace period to wait for) and makes it persistent last:
- * a process that dies before has left nothing. clsact comes before close(), whose grace period also serves the
- * filters that follow.
+ * Opens the TAP, gives it its qdiscs while it is down (no grace period to wait for) and makes it
+ * persistent last: a process that dies before has left nothing. clsact comes before close(), whose
+ * grace period also serves the filters that follow.
  */
 function makeTap(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, undo: Undo): number {
   const { fd, ifindex } = openExclusive(kernel, facts, spec.tapName);
@@ -108,7 +117,12 @@ export function afterPersist(facts: NetworkFacts, spec: SlotSpec, ifindex: numbe
 }
 
 /** The guest's class under the capacity class, and its leaf queue in bytes. */
-export function classMessages(facts: NetworkFacts, claim: ClassClaim, limits: KernelLimits, verb: TcVerb): Message[] {
+export function classMessages(
+  facts: NetworkFacts,
+  claim: ClassClaim,
+  limits: KernelLimits,
+  verb: TcVerb,
+): Message[] {
   const { leafLimitBytes, ...rates } = limits.htb;
   const on = { ifindex: facts.shaper.ifindex };
   return [
@@ -121,7 +135,8 @@ export function classMessages(facts: NetworkFacts, claim: ClassClaim, limits: Ke
       ...rates,
       quantumBytes: HTB_QUANTUM_BYTES,
     },
-    // A handle that differs from the present leaf's makes a new queue; the dead guest's backlog goes with the old one.
+    // A handle that differs from the present leaf's makes a new queue; the dead guest's backlog
+    // goes with the old one.
     {
       op: "qdisc.bfifo",
       verb: "replace",
@@ -143,10 +158,16 @@ export function gateFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): 
   return filter(ifindex, verb, EGRESS, facts.programs.gate, "forknet-gate");
 }
 
-/** The classifier at the shaper's root; `classid` carries the major that the program's minor is joined with. */
+/**
+ * The classifier at the shaper's root; `classid` carries the major that the program's minor is
+ * joined with.
+ */
 export function classifyFilter(facts: NetworkFacts, verb: TcVerb): Message {
   const { classify } = facts.programs;
-  return { ...filter(facts.shaper.ifindex, verb, HTB_ROOT, classify, "forknet-classify"), classid: HTB_ROOT };
+  return {
+    ...filter(facts.shaper.ifindex, verb, HTB_ROOT, classify, "forknet-classify"),
+    classid: HTB_ROOT,
+  };
 }
 
 function filter(ifindex: number, verb: TcVerb, parent: number, programFd: number, name: string) {
@@ -162,7 +183,13 @@ function filter(ifindex: number, verb: TcVerb, parent: number, programFd: number
   };
 }
 
-function sendAll(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, messages: readonly Message[], undo: Undo) {
+function sendAll(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  spec: SlotSpec,
+  messages: readonly Message[],
+  undo: Undo,
+) {
   const deviceOf = (message: Message) =>
     message.op === "class.htb" || message.op === "qdisc.bfifo" ? facts.shaper.name : spec.tapName;
   try {
@@ -193,7 +220,11 @@ function noteUndo(
       undo.pushMessage(kernel, `neighbour entry on ${facts.bridge.name}`, back, facts.bridge.name);
     }
     if (message.op === "class.htb" && !spec.class.exists) {
-      const back = { op: "class.delete", ifindex: message.ifindex, handle: message.handle } as const;
+      const back = {
+        op: "class.delete",
+        ifindex: message.ifindex,
+        handle: message.handle,
+      } as const;
       undo.pushMessage(kernel, `class on ${facts.shaper.name}`, back, facts.shaper.name);
     }
   });

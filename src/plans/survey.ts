@@ -1,4 +1,5 @@
-// What of this network is in the kernel now: its TAPs and the entries of the lease map. Read-only, for reconcile.
+// What of this network is in the kernel now: its TAPs and the entries of the lease map. Read-only,
+// for reconcile.
 
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
@@ -26,7 +27,12 @@ export interface Survey {
 export function survey(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): Survey {
   const taps = findOwnTaps(kernel, facts.bridge.ifindex, subnet)
     .filter(({ group }) => group !== facts.condemnedGroup)
-    .map(({ name, ifindex, alias }) => ({ tapName: name, ifindex, alias, ip: addressInAlias(alias) ?? 0 }));
+    .map(({ name, ifindex, alias }) => ({
+      tapName: name,
+      ifindex,
+      alias,
+      ip: addressInAlias(alias) ?? 0,
+    }));
   const entries = kernel.bpf.mapEntries(facts.maps.leases, 4, LEASE_BYTES);
   return { taps, leased: entries.map(({ key }) => key.readUInt32LE(0)) };
 }

@@ -1,4 +1,5 @@
-// Settings of a link that only /proc/sys has. The calling thread's network namespace decides whose they are.
+// Settings of a link that only /proc/sys has. The calling thread's network namespace decides whose
+// they are.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { failureOf, Refused } from "../kernel/kernel.js";
@@ -8,7 +9,10 @@ export function hasIpv6(): boolean {
   return existsSync("/proc/sys/net/ipv6/conf");
 }
 
-/** Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`; does nothing when it has the value already. */
+/**
+ * Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`; does nothing when it has the
+ * value already.
+ */
 export function setLinkSysctl(
   tree: "ipv4/conf" | "ipv4/neigh" | "ipv6/conf",
   link: string,

@@ -20,7 +20,10 @@ export class Undo {
     this.push(what, () => mustTalk(kernel, [message], device));
   }
 
-  /** Runs every step in reverse, also after one failed, and returns `failure` with what is left behind. */
+  /**
+   * Runs every step in reverse, also after one failed, and returns `failure` with what is left
+   * behind.
+   */
   rollBack(failure: KernelFailure): KernelFailure {
     const leftBehind = [...failure.leftBehind];
     for (const step of this.#steps.splice(0).reverse()) {
@@ -29,7 +32,8 @@ export class Undo {
       } catch (error) {
         // Already gone is what was wanted; an address says so in its own way.
         const { errno } = failureOf(error, step.what, "");
-        if (errno !== ENODEV && errno !== ENOENT && errno !== EADDRNOTAVAIL) leftBehind.push(step.what);
+        if (errno !== ENODEV && errno !== ENOENT && errno !== EADDRNOTAVAIL)
+          leftBehind.push(step.what);
       }
     }
     return { ...failure, leftBehind };
@@ -42,9 +46,18 @@ export interface Step {
   back: Message;
 }
 
-/** Sends messages of which none may fail, and notes the way back of each that was done, or may have been. */
-export function sendSteps(kernel: Kernel, steps: readonly Step[], device: string, undo: Undo): void {
-  const noteUndo = ({ back }: Step) => undo.pushMessage(kernel, `${describe(back)} on ${device}`, back, device);
+/**
+ * Sends messages of which none may fail, and notes the way back of each that was done, or may have
+ * been.
+ */
+export function sendSteps(
+  kernel: Kernel,
+  steps: readonly Step[],
+  device: string,
+  undo: Undo,
+): void {
+  const noteUndo = ({ back }: Step) =>
+    undo.pushMessage(kernel, `${describe(back)} on ${device}`, back, device);
   let results: (KernelFailure | null)[];
   try {
     results = kernel.talk(

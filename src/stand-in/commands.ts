@@ -1,13 +1,27 @@
-// What a stand-in guest can be asked to do, and the messages that carry it between the two processes.
-// Plain data that survives JSON: services stay in the guest and are named by a number.
+// What a stand-in guest can be asked to do, and the messages that carry it between the two
+// processes. Plain data that survives JSON: services stay in the guest and are named by a number.
 
 import type { Refusal } from "../kernel/binding.js";
 import type { Message } from "../kernel/messages.js";
 import type { FlowReport } from "./tcp-flow.js";
-import type { TcpReceiveOptions, TcpSendOptions, TcpServiceOptions, TcpTarget } from "./tcp-service.js";
-import type { UdpEchoOptions, UdpReport, UdpSendOptions, UdpSendReport, UdpServiceOptions } from "./udp-service.js";
+import type {
+  TcpReceiveOptions,
+  TcpSendOptions,
+  TcpServiceOptions,
+  TcpTarget,
+} from "./tcp-service.js";
+import type {
+  UdpEchoOptions,
+  UdpReport,
+  UdpSendOptions,
+  UdpSendReport,
+  UdpServiceOptions,
+} from "./udp-service.js";
 
-/** Which TAP a guest takes and who it says it is. The fields are those of an allocation, so one can be passed as it is. */
+/**
+ * Which TAP a guest takes and who it says it is. The fields are those of an allocation, so one can
+ * be passed as it is.
+ */
 export interface GuestOptions {
   tap: string;
   mac: string;
@@ -15,7 +29,10 @@ export interface GuestOptions {
   prefixLength: number;
   /** Default route. None when absent. */
   gateway?: string;
-  /** Open the TAP with a virtio header and with segmentation and checksum offload, as a VMM does. Default true. */
+  /**
+   * Open the TAP with a virtio header and with segmentation and checksum offload, as a VMM does.
+   * Default true.
+   */
   vnetHdr?: boolean;
   /** Must be as the TAP was created. Default false. */
   multiQueue?: boolean;
@@ -57,7 +74,9 @@ export interface ErrorData {
   code?: string;
 }
 
-/** From the guest. `started` or `refused` answers `start`; `unplugged` tells that its TAP is gone. */
+/**
+ * From the guest. `started` or `refused` answers `start`; `unplugged` tells that its TAP is gone.
+ */
 export type FromGuest =
   | { type: "started"; ifindex: number }
   | { type: "refused"; error: ErrorData }

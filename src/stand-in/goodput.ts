@@ -14,8 +14,9 @@ interface Arrival {
 }
 
 /**
- * Counts arrivals. The chunk that opens the measurement marks its start and is not counted itself: its bytes were
- * on their way before. Sender-side buffers therefore change nothing, and neither does the idle time around a flow.
+ * Counts arrivals. The chunk that opens the measurement marks its start and is not counted itself:
+ * its bytes were on their way before. Sender-side buffers therefore change nothing, and neither
+ * does the idle time around a flow.
  */
 export class GoodputMeter {
   readonly #warmUpNs: bigint;
@@ -46,7 +47,10 @@ export class GoodputMeter {
   read(): Goodput {
     const { bytes, ns } =
       this.#start && this.#last
-        ? { bytes: this.#last.total - this.#start.total, ns: Number(this.#last.atNs - this.#start.atNs) }
+        ? {
+            bytes: this.#last.total - this.#start.total,
+            ns: Number(this.#last.atNs - this.#start.atNs),
+          }
         : { bytes: 0, ns: 0 };
     const seconds = ns / 1e9;
     return { bitsPerSecond: seconds > 0 ? (bytes * 8) / seconds : 0, bytes, seconds };

@@ -1,5 +1,5 @@
-// The network inside a stand-in guest: a namespace of its own whose eth0 is wired to the host's TAP.
-// Runs in the guest's process; the commands that use it are left to guest-process.ts.
+// The network inside a stand-in guest: a namespace of its own whose eth0 is wired to the host's
+// TAP. Runs in the guest's process; the commands that use it are left to guest-process.ts.
 
 import { Worker } from "node:worker_threads";
 import { parseIpv4, parseMac } from "../identity/ipv4.js";
@@ -22,8 +22,9 @@ export interface GuestNetwork {
 }
 
 /**
- * Takes the host's TAP in the current namespace, moves the calling thread into a new one, and brings eth0 up there.
- * Throws when the TAP does not exist, is in use, or the privileges are missing; the caller then exits.
+ * Takes the host's TAP in the current namespace, moves the calling thread into a new one, and
+ * brings eth0 up there. Throws when the TAP does not exist, is in use, or the privileges are
+ * missing; the caller then exits.
  */
 export function plugIn(options: GuestOptions): GuestNetwork {
   const addon = loadAddon();
@@ -43,7 +44,12 @@ export function plugIn(options: GuestOptions): GuestNetwork {
     { op: "link.set", ifindex: LOOPBACK_IFINDEX, up: true },
     // No IPv6: a guest that stays silent until it is asked lets a test count frames.
     { op: "link.set", ifindex, mac: parseMac(options.mac, "mac"), addressGeneration: "none" },
-    { op: "address.add", ifindex, ip: parseIpv4(options.ip, "ip"), prefixLength: options.prefixLength },
+    {
+      op: "address.add",
+      ifindex,
+      ip: parseIpv4(options.ip, "ip"),
+      prefixLength: options.prefixLength,
+    },
     { op: "link.set", ifindex, up: true },
   ];
   if (options.gateway !== undefined) {
@@ -51,7 +57,10 @@ export function plugIn(options: GuestOptions): GuestNetwork {
     messages.push({ op: "route.add", destination: 0, prefixLength: 0, gateway, ifindex });
   }
   for (const [index, refusal] of netlink.talk(messages).entries()) {
-    if (refusal) throw new Error(`${messages[index]?.op} in the guest: errno ${refusal.errno} ${refusal.text}`);
+    if (refusal)
+      throw new Error(
+        `${messages[index]?.op} in the guest: errno ${refusal.errno} ${refusal.text}`,
+      );
   }
 
   const wire = new Worker(new URL("./wire-thread.js", import.meta.url), {

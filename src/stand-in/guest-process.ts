@@ -1,5 +1,5 @@
-// The process of a stand-in guest: takes its TAP on the "start" message, then serves commands until it is killed.
-// Started by guest.ts; dies with its parent.
+// The process of a stand-in guest: takes its TAP on the "start" message, then serves commands until
+// it is killed. Started by guest.ts; dies with its parent.
 
 import type { FromGuest, GuestCommands, ServiceInfo, ToGuest } from "./commands.js";
 import { toErrorData } from "./commands.js";
@@ -19,7 +19,10 @@ const udpServices = new Map<number, UdpService>();
 let lastService = 0;
 let network: GuestNetwork | undefined;
 
-function keep<Service extends { port: number }>(services: Map<number, Service>, service: Service): ServiceInfo {
+function keep<Service extends { port: number }>(
+  services: Map<number, Service>,
+  service: Service,
+): ServiceInfo {
   lastService += 1;
   services.set(lastService, service);
   return { service: lastService, port: service.port };

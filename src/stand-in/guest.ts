@@ -6,10 +6,28 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Refusal } from "../kernel/binding.js";
 import type { Message } from "../kernel/messages.js";
-import type { CommandName, CommandOptions, CommandResult, ErrorData, FromGuest, GuestOptions } from "./commands.js";
+import type {
+  CommandName,
+  CommandOptions,
+  CommandResult,
+  ErrorData,
+  FromGuest,
+  GuestOptions,
+} from "./commands.js";
 import type { FlowReport } from "./tcp-flow.js";
-import type { TcpReceiveOptions, TcpSendOptions, TcpServiceOptions, TcpTarget } from "./tcp-service.js";
-import type { UdpEchoOptions, UdpReport, UdpSendOptions, UdpSendReport, UdpServiceOptions } from "./udp-service.js";
+import type {
+  TcpReceiveOptions,
+  TcpSendOptions,
+  TcpServiceOptions,
+  TcpTarget,
+} from "./tcp-service.js";
+import type {
+  UdpEchoOptions,
+  UdpReport,
+  UdpSendOptions,
+  UdpSendReport,
+  UdpServiceOptions,
+} from "./udp-service.js";
 
 /** A TCP listener inside a guest. */
 export interface GuestTcpService {
@@ -32,7 +50,8 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-// From TypeScript sources (a test runner) the process is still the compiled one: a build comes first.
+// From TypeScript sources (a test runner) the process is still the compiled one: a build comes
+// first.
 const PROCESS_FILE = fileURLToPath(
   new URL(
     import.meta.url.endsWith(".ts") ? "../../dist/stand-in/guest-process.js" : "./guest-process.js",
@@ -45,11 +64,16 @@ function toError({ message, code }: ErrorData): Error {
 }
 
 /**
- * Starts a guest behind a TAP of the current network namespace. Resolves when its eth0 is up and wired.
- * Rejects, with no process left, when the TAP does not exist or is in use, or privileges are missing.
+ * Starts a guest behind a TAP of the current network namespace. Resolves when its eth0 is up and
+ * wired. Rejects, with no process left, when the TAP does not exist or is in use, or privileges are
+ * missing.
  */
 export async function startGuest(options: GuestOptions): Promise<Guest> {
-  const child = fork(PROCESS_FILE, [], { execArgv: [], env: {}, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(PROCESS_FILE, [], {
+    execArgv: [],
+    env: {},
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   const { tap, mac, ip, prefixLength, gateway, vnetHdr, multiQueue } = options;
   // Field by field: an allocation has more, and not all of it survives the way.
   const start = {
@@ -64,20 +88,27 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const answer = new Promise<FromGuest>((resolve, reject) => {
     child.once("message", (message: FromGuest) => resolve(message));
     child.once("error", reject);
-    child.once("exit", (code, signal) => reject(new Error(`The guest on ${tap} ended at start: ${signal ?? code}`)));
+    child.once("exit", (code, signal) =>
+      reject(new Error(`The guest on ${tap} ended at start: ${signal ?? code}`)),
+    );
   });
   child.send({ type: "start", options: start }, () => undefined);
   try {
     const first = await answer;
     if (first.type === "started") return new Guest(child, start, first.ifindex);
-    throw first.type === "refused" ? toError(first.error) : new Error(`Unexpected answer of a guest: ${first.type}`);
+    throw first.type === "refused"
+      ? toError(first.error)
+      : new Error(`Unexpected answer of a guest: ${first.type}`);
   } catch (error) {
     await kill(child);
     throw error;
   }
 }
 
-/** A guest holds nothing that outlives it, so it is killed: the kernel closes its TAP, as it does for a VMM. */
+/**
+ * A guest holds nothing that outlives it, so it is killed: the kernel closes its TAP, as it does
+ * for a VMM.
+ */
 async function kill(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
@@ -107,7 +138,8 @@ export class Guest {
         else this.#settle(message);
       });
       child.once("exit", () => {
-        for (const waiter of this.#waiters.values()) waiter.reject(new Error(`The guest on ${options.tap} has ended`));
+        for (const waiter of this.#waiters.values())
+          waiter.reject(new Error(`The guest on ${options.tap} has ended`));
         this.#waiters.clear();
         resolve();
       });
@@ -138,7 +170,10 @@ export class Guest {
     return this.#ask("receiveTcp", options);
   }
 
-  /** "connected", or the code of the refusal; ETIMEDOUT when nothing answers within `connectTimeoutMs`. */
+  /**
+   * "connected", or the code of the refusal; ETIMEDOUT when nothing answers within
+   * `connectTimeoutMs`.
+   */
   probeTcp(options: TcpTarget): Promise<string> {
     return this.#ask("probeTcp", options);
   }
@@ -163,7 +198,9 @@ export class Guest {
     return (await this.#ask("echoUdp", options)) ?? undefined;
   }
 
-  /** rtnetlink inside the guest: to take another address, a static neighbour, or to set eth0 down. */
+  /**
+   * rtnetlink inside the guest: to take another address, a static neighbour, or to set eth0 down.
+   */
   talk(messages: Message[]): Promise<(Refusal | null)[]> {
     return this.#ask("talk", { messages });
   }
@@ -177,8 +214,12 @@ export class Guest {
     await this.stop();
   }
 
-  #ask<Name extends CommandName>(name: Name, options: CommandOptions<Name>): Promise<CommandResult<Name>> {
-    if (!this.#child.connected) return Promise.reject(new Error(`The guest on ${this.options.tap} has ended`));
+  #ask<Name extends CommandName>(
+    name: Name,
+    options: CommandOptions<Name>,
+  ): Promise<CommandResult<Name>> {
+    if (!this.#child.connected)
+      return Promise.reject(new Error(`The guest on ${this.options.tap} has ended`));
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {

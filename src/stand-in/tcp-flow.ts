@@ -1,11 +1,14 @@
-// One TCP flow over a socket that is open already: the sending and the receiving half.
-// The same code runs on the host and inside a guest; who connects to whom is left to tcp-service.ts.
+// One TCP flow over a socket that is open already: the sending and the receiving half. The same
+// code runs on the host and inside a guest; who connects to whom is left to tcp-service.ts.
 
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { type Goodput, GoodputMeter } from "./goodput.js";
 
-/** What one end of a flow saw. `digest` is the SHA-256 of the bytes in hex, present when it was asked for. */
+/**
+ * What one end of a flow saw. `digest` is the SHA-256 of the bytes in hex, present when it was
+ * asked for.
+ */
 export interface FlowReport {
   bytes: number;
   goodput: Goodput;
@@ -19,7 +22,10 @@ export interface SendLimits {
   digest?: boolean;
 }
 
-/** When to stop receiving: `durationMs` after the warm-up, which starts with the first byte; else when the peer ends. */
+/**
+ * When to stop receiving: `durationMs` after the warm-up, which starts with the first byte; else
+ * when the peer ends.
+ */
 export interface ReceiveLimits {
   warmUpMs?: number;
   durationMs?: number;
@@ -44,13 +50,19 @@ function makeBlock(): Buffer {
   return block;
 }
 
-/** Sends until a limit is reached or the peer closes, then waits until the peer has closed its side too. */
+/**
+ * Sends until a limit is reached or the peer closes, then waits until the peer has closed its side
+ * too.
+ */
 export function sendFlow(socket: Socket, limits: SendLimits): Promise<FlowReport> {
   const block = makeBlock();
   const hash = limits.digest ? createHash("sha256") : undefined;
   const byteLimit = limits.bytes ?? Number.POSITIVE_INFINITY;
   const startNs = process.hrtime.bigint();
-  const endNs = limits.durationMs === undefined ? undefined : startNs + BigInt(Math.round(limits.durationMs * 1e6));
+  const endNs =
+    limits.durationMs === undefined
+      ? undefined
+      : startNs + BigInt(Math.round(limits.durationMs * 1e6));
   let sent = 0;
 
   const fill = (): void => {
@@ -81,7 +93,9 @@ export function sendFlow(socket: Socket, limits: SendLimits): Promise<FlowReport
     };
     // A stalled flow gets no "drain": the deadline has to end it.
     const deadline =
-      limits.durationMs === undefined ? undefined : setTimeout(() => socket.end(), limits.durationMs + 1);
+      limits.durationMs === undefined
+        ? undefined
+        : setTimeout(() => socket.end(), limits.durationMs + 1);
     socket.on("drain", fill);
     socket.on("error", (error: NodeJS.ErrnoException) => {
       clearTimeout(deadline);
@@ -94,7 +108,10 @@ export function sendFlow(socket: Socket, limits: SendLimits): Promise<FlowReport
   });
 }
 
-/** Receives until a limit is reached, then drops the connection, or until the peer has sent everything. */
+/**
+ * Receives until a limit is reached, then drops the connection, or until the peer has sent
+ * everything.
+ */
 export function receiveFlow(socket: Socket, limits: ReceiveLimits): Promise<FlowReport> {
   const warmUpMs = limits.warmUpMs ?? 0;
   const meter = new GoodputMeter(warmUpMs);
@@ -102,12 +119,19 @@ export function receiveFlow(socket: Socket, limits: ReceiveLimits): Promise<Flow
 
   return new Promise((resolve, reject) => {
     const firstByteMs = limits.firstByteMs ?? DEFAULT_FIRST_BYTE_MS;
-    let timer = setTimeout(() => socket.destroy(new Error(`No byte arrived within ${firstByteMs} ms`)), firstByteMs);
+    let timer = setTimeout(
+      () => socket.destroy(new Error(`No byte arrived within ${firstByteMs} ms`)),
+      firstByteMs,
+    );
     let isMeasured = false;
 
     const finish = (): void => {
       clearTimeout(timer);
-      resolve({ bytes: meter.totalBytes, goodput: meter.read(), ...(hash && { digest: hash.digest("hex") }) });
+      resolve({
+        bytes: meter.totalBytes,
+        goodput: meter.read(),
+        ...(hash && { digest: hash.digest("hex") }),
+      });
     };
     socket.on("data", (chunk: Buffer) => {
       if (isMeasured) return;

@@ -1,9 +1,16 @@
-// TCP as a service in the caller's network namespace: a listener in one of three roles, and the clients for it.
-// The bytes of a flow are left to tcp-flow.ts. Used by the host side of a test and inside a stand-in guest.
+// TCP as a service in the caller's network namespace: a listener in one of three roles, and the
+// clients for it. The bytes of a flow are left to tcp-flow.ts. Used by the host side of a test and
+// inside a stand-in guest.
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { type FlowReport, type ReceiveLimits, receiveFlow, type SendLimits, sendFlow } from "./tcp-flow.js";
+import {
+  type FlowReport,
+  type ReceiveLimits,
+  receiveFlow,
+  type SendLimits,
+  sendFlow,
+} from "./tcp-flow.js";
 
 /** What a listener does with a connection: swallow, send, or return what comes. */
 export type TcpRole = "sink" | "source" | "echo";
@@ -53,7 +60,10 @@ export class TcpService {
     return new TcpService(server, options);
   }
 
-  /** The next finished connection; rejects when it broke. Connections of an echo end without a report. */
+  /**
+   * The next finished connection; rejects when it broke. Connections of an echo end without a
+   * report.
+   */
   nextReport(): Promise<FlowReport> {
     const ready = this.#reports.shift();
     if (ready) return ready;
@@ -80,7 +90,8 @@ export class TcpService {
       socket.pipe(socket);
       return;
     }
-    const report = options.role === "sink" ? receiveFlow(socket, options) : sendFlow(socket, options);
+    const report =
+      options.role === "sink" ? receiveFlow(socket, options) : sendFlow(socket, options);
     // Nobody may ever ask for this report: its failure must not bring the process down.
     report.catch(() => undefined);
     const waiter = this.#waiting.shift();
@@ -92,7 +103,12 @@ export class TcpService {
 /** Rejects with Node's connection error, or ETIMEDOUT after `connectTimeoutMs`. */
 export async function openTcp(target: TcpTarget): Promise<Socket> {
   const { host, port, localAddress } = target;
-  const socket = connect({ host, port, allowHalfOpen: true, ...(localAddress !== undefined && { localAddress }) });
+  const socket = connect({
+    host,
+    port,
+    allowHalfOpen: true,
+    ...(localAddress !== undefined && { localAddress }),
+  });
   const timeoutMs = target.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
   const timer = setTimeout(() => {
     const error = new Error(`connect ETIMEDOUT ${host}:${port} after ${timeoutMs} ms`);
@@ -116,7 +132,10 @@ export async function receiveTcp(options: TcpReceiveOptions): Promise<FlowReport
   return receiveFlow(await openTcp(options), options);
 }
 
-/** "connected", or the code of the refusal: ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (a dropped SYN), ... */
+/**
+ * "connected", or the code of the refusal: ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT (a dropped SYN),
+ * ...
+ */
 export async function probeTcp(target: TcpTarget): Promise<string> {
   try {
     const socket = await openTcp(target);

@@ -1,5 +1,5 @@
-// Measures what a guest gets through, from the host's side: one TCP flow in the caller's network namespace.
-// A limit is judged by the goodput that arrives at the receiver.
+// Measures what a guest gets through, from the host's side: one TCP flow in the caller's network
+// namespace. A limit is judged by the goodput that arrives at the receiver.
 
 import type { Goodput } from "./goodput.js";
 import type { Guest } from "./guest.js";
@@ -20,9 +20,9 @@ export interface TcpMeasurement {
 const DEFAULT_WARM_UP_SECONDS = 1;
 
 /**
- * Goodput of one TCP flow, taken at the receiver between the first arrival after the warm-up and the last. The
- * receiver ends the flow, so what the sender has buffered plays no part. Flows may run side by side.
- * Rejects when the guest cannot connect or no byte arrives within ten seconds.
+ * Goodput of one TCP flow, taken at the receiver between the first arrival after the warm-up and
+ * the last. The receiver ends the flow, so what the sender has buffered plays no part. Flows may
+ * run side by side. Rejects when the guest cannot connect or no byte arrives within ten seconds.
  */
 export async function measureTcp(options: TcpMeasurement): Promise<Goodput> {
   const { guest, hostIp, direction, seconds, warmUpSeconds = DEFAULT_WARM_UP_SECONDS } = options;

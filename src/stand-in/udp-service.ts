@@ -1,5 +1,5 @@
-// UDP in the caller's network namespace: a listener that counts (and echoes, if asked), a paced sender, an echo probe.
-// Used by the host side of a test and inside a stand-in guest.
+// UDP in the caller's network namespace: a listener that counts (and echoes, if asked), a paced
+// sender, an echo probe. Used by the host side of a test and inside a stand-in guest.
 
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -114,7 +114,9 @@ export class UdpService {
   }
 }
 
-/** Sends `count` datagrams at the pace asked for; resolves when the last one has left the socket. */
+/**
+ * Sends `count` datagrams at the pace asked for; resolves when the last one has left the socket.
+ */
 export async function sendUdp(options: UdpSendOptions): Promise<UdpSendReport> {
   const socket = await bindUdp(options.localAddress, options.localPort);
   const count = options.count ?? 1;
@@ -126,7 +128,8 @@ export async function sendUdp(options: UdpSendOptions): Promise<UdpSendReport> {
   try {
     while (report.sent + report.refused < count) {
       const elapsedMs = performance.now() - startMs + PACE_TICK_MS;
-      const due = perMs === Number.POSITIVE_INFINITY ? count : Math.min(count, Math.floor(elapsedMs * perMs));
+      const due =
+        perMs === Number.POSITIVE_INFINITY ? count : Math.min(count, Math.floor(elapsedMs * perMs));
       const unsent = handedOver - report.sent - report.refused;
       for (let room = MAX_UNSENT - unsent; room > 0 && handedOver < due; room--) {
         handedOver += 1;
@@ -143,7 +146,9 @@ export async function sendUdp(options: UdpSendOptions): Promise<UdpSendReport> {
   return report;
 }
 
-/** The round trip in milliseconds of the first answer, undefined when none came. The port must echo. */
+/**
+ * The round trip in milliseconds of the first answer, undefined when none came. The port must echo.
+ */
 export async function echoUdp(options: UdpEchoOptions): Promise<number | undefined> {
   const socket = await bindUdp(options.localAddress, 0);
   try {

@@ -1,5 +1,5 @@
-// The cable of a stand-in guest: a thread that copies frames between the host's TAP and the guest's eth0.
-// It ends when one of them fails; the process that owns the thread is killed otherwise.
+// The cable of a stand-in guest: a thread that copies frames between the host's TAP and the guest's
+// eth0. It ends when one of them fails; the process that owns the thread is killed otherwise.
 
 import { workerData } from "node:worker_threads";
 import { loadAddon } from "../kernel/addon.js";

@@ -1,4 +1,5 @@
-// Metrics of a network, and the names of all of them. Attributes never hold an instance, a TAP or an address.
+// Metrics of a network, and the names of all of them. Attributes never hold an instance, a TAP or
+// an address.
 
 import { metrics, type ObservableCallback } from "@opentelemetry/api";
 import { VERSION } from "../version.js";
@@ -26,8 +27,12 @@ export class Metrics {
     unit: "s",
     description: "From the fork, or the change, until its limits were in place",
   });
-  readonly #errors = this.#meter.createCounter("forknet.kernel.errors", { description: "Refusals of the kernel" });
-  readonly #reaped = this.#meter.createCounter("forknet.reaped", { description: "Kernel objects deleted" });
+  readonly #errors = this.#meter.createCounter("forknet.kernel.errors", {
+    description: "Refusals of the kernel",
+  });
+  readonly #reaped = this.#meter.createCounter("forknet.reaped", {
+    description: "Kernel objects deleted",
+  });
   readonly #stopObserving: (() => void)[] = [];
 
   constructor(bridge: string, readings: Readings) {
@@ -40,12 +45,22 @@ export class Metrics {
         if (reason !== UNCLASSIFIED) observe(count, { reason });
       }
     });
-    this.#counter("forknet.unclassified", "{packet}", "Packets at the shaper without a class", (observe) => {
-      observe(readings.guardDrops()[UNCLASSIFIED] ?? 0, {});
-    });
+    this.#counter(
+      "forknet.unclassified",
+      "{packet}",
+      "Packets at the shaper without a class",
+      (observe) => {
+        observe(readings.guardDrops()[UNCLASSIFIED] ?? 0, {});
+      },
+    );
   }
 
-  operation(operation: string, seconds: number, slot: string | undefined, errorType: string | undefined): void {
+  operation(
+    operation: string,
+    seconds: number,
+    slot: string | undefined,
+    errorType: string | undefined,
+  ): void {
     this.#duration.record(seconds, {
       ...this.#bridge,
       operation,
@@ -71,10 +86,16 @@ export class Metrics {
     for (const stop of this.#stopObserving.splice(0)) stop();
   }
 
-  #gauge(name: string, attribute: string, description: string, read: () => Record<string, number>): void {
+  #gauge(
+    name: string,
+    attribute: string,
+    description: string,
+    read: () => Record<string, number>,
+  ): void {
     const gauge = this.#meter.createObservableGauge(name, { description });
     const callback: ObservableCallback = (result) => {
-      for (const [key, value] of Object.entries(read())) result.observe(value, { ...this.#bridge, [attribute]: key });
+      for (const [key, value] of Object.entries(read()))
+        result.observe(value, { ...this.#bridge, [attribute]: key });
     };
     gauge.addCallback(callback);
     this.#stopObserving.push(() => gauge.removeCallback(callback));

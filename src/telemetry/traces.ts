@@ -1,4 +1,5 @@
-// Spans of a network. All are made on the main thread, from time stamps that workers return as data.
+// Spans of a network. All are made on the main thread, from time stamps that workers return as
+// data.
 
 import {
   type Attributes,
@@ -38,12 +39,17 @@ export function startLinkedRoot(
   attributes: Attributes,
 ): Span {
   const links = cause ? [{ context: cause }] : [];
-  return tracer().startSpan(name, { root: true, links, startTime: epochMs(startedMs), attributes }, ROOT_CONTEXT);
+  return tracer().startSpan(
+    name,
+    { root: true, links, startTime: epochMs(startedMs), attributes },
+    ROOT_CONTEXT,
+  );
 }
 
 /** Adds a finished child for something that happened between two time stamps. */
 export function addChild(parent: Span, name: string, startedMs: number, endedMs: number): void {
-  // Without an SDK, or in a trace that is not sampled, there is nothing to add to, and a warm fork has no time to spare.
+  // Without an SDK, or in a trace that is not sampled, there is nothing to add to, and a warm fork
+  // has no time to spare.
   if (!parent.isRecording()) return;
   const under = trace.setSpan(context.active(), parent);
   tracer()

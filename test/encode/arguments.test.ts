@@ -1,5 +1,5 @@
-// What the addon refuses before anything is sent: every field of the wrong type, out of range, or missing.
-// encode() checks as talk() does and needs no privileges.
+// What the addon refuses before anything is sent: every field of the wrong type, out of range, or
+// missing. encode() checks as talk() does and needs no privileges.
 import { describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Message } from "../../src/kernel/messages.js";
@@ -9,12 +9,31 @@ const addon = loadAddon();
 const encode = (...messages: unknown[]) => addon.encode(messages as Message[]);
 
 /** For the types of TypeScript the field is fine; for the addon it is not. */
-const wrong = (message: Message, change: Record<string, unknown>) => () => encode({ ...message, ...change });
+const wrong = (message: Message, change: Record<string, unknown>) => () =>
+  encode({ ...message, ...change });
 
 const examples = new Map(cases.map(({ message }) => [message.op, message]));
 const optional = new Set([
-  ...["mac", "mtu", "txQueueLength", "alias", "multicastSnooping", "vlanFiltering", "addressGeneration"],
-  ...["master", "up", "group", "name", "isolated", "learning", "unicastFlood", "multicastFlood", "broadcastFlood"],
+  ...[
+    "mac",
+    "mtu",
+    "txQueueLength",
+    "alias",
+    "multicastSnooping",
+    "vlanFiltering",
+    "addressGeneration",
+  ],
+  ...[
+    "master",
+    "up",
+    "group",
+    "name",
+    "isolated",
+    "learning",
+    "unicastFlood",
+    "multicastFlood",
+    "broadcastFlood",
+  ],
   ...["gateway", "classid"],
 ]);
 
@@ -22,18 +41,36 @@ describe.each([...examples])("%s", (op, message) => {
   const fields = Object.keys(message).filter((key) => key !== "op");
 
   it.each(fields)("refuses a wrong %s", (field) => {
-    for (const value of [null, {}, [], -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 1n, () => 1]) {
+    for (const value of [
+      null,
+      {},
+      [],
+      -1,
+      1.5,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      2 ** 53,
+      1n,
+      () => 1,
+    ]) {
       // Rates are the one number that may have a fraction.
       if (value === 1.5 && (field === "rate" || field === "ceil")) continue;
       expect(wrong(message, { [field]: value }), String(value)).toThrow(TypeError);
-      expect(wrong(message, { [field]: value })).toThrow(new RegExp(`messages\\[0\\] \\(${op}\\)\\.${field}`));
+      expect(wrong(message, { [field]: value })).toThrow(
+        new RegExp(`messages\\[0\\] \\(${op}\\)\\.${field}`),
+      );
     }
-    const other = typeof (message as unknown as Record<string, unknown>)[field] === "string" ? 1 : "1";
+    const other =
+      typeof (message as unknown as Record<string, unknown>)[field] === "string" ? 1 : "1";
     expect(wrong(message, { [field]: other })).toThrow(TypeError);
   });
 
   it.each(fields.filter((field) => !optional.has(field)))("needs %s", (field) => {
-    const mayBeAbsent = ["parent:qdisc.tbf", "handle:qdisc.delete", "handle:filter.delete"].includes(`${field}:${op}`);
+    const mayBeAbsent = [
+      "parent:qdisc.tbf",
+      "handle:qdisc.delete",
+      "handle:filter.delete",
+    ].includes(`${field}:${op}`);
     const attempt = wrong(message, { [field]: undefined });
     if (mayBeAbsent) expect(attempt).not.toThrow();
     else if (op !== "link.deleteGroup" || field === "group") expect(attempt).toThrow(TypeError);
@@ -58,7 +95,10 @@ describe("numbers at their limits", () => {
   it.each<[string, Message]>([
     ["the smallest of everything", htb],
     ["the largest rates", { ...htb, rate: Number.MAX_SAFE_INTEGER, ceil: Number.MAX_SAFE_INTEGER }],
-    ["the largest sizes", { ...htb, burstBytes: 0xffffffff, cburstBytes: 0xffffffff, quantumBytes: 0xffffffff }],
+    [
+      "the largest sizes",
+      { ...htb, burstBytes: 0xffffffff, cburstBytes: 0xffffffff, quantumBytes: 0xffffffff },
+    ],
     ["rates with a fraction", { ...htb, rate: 1.9, ceil: 1.9 }],
     ["the largest ifindex", { ...link, ifindex: 0x7fffffff }],
     ["the largest MAC", { ...link, mac: 0xffffffffffff }],
@@ -66,7 +106,10 @@ describe("numbers at their limits", () => {
     ["an alias of 255 bytes", { ...link, alias: "x".repeat(255) }],
     ["a name of 15 bytes", { ...link, name: "x".repeat(15) }],
     ["group 0 in link.set", { ...link, group: 0 }],
-    ["a default route", { op: "route.add", destination: 0, prefixLength: 0, gateway: 1, ifindex: 1 }],
+    [
+      "a default route",
+      { op: "route.add", destination: 0, prefixLength: 0, gateway: 1, ifindex: 1 },
+    ],
     ["a host route", { op: "route.add", destination: 0xffffffff, prefixLength: 32, ifindex: 1 }],
   ])("accepts %s", (_, message) => {
     expect(encode(message)).toHaveLength(1);
@@ -95,8 +138,14 @@ describe("numbers at their limits", () => {
     ["group 0 in link.deleteGroup", { op: "link.deleteGroup", group: 0 }],
     ["a prefix of 33", { op: "address.add", ifindex: 1, ip: 1, prefixLength: 33 }],
     ["an address beyond 32 bits", { op: "address.add", ifindex: 1, ip: 2 ** 32, prefixLength: 24 }],
-    ["a bridge's setting on an ifb", { op: "link.create", name: "a", kind: "ifb", vlanFiltering: false }],
-    ["priority 0, which means every filter", { op: "filter.delete", ifindex: 1, parent: 1, priority: 0 }],
+    [
+      "a bridge's setting on an ifb",
+      { op: "link.create", name: "a", kind: "ifb", vlanFiltering: false },
+    ],
+    [
+      "priority 0, which means every filter",
+      { op: "filter.delete", ifindex: 1, parent: 1, priority: 0 },
+    ],
   ])("refuses %s", (_, message) => {
     expect(() => encode(message)).toThrow(TypeError);
   });
@@ -104,16 +153,25 @@ describe("numbers at their limits", () => {
 
 describe("what is no message", () => {
   it.each([undefined, null, 1, "x", {}])("refuses %s instead of an array", (messages) => {
-    expect(() => addon.encode(messages as unknown as Message[])).toThrow(/Expected an array for messages/);
+    expect(() => addon.encode(messages as unknown as Message[])).toThrow(
+      /Expected an array for messages/,
+    );
   });
 
-  it.each([undefined, null, 1, "x", [], () => 1, {}, { op: 1 }, { op: "link.destroy", ifindex: 1 }])(
-    "refuses %s in the array",
-    (message) => {
-      expect(() => encode({ op: "link.delete", ifindex: 1 }, message)).toThrow(TypeError);
-      expect(() => encode({ op: "link.delete", ifindex: 1 }, message)).toThrow(/messages\[1\]/);
-    },
-  );
+  it.each([
+    undefined,
+    null,
+    1,
+    "x",
+    [],
+    () => 1,
+    {},
+    { op: 1 },
+    { op: "link.destroy", ifindex: 1 },
+  ])("refuses %s in the array", (message) => {
+    expect(() => encode({ op: "link.delete", ifindex: 1 }, message)).toThrow(TypeError);
+    expect(() => encode({ op: "link.delete", ifindex: 1 }, message)).toThrow(/messages\[1\]/);
+  });
 
   it("shows what was received", () => {
     expect(() => encode({ op: "link.delete", ifindex: "seven" })).toThrow(
@@ -134,16 +192,38 @@ describe("what is no message", () => {
 
 describe("options", () => {
   it("of the socket, of lists and of TAPs are checked before anything is opened", () => {
-    const { Netlink, openTap } = addon as unknown as Record<string, (...values: unknown[]) => unknown> & {
+    const { Netlink, openTap } = addon as unknown as Record<
+      string,
+      (...values: unknown[]) => unknown
+    > & {
       Netlink: new (options?: unknown) => { close(): void };
     };
-    for (const options of [null, 1, { receiveTimeoutMs: 0 }, { receiveTimeoutMs: "1" }, { receiveTimeoutMs: -1 }]) {
+    for (const options of [
+      null,
+      1,
+      { receiveTimeoutMs: 0 },
+      { receiveTimeoutMs: "1" },
+      { receiveTimeoutMs: -1 },
+    ]) {
       expect(() => new Netlink(options)).toThrow(TypeError);
     }
-    for (const options of [undefined, null, {}, { name: "" }, { name: "x".repeat(16) }, { name: "tap%d" }]) {
+    for (const options of [
+      undefined,
+      null,
+      {},
+      { name: "" },
+      { name: "x".repeat(16) },
+      { name: "tap%d" },
+    ]) {
       expect(() => openTap?.(options)).toThrow(TypeError);
     }
-    for (const change of [{ owner: -1 }, { owner: 2 ** 32 - 1 }, { group: "0" }, { vnetHdr: 1 }, { exclusive: null }]) {
+    for (const change of [
+      { owner: -1 },
+      { owner: 2 ** 32 - 1 },
+      { group: "0" },
+      { vnetHdr: 1 },
+      { exclusive: null },
+    ]) {
       expect(() => openTap?.({ name: "tap0", ...change })).toThrow(TypeError);
     }
   });

@@ -1,5 +1,5 @@
-// Takes a netlink message apart into named fields, so that two messages can be compared field by field.
-// Independent of the addon: a mistake in its encoder must not be repeated here.
+// Takes a netlink message apart into named fields, so that two messages can be compared field by
+// field. Independent of the addon: a mistake in its encoder must not be repeated here.
 
 interface Field {
   name: string;
@@ -12,9 +12,14 @@ interface Schema {
   attributes: Attributes;
 }
 
-/** By attribute number: a name, a name with attributes inside, or a name with a structure's fields. */
+/**
+ * By attribute number: a name, a name with attributes inside, or a name with a structure's fields.
+ */
 type Attributes = Readonly<
-  Record<number, string | { name: string; nested: Attributes } | { name: string; fields: readonly Field[] }>
+  Record<
+    number,
+    string | { name: string; nested: Attributes } | { name: string; fields: readonly Field[] }
+  >
 >;
 
 /** Lays fields one behind the other: "name:size". */
@@ -53,7 +58,10 @@ const link: Schema = {
       name: "IFLA_LINKINFO",
       nested: {
         1: "IFLA_INFO_KIND",
-        2: { name: "IFLA_INFO_DATA", nested: { 7: "IFLA_BR_VLAN_FILTERING", 23: "IFLA_BR_MCAST_SNOOPING" } },
+        2: {
+          name: "IFLA_INFO_DATA",
+          nested: { 7: "IFLA_BR_VLAN_FILTERING", 23: "IFLA_BR_MCAST_SNOOPING" },
+        },
       },
     },
     20: "IFLA_IFALIAS",
@@ -86,7 +94,10 @@ const tcBody = struct("family:1 pad1:1 pad2:2 index:4 handle:4 parent:4 info:4")
 const tcOptions: Record<string, { nested: Attributes } | { fields: readonly Field[] }> = {
   tbf: {
     nested: {
-      1: { name: "TCA_TBF_PARMS", fields: struct(`${rateSpec("rate")} ${rateSpec("peak")} limit:4 buffer:4 mtu:4`) },
+      1: {
+        name: "TCA_TBF_PARMS",
+        fields: struct(`${rateSpec("rate")} ${rateSpec("peak")} limit:4 buffer:4 mtu:4`),
+      },
       2: "TCA_TBF_RTAB",
       4: "TCA_TBF_RATE64",
       6: "TCA_TBF_BURST",
@@ -96,9 +107,14 @@ const tcOptions: Record<string, { nested: Attributes } | { fields: readonly Fiel
     nested: {
       1: {
         name: "TCA_HTB_PARMS",
-        fields: struct(`${rateSpec("rate")} ${rateSpec("ceil")} buffer:4 cbuffer:4 quantum:4 level:4 prio:4`),
+        fields: struct(
+          `${rateSpec("rate")} ${rateSpec("ceil")} buffer:4 cbuffer:4 quantum:4 level:4 prio:4`,
+        ),
       },
-      2: { name: "TCA_HTB_INIT", fields: struct("version:4 rate2quantum:4 defcls:4 debug:4 direct_pkts:4") },
+      2: {
+        name: "TCA_HTB_INIT",
+        fields: struct("version:4 rate2quantum:4 defcls:4 debug:4 direct_pkts:4"),
+      },
       3: "TCA_HTB_CTAB",
       4: "TCA_HTB_RTAB",
       6: "TCA_HTB_RATE64",
@@ -126,11 +142,12 @@ const TYPE_MASK = 0x3fff;
 const aligned = (size: number) => (size + 3) & ~3;
 
 /**
- * The message as "path: hexadecimal value". Length and sequence number are left out: one follows from the
- * rest, the other is the sender's business. Throws on anything it does not know by name.
+ * The message as "path: hexadecimal value". Length and sequence number are left out: one follows
+ * from the rest, the other is the sender's business. Throws on anything it does not know by name.
  */
 export function decode(message: Buffer): Map<string, string> {
-  if (message.readUInt32LE(0) !== message.length) throw new Error("nlmsg_len is not the message's length");
+  if (message.readUInt32LE(0) !== message.length)
+    throw new Error("nlmsg_len is not the message's length");
   const type = message.readUInt16LE(4);
   const schema = families[type & ~3];
   if (schema === undefined) throw new Error(`message type ${type} is unknown`);
@@ -145,13 +162,25 @@ export function decode(message: Buffer): Map<string, string> {
   return fields;
 }
 
-function readFields(bytes: Buffer, list: readonly Field[], path: string, out: Map<string, string>): void {
+function readFields(
+  bytes: Buffer,
+  list: readonly Field[],
+  path: string,
+  out: Map<string, string>,
+): void {
   const last = list.at(-1) as Field;
-  if (bytes.length !== aligned(last.at + last.size)) throw new Error(`${path} has ${bytes.length} bytes`);
-  for (const { name, at, size } of list) out.set(path + name, bytes.subarray(at, at + size).toString("hex"));
+  if (bytes.length !== aligned(last.at + last.size))
+    throw new Error(`${path} has ${bytes.length} bytes`);
+  for (const { name, at, size } of list)
+    out.set(path + name, bytes.subarray(at, at + size).toString("hex"));
 }
 
-function readAttributes(bytes: Buffer, known: Attributes, path: string, out: Map<string, string>): void {
+function readAttributes(
+  bytes: Buffer,
+  known: Attributes,
+  path: string,
+  out: Map<string, string>,
+): void {
   let kind: string | undefined;
   for (let at = 0; at < bytes.length; ) {
     const length = bytes.readUInt16LE(at);
@@ -159,13 +188,15 @@ function readAttributes(bytes: Buffer, known: Attributes, path: string, out: Map
     const value = bytes.subarray(at + 4, at + length);
     at += aligned(length);
     const options = kind === undefined ? undefined : tcOptions[kind];
-    const entry = options !== undefined && number === 2 ? { name: "TCA_OPTIONS", ...options } : known[number];
+    const entry =
+      options !== undefined && number === 2 ? { name: "TCA_OPTIONS", ...options } : known[number];
     if (entry === undefined) throw new Error(`attribute ${number} in "${path}" is unknown`);
     const name = path + (typeof entry === "string" ? entry : entry.name);
     if (out.has(name)) throw new Error(`${name} is there twice`);
     if (name === "TCA_KIND") kind = value.toString("latin1").replace(/\0$/, "");
     if (typeof entry === "string") out.set(name, value.toString("hex"));
-    else if ("nested" in entry) readAttributes(value, entry.nested, `${name}/`, out.set(name, "nested"));
+    else if ("nested" in entry)
+      readAttributes(value, entry.nested, `${name}/`, out.set(name, "nested"));
     else readFields(value, entry.fields, `${name}/`, out);
   }
 }
@@ -174,5 +205,7 @@ function readAttributes(bytes: Buffer, known: Attributes, path: string, out: Map
 export function differences(theirs: Buffer, ours: Buffer): string[] {
   const a = decode(theirs);
   const b = decode(ours);
-  return [...new Set([...a.keys(), ...b.keys()])].filter((path) => a.get(path) !== b.get(path)).sort();
+  return [...new Set([...a.keys(), ...b.keys()])]
+    .filter((path) => a.get(path) !== b.get(path))
+    .sort();
 }

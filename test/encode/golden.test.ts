@@ -1,5 +1,6 @@
-// Our bytes against those that ip, bridge and tc send for the same command (scripts/capture-golden.sh), field by
-// field; and against themselves, byte by byte: a change of a single one is a change somebody must want.
+// Our bytes against those that ip, bridge and tc send for the same command
+// (scripts/capture-golden.sh), field by field; and against themselves, byte by byte: a change of a
+// single one is a change somebody must want.
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -29,17 +30,23 @@ function golden(name: string) {
 
 function encodeOne(message: Message): Buffer {
   const [bytes, ...more] = loadAddon().encode([message]);
-  if (bytes === undefined || more.length > 0) throw new Error("expected one buffer for one message");
+  if (bytes === undefined || more.length > 0)
+    throw new Error("expected one buffer for one message");
   return bytes;
 }
 
 const label = ({ golden: name }: { golden: string }) => golden(name).command;
 
 describe("the same as iproute2, but for", () => {
-  it.each(cases.map((one) => ({ ...one, label: label(one) })))("$label", ({ golden: name, message, differs }) => {
-    const ours = encodeOne(message);
-    expect(differences(Buffer.from(golden(name).bytes, "hex"), ours)).toEqual(Object.keys(differs ?? {}).sort());
-  });
+  it.each(cases.map((one) => ({ ...one, label: label(one) })))(
+    "$label",
+    ({ golden: name, message, differs }) => {
+      const ours = encodeOne(message);
+      expect(differences(Buffer.from(golden(name).bytes, "hex"), ours)).toEqual(
+        Object.keys(differs ?? {}).sort(),
+      );
+    },
+  );
 });
 
 describe("pinned bytes", () => {
@@ -103,7 +110,13 @@ describe("several messages", () => {
   });
 
   it("put what needs an existing link into a second message behind a link's creation", () => {
-    const bytes = encodeOne({ op: "link.create", name: "br7", kind: "bridge", alias: "a", addressGeneration: "none" });
+    const bytes = encodeOne({
+      op: "link.create",
+      name: "br7",
+      kind: "bridge",
+      alias: "a",
+      addressGeneration: "none",
+    });
     const first = bytes.readUInt32LE(0);
     const second = bytes.subarray(first);
     expect(second.readUInt32LE(0)).toBe(second.length);

@@ -11,15 +11,30 @@ import {
   tbfOf,
   withNetlink,
 } from "../support/kernel-view.js";
-import { BRIDGE, expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
+import {
+  BRIDGE,
+  expectRefused,
+  openForTest,
+  poolFilled,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 const EXACT = { ...REQUEST, ip: "10.100.7.9", mac: "02:aa:bb:cc:dd:ee", tapName: "tap-nine" };
 /** The capacity and the default class. */
 const NETWORK_CLASSES = 2;
 const ABORTED = { code: "ERR_FORKNET_ABORTED" };
 
-/** Long enough for a job to reach its worker, and too short for any answer: no message is read between microtasks. */
+/**
+ * Long enough for a job to reach its worker, and too short for any answer: no message is read
+ * between microtasks.
+ */
 async function letTheWorkerHaveIt(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();
 }
@@ -34,10 +49,15 @@ describe("an aborted fork", () => {
     const network = await openForTest();
     const reason = new Error("not needed");
     const options = { signal: AbortSignal.abort(reason) };
-    await expectRefused(() => network.createAllocation(REQUEST, options), "ABORTED", { cause: reason });
+    await expectRefused(() => network.createAllocation(REQUEST, options), "ABORTED", {
+      cause: reason,
+    });
     expect(network.listAllocations()).toEqual([]);
     // A bad request is a bad request first.
-    await expectRefused(() => network.createAllocation({ ...REQUEST, download: 0 }, options), "CONFIG");
+    await expectRefused(
+      () => network.createAllocation({ ...REQUEST, download: 0 }, options),
+      "CONFIG",
+    );
   });
 
   it("is taken out of the queue, and gives its identity back", async () => {
@@ -63,11 +83,19 @@ describe("an aborted fork", () => {
     controller.abort();
     await expect(fork).rejects.toMatchObject(ABORTED);
     // The worker had begun: its class is there, for the next guest.
-    expect(withNetlink((netlink) => netlink.classes(indexOf(SHAPER)))).toHaveLength(NETWORK_CLASSES + 1);
+    expect(withNetlink((netlink) => netlink.classes(indexOf(SHAPER)))).toHaveLength(
+      NETWORK_CLASSES + 1,
+    );
     expect(network.listAllocations()).toEqual([]);
-    expect(compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines()))).toEqual([]);
+    expect(
+      compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines())),
+    ).toEqual([]);
     expect(readLeases(SHAPER)).toEqual(new Map());
-    expect(await network.createAllocation(EXACT)).toMatchObject({ ip: EXACT.ip, mac: EXACT.mac, tap: EXACT.tapName });
+    expect(await network.createAllocation(EXACT)).toMatchObject({
+      ip: EXACT.ip,
+      mac: EXACT.mac,
+      tap: EXACT.tapName,
+    });
   });
 
   it("rejects its `shaped`, and nobody has to watch that", async () => {
@@ -84,7 +112,10 @@ describe("an aborted fork", () => {
     const network = await openForTest();
     const controllers = Array.from({ length: 24 }, () => new AbortController());
     const forks = controllers.map(({ signal }, i) =>
-      network.createAllocation({ ...REQUEST, instanceId: `vm-${i}`, instanceName: `name-${i}` }, { signal }),
+      network.createAllocation(
+        { ...REQUEST, instanceId: `vm-${i}`, instanceName: `name-${i}` },
+        { signal },
+      ),
     );
     const outcomes = Promise.allSettled(forks);
     await letTheWorkerHaveIt();
@@ -117,14 +148,27 @@ describe("an aborted restore", () => {
     const { ip } = await network.createAllocation(REQUEST);
     await network.standbyAllocation("vm-1");
     const before = readNetworkLines();
-    await expectRefused(() => network.recreateAllocation("vm-1", { signal: AbortSignal.abort() }), "ABORTED");
+    await expectRefused(
+      () => network.recreateAllocation("vm-1", { signal: AbortSignal.abort() }),
+      "ABORTED",
+    );
     const controller = new AbortController();
-    const restore = network.recreateAllocation("vm-1", { signal: controller.signal, download: "1mbit" });
+    const restore = network.recreateAllocation("vm-1", {
+      signal: controller.signal,
+      download: "1mbit",
+    });
     await letTheWorkerHaveIt();
     controller.abort();
     await expect(restore).rejects.toMatchObject(ABORTED);
-    expect(network.getAllocation("vm-1")).toMatchObject({ ip, state: "standby", tap: "", classId: "" });
-    expect(compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines()))).toEqual([]);
+    expect(network.getAllocation("vm-1")).toMatchObject({
+      ip,
+      state: "standby",
+      tap: "",
+      classId: "",
+    });
+    expect(
+      compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines())),
+    ).toEqual([]);
     const restored = await network.recreateAllocation("vm-1");
     expect(tbfOf(restored.tap)?.rate).toBe(12_500_000);
   });
@@ -145,7 +189,9 @@ describe("a release", () => {
     await rejected;
     await release;
     expect(network.listAllocations()).toEqual([]);
-    expect(compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines()))).toEqual([]);
+    expect(
+      compareKernelStates(withoutFreeClasses(before), withoutFreeClasses(readNetworkLines())),
+    ).toEqual([]);
     expect((await network.createAllocation(EXACT)).ip).toBe(EXACT.ip);
   });
 
@@ -176,7 +222,9 @@ describe("a release", () => {
   it("of a guest that goes to standby wins", async () => {
     const network = await openForTest();
     await network.createAllocation(REQUEST);
-    const standby = network.standbyAllocation("vm-1").catch((error: { code: string }) => error.code);
+    const standby = network
+      .standbyAllocation("vm-1")
+      .catch((error: { code: string }) => error.code);
     await network.releaseAllocation("vm-1");
     expect([undefined, "ERR_FORKNET_ABORTED", "ERR_FORKNET_NOT_FOUND"]).toContain(await standby);
     expect(network.listAllocations()).toEqual([]);

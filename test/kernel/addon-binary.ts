@@ -1,4 +1,5 @@
-// Where the built addon lies, for the workers and processes of tests that load it without TypeScript.
+// Where the built addon lies, for the workers and processes of tests that load it without
+// TypeScript.
 import { fileURLToPath } from "node:url";
 
 export function binaryPath(): string {

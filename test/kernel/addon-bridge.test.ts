@@ -1,6 +1,16 @@
 // What stands on a bridge: port settings, forwarding entries, neighbours, addresses and routes.
 import { describe, expect, it } from "vitest";
-import { EEXIST, ENODEV, ENOENT, linkNamed, makeLink, must, openTap, refused, useNetlink } from "./addon-fixture.js";
+import {
+  EEXIST,
+  ENODEV,
+  ENOENT,
+  linkNamed,
+  makeLink,
+  must,
+  openTap,
+  refused,
+  useNetlink,
+} from "./addon-fixture.js";
 
 const NUD_NOARP = 0x40;
 const NUD_PERMANENT = 0x80;
@@ -38,12 +48,18 @@ describe("a port", () => {
     must(netlink(), { op: "port.set", ifindex: tap, ...hardened });
     expect(linkNamed(netlink(), "tap0").port).toEqual(hardened);
     must(netlink(), { op: "port.set", ifindex: tap, isolated: false, broadcastFlood: true });
-    expect(linkNamed(netlink(), "tap0").port).toEqual({ ...hardened, isolated: false, broadcastFlood: true });
+    expect(linkNamed(netlink(), "tap0").port).toEqual({
+      ...hardened,
+      isolated: false,
+      broadcastFlood: true,
+    });
   });
 
   it("must be one", () => {
     const ifindex = makeLink(netlink(), "ifb", "ifb0");
-    expect(refused(netlink(), { op: "port.set", ifindex, isolated: true }).errno).toBeGreaterThan(0);
+    expect(refused(netlink(), { op: "port.set", ifindex, isolated: true }).errno).toBeGreaterThan(
+      0,
+    );
   });
 });
 
@@ -69,7 +85,11 @@ describe("forwarding entries", () => {
     const { bridge } = network();
     const other = makeLink(netlink(), "bridge", "br1");
     const port = makeLink(netlink(), "ifb", "ifb0");
-    must(netlink(), { op: "link.set", ifindex: port, master: other }, { op: "fdb.add", ifindex: port, mac: MAC });
+    must(
+      netlink(),
+      { op: "link.set", ifindex: port, master: other },
+      { op: "fdb.add", ifindex: port, mac: MAC },
+    );
     expect(
       netlink()
         .fdb(bridge)
@@ -83,13 +103,24 @@ describe("neighbours", () => {
   it("are permanent, replaced and deleted", () => {
     const { bridge } = network();
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC });
-    expect(netlink().neighbors(bridge)).toEqual([{ ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT }]);
+    expect(netlink().neighbors(bridge)).toEqual([
+      { ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT },
+    ]);
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC + 1 });
-    expect(netlink().neighbors(bridge)).toEqual([{ ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT }]);
-    expect(netlink().neighbors()).toContainEqual({ ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT });
+    expect(netlink().neighbors(bridge)).toEqual([
+      { ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT },
+    ]);
+    expect(netlink().neighbors()).toContainEqual({
+      ifindex: bridge,
+      ip: IP,
+      mac: MAC + 1,
+      state: NUD_PERMANENT,
+    });
     must(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP });
     expect(netlink().neighbors(bridge)).toEqual([]);
-    expect(refused(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP }).errno).toBe(ENOENT);
+    expect(refused(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP }).errno).toBe(
+      ENOENT,
+    );
   });
 
   it("of one link do not show another's", () => {
@@ -107,8 +138,14 @@ describe("neighbours", () => {
 describe("addresses and routes", () => {
   it("come and go", () => {
     const { bridge } = network();
-    expect(netlink().addresses(bridge)).toEqual([{ ifindex: bridge, ip: GATEWAY, prefixLength: 24 }]);
-    expect(netlink().addresses()).toContainEqual({ ifindex: bridge, ip: GATEWAY, prefixLength: 24 });
+    expect(netlink().addresses(bridge)).toEqual([
+      { ifindex: bridge, ip: GATEWAY, prefixLength: 24 },
+    ]);
+    expect(netlink().addresses()).toContainEqual({
+      ifindex: bridge,
+      ip: GATEWAY,
+      prefixLength: 24,
+    });
     const again = { op: "address.add", ifindex: bridge, ip: GATEWAY, prefixLength: 24 } as const;
     expect(refused(netlink(), again).errno).toBe(EEXIST);
 
@@ -119,7 +156,12 @@ describe("addresses and routes", () => {
       gateway: 0x0a000002,
       ifindex: bridge,
     });
-    must(netlink(), { op: "route.add", destination: 0x0a090000, prefixLength: 16, ifindex: bridge });
+    must(netlink(), {
+      op: "route.add",
+      destination: 0x0a090000,
+      prefixLength: 16,
+      ifindex: bridge,
+    });
     const main = { ifindex: bridge, table: RT_TABLE_MAIN, type: RTN_UNICAST };
     expect(netlink().routes()).toEqual(
       expect.arrayContaining([
@@ -135,11 +177,20 @@ describe("addresses and routes", () => {
 
   it("say what is wrong in the kernel's words", () => {
     const { bridge } = network();
-    const unreachable = { op: "route.add", destination: 0x0b000000, prefixLength: 8, ifindex: bridge } as const;
-    expect(refused(netlink(), { ...unreachable, gateway: 0x0c000001 }).text).toBe("Nexthop has invalid gateway");
+    const unreachable = {
+      op: "route.add",
+      destination: 0x0b000000,
+      prefixLength: 8,
+      ifindex: bridge,
+    } as const;
+    expect(refused(netlink(), { ...unreachable, gateway: 0x0c000001 }).text).toBe(
+      "Nexthop has invalid gateway",
+    );
   });
 
   it("a list for a link that is gone throws the kernel's refusal", () => {
-    expect(() => netlink().addresses(0x7fffffff)).toThrow(expect.objectContaining({ code: "ENODEV", errno: -ENODEV }));
+    expect(() => netlink().addresses(0x7fffffff)).toThrow(
+      expect.objectContaining({ code: "ENODEV", errno: -ENODEV }),
+    );
   });
 });

@@ -68,7 +68,9 @@ export function makeLink(netlink: Netlink, kind: "bridge" | "ifb", name: string)
 }
 
 /** What `run` throws, or a failure. */
-export function thrown(run: () => unknown): Error & { code?: string; errno?: number; syscall?: string } {
+export function thrown(
+  run: () => unknown,
+): Error & { code?: string; errno?: number; syscall?: string } {
   try {
     run();
   } catch (error) {

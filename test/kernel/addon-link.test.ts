@@ -1,7 +1,17 @@
 // Links through the addon: made, changed, listed, renamed and deleted.
 import { describe, expect, it } from "vitest";
 import type { Message } from "../../src/kernel/messages.js";
-import { EEXIST, ENODEV, LOOPBACK, linkNamed, makeLink, must, openTap, refused, useNetlink } from "./addon-fixture.js";
+import {
+  EEXIST,
+  ENODEV,
+  LOOPBACK,
+  linkNamed,
+  makeLink,
+  must,
+  openTap,
+  refused,
+  useNetlink,
+} from "./addon-fixture.js";
 
 const GROUP = 4242;
 const netlink = useNetlink();
@@ -43,7 +53,12 @@ describe("making a link", () => {
 
   it("keeps its hands off the link that has the name", () => {
     makeLink(netlink(), "ifb", "taken");
-    const refusal = refused(netlink(), { op: "link.create", name: "taken", kind: "bridge", alias: "mine" });
+    const refusal = refused(netlink(), {
+      op: "link.create",
+      name: "taken",
+      kind: "bridge",
+      alias: "mine",
+    });
     expect(refusal.errno).toBe(EEXIST);
     expect(linkNamed(netlink(), "taken")).toMatchObject({ kind: "ifb", alias: "" });
   });
@@ -61,7 +76,13 @@ describe("changing a link", () => {
     const before = linkNamed(netlink(), "br0");
     must(netlink(), { op: "link.set", ifindex });
     expect(linkNamed(netlink(), "br0")).toEqual(before);
-    const wanted = { group: GROUP, alias: "a".repeat(255), txQueueLength: 5, mtu: 1280, mac: 0x020000000007 };
+    const wanted = {
+      group: GROUP,
+      alias: "a".repeat(255),
+      txQueueLength: 5,
+      mtu: 1280,
+      mac: 0x020000000007,
+    };
     must(netlink(), { op: "link.set", ifindex, up: true, addressGeneration: "none", ...wanted });
     expect(linkNamed(netlink(), "br0")).toMatchObject({ ...wanted, up: true });
     must(netlink(), { op: "link.set", ifindex, up: false, alias: "" });
@@ -70,7 +91,11 @@ describe("changing a link", () => {
 
   it("renames, and the old name is free at once", () => {
     const ifindex = makeLink(netlink(), "ifb", "old");
-    must(netlink(), { op: "link.set", ifindex, name: "new" }, { op: "link.create", name: "old", kind: "ifb" });
+    must(
+      netlink(),
+      { op: "link.set", ifindex, name: "new" },
+      { op: "link.create", name: "old", kind: "ifb" },
+    );
     expect(netlink().link({ ifindex })?.name).toBe("new");
     expect(refused(netlink(), { op: "link.set", ifindex, name: "old" }).errno).toBe(EEXIST);
   });
@@ -79,7 +104,10 @@ describe("changing a link", () => {
     const bridge = makeLink(netlink(), "bridge", "br0");
     const ifindex = makeLink(netlink(), "ifb", "ifb0");
     must(netlink(), { op: "link.set", ifindex, master: bridge });
-    expect(linkNamed(netlink(), "ifb0")).toMatchObject({ master: bridge, port: { isolated: false, learning: true } });
+    expect(linkNamed(netlink(), "ifb0")).toMatchObject({
+      master: bridge,
+      port: { isolated: false, learning: true },
+    });
     must(netlink(), { op: "link.set", ifindex, master: 0 });
     expect(linkNamed(netlink(), "ifb0").master).toBe(0);
     expect(linkNamed(netlink(), "ifb0")).not.toHaveProperty("port");
@@ -131,7 +159,10 @@ describe("deleting links", () => {
   it("deletes a group and nothing else", () => {
     const indexes = ["a", "b", "c"].map((name) => makeLink(netlink(), "ifb", name));
     makeLink(netlink(), "ifb", "other");
-    must(netlink(), ...indexes.map((ifindex): Message => ({ op: "link.set", ifindex, group: GROUP })));
+    must(
+      netlink(),
+      ...indexes.map((ifindex): Message => ({ op: "link.set", ifindex, group: GROUP })),
+    );
     must(netlink(), { op: "link.deleteGroup", group: GROUP });
     expect(
       netlink()
@@ -157,7 +188,10 @@ describe("many messages in one talk", () => {
     });
     const made = netlink().links({ kind: "ifb" });
     expect(made).toHaveLength(200);
-    must(netlink(), ...made.map(({ ifindex }): Message => ({ op: "link.set", ifindex, group: GROUP })));
+    must(
+      netlink(),
+      ...made.map(({ ifindex }): Message => ({ op: "link.set", ifindex, group: GROUP })),
+    );
     must(netlink(), { op: "link.deleteGroup", group: GROUP });
     expect(netlink().links({ kind: "ifb" })).toEqual([]);
   });

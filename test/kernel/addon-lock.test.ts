@@ -1,4 +1,5 @@
-// The two locks: one holder at a time, the holder's pid for everybody else, free again when the holder is gone.
+// The two locks: one holder at a time, the holder's pid for everybody else, free again when the
+// holder is gone.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -84,6 +85,10 @@ describe("lockFile", () => {
   it("says what it could not open", () => {
     const path = join(directory, "no", "such", "directory");
     const error = thrown(() => addon.lockFile(path));
-    expect(error).toMatchObject({ code: "ENOENT", syscall: "open", message: expect.stringContaining(path) });
+    expect(error).toMatchObject({
+      code: "ENOENT",
+      syscall: "open",
+      message: expect.stringContaining(path),
+    });
   });
 });

@@ -27,8 +27,8 @@ function ports(): number[] {
 }
 
 /**
- * Sends refusals (EPERM) that look like the kernel's to a socket, from another process: one for each sequence
- * number, and then, if asked to, as many as the socket's buffer takes.
+ * Sends refusals (EPERM) that look like the kernel's to a socket, from another process: one for
+ * each sequence number, and then, if asked to, as many as the socket's buffer takes.
  */
 function forge(port: number, sequences: number, fill: boolean): void {
   const script = `
@@ -107,7 +107,10 @@ describe("datagrams that are not the kernel's", () => {
     const { socket, port } = socketWithPort(100);
     forge(port, 0, true);
     const lost = thrown(() => socket.talk([{ op: "link.set", ifindex: LOOPBACK }]));
-    expect(lost).toMatchObject({ code: expect.stringMatching(/^(ETIMEDOUT|ENOBUFS)$/), syscall: "recvmsg" });
+    expect(lost).toMatchObject({
+      code: expect.stringMatching(/^(ETIMEDOUT|ENOBUFS)$/),
+      syscall: "recvmsg",
+    });
     must(socket, { op: "link.set", ifindex: LOOPBACK });
     expect(socket.link({ ifindex: LOOPBACK })?.name).toBe("lo");
     expect(socket.links().map(({ name }) => name)).toContain("lo");

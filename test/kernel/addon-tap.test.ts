@@ -1,4 +1,5 @@
-// TAPs: what openTap sets, what it refuses, what it leaves behind; and the wire between two of them.
+// TAPs: what openTap sets, what it refuses, what it leaves behind; and the wire between two of
+// them.
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
@@ -23,7 +24,14 @@ describe("openTap", () => {
   });
 
   it("sets owner, group, header and queues", () => {
-    openTap({ name: "tap0", owner: 0, group: 1000, vnetHdr: true, multiQueue: true, offload: true });
+    openTap({
+      name: "tap0",
+      owner: 0,
+      group: 1000,
+      vnetHdr: true,
+      multiQueue: true,
+      offload: true,
+    });
     expect(linkNamed(netlink(), "tap0").tun).toEqual({
       tap: true,
       persistent: false,
@@ -38,7 +46,10 @@ describe("openTap", () => {
     const { fd, ifindex } = addon.openTap({ name: "tap0", vnetHdr: true });
     addon.setTapPersistent(fd, true);
     must(netlink(), { op: "link.set", ifindex, up: true });
-    expect(linkNamed(netlink(), "tap0")).toMatchObject({ lowerUp: true, tun: { persistent: true } });
+    expect(linkNamed(netlink(), "tap0")).toMatchObject({
+      lowerUp: true,
+      tun: { persistent: true },
+    });
     addon.closeFd(fd);
     expect(linkNamed(netlink(), "tap0")).toMatchObject({ up: true, lowerUp: false });
     const again = openTap({ name: "tap0", vnetHdr: true });
@@ -66,7 +77,12 @@ describe("openTap", () => {
 
   it("refuses a TAP that is open, or that exists when it must not", () => {
     const { fd } = openTap({ name: "tap0" });
-    const busy = { code: "EBUSY", errno: -16, syscall: "TUNSETIFF", message: expect.stringContaining("tap0") };
+    const busy = {
+      code: "EBUSY",
+      errno: -16,
+      syscall: "TUNSETIFF",
+      message: expect.stringContaining("tap0"),
+    };
     expect(thrown(() => addon.openTap({ name: "tap0" }))).toMatchObject(busy);
     addon.setTapPersistent(fd, true);
     expect(thrown(() => addon.openTap({ name: "tap0", exclusive: true }))).toMatchObject(busy);
@@ -74,7 +90,10 @@ describe("openTap", () => {
 
   it("refuses a link that is no TAP, and one with other queues", () => {
     must(netlink(), { op: "link.create", name: "ifb0", kind: "ifb" });
-    expect(thrown(() => addon.openTap({ name: "ifb0" }))).toMatchObject({ code: "EINVAL", syscall: "TUNSETIFF" });
+    expect(thrown(() => addon.openTap({ name: "ifb0" }))).toMatchObject({
+      code: "EINVAL",
+      syscall: "TUNSETIFF",
+    });
     const { fd } = addon.openTap({ name: "tap0", multiQueue: true });
     addon.setTapPersistent(fd, true);
     addon.closeFd(fd);
@@ -99,9 +118,15 @@ describe("openTap", () => {
 
 describe("descriptors that are none", () => {
   it("are refused as Node refuses them", () => {
-    expect(thrown(() => addon.closeFd(999_999))).toMatchObject({ code: "EBADF", errno: -9, syscall: "close" });
+    expect(thrown(() => addon.closeFd(999_999))).toMatchObject({
+      code: "EBADF",
+      errno: -9,
+      syscall: "close",
+    });
     const file = openSync("/dev/null", "r");
-    expect(thrown(() => addon.setTapPersistent(file, true))).toMatchObject({ syscall: "TUNSETPERSIST" });
+    expect(thrown(() => addon.setTapPersistent(file, true))).toMatchObject({
+      syscall: "TUNSETPERSIST",
+    });
     closeSync(file);
     expect(thrown(() => addon.wire(999_998, 999_999))).toMatchObject({ code: "EBADF" });
   });
@@ -117,18 +142,28 @@ describe("wire", () => {
   it("carries frames both ways until it is told to stop", async () => {
     // Two bridges, each with a port for the wire and a port to send and listen at.
     const ends = ["a", "b"].map((side) => {
-      must(netlink(), { op: "link.create", name: `br-${side}`, kind: "bridge", multicastSnooping: false });
+      must(netlink(), {
+        op: "link.create",
+        name: `br-${side}`,
+        kind: "bridge",
+        multicastSnooping: false,
+      });
       const bridge = linkNamed(netlink(), `br-${side}`).ifindex;
       const inner = openTap({ name: `wire-${side}`, nonBlocking: true });
       const outer = openTap({ name: `host-${side}`, nonBlocking: true });
       for (const { ifindex } of [inner, outer]) {
-        must(netlink(), { op: "link.set", ifindex, master: bridge }, { op: "link.set", ifindex, up: true });
+        must(
+          netlink(),
+          { op: "link.set", ifindex, master: bridge },
+          { op: "link.set", ifindex, up: true },
+        );
       }
       must(netlink(), { op: "link.set", ifindex: bridge, up: true });
       return { wire: inner.fd, host: outer.fd };
     });
     const [a, b] = ends as [(typeof ends)[0], (typeof ends)[0]];
-    // A listening socket becomes readable when somebody connects: asking for the lock stops the wire.
+    // A listening socket becomes readable when somebody connects: asking for the lock stops the
+    // wire.
     const stop = addon.lockAbstract("forknet-test-stop");
     if (!("fd" in stop)) throw new Error("the stop socket is taken");
     kept(stop);
@@ -137,7 +172,9 @@ describe("wire", () => {
        require(workerData.binary).wire(workerData.a, workerData.b, workerData.stop);`,
       { eval: true, workerData: { binary: binaryPath(), a: a.wire, b: b.wire, stop: stop.fd } },
     );
-    const ended = new Promise((resolve, reject) => worker.once("exit", resolve).once("error", reject));
+    const ended = new Promise((resolve, reject) =>
+      worker.once("exit", resolve).once("error", reject),
+    );
     await expect.poll(() => passes(a.host, b.host)).toBe(true);
     await expect.poll(() => passes(b.host, a.host)).toBe(true);
     expect(addon.lockAbstract("forknet-test-stop")).toEqual({ holder: process.pid });

@@ -1,16 +1,12 @@
-// Traffic control through the addon: qdiscs, classes and filters written and read back, and their counters.
+// Traffic control through the addon: qdiscs, classes and filters written and read back, and their
+// counters.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { TcVerb } from "../../src/kernel/messages.js";
-import { BpfPrograms } from "../support/bpf-programs.js";
 import {
-  addon,
   EEXIST,
-  EINVAL,
-  ENODEV,
   ENOENT,
-  kept,
   makeLink,
   must,
   openTap,
@@ -19,10 +15,10 @@ import {
   useNetlink,
 } from "./addon-fixture.js";
 
-const CLSACT = 0xfffffff1;
-const INGRESS = 0xfffffff2;
-const EGRESS = 0xfffffff3;
-const ETH_P_ALL = 3;
+const _CLSACT = 0xfffffff1;
+const _INGRESS = 0xfffffff2;
+const _EGRESS = 0xfffffff3;
+const _ETH_P_ALL = 3;
 const GBIT = 125_000_000;
 /** What one tick of 64 ns passes, and one byte for rounding. */
 const within = (rate: number) => rate / 15_625_000 + 1;
@@ -36,8 +32,24 @@ function shaper() {
   must(
     netlink(),
     { op: "qdisc.htb", verb: "add", ifindex, handle: 0x10000, defaultMinor: 0xfff },
-    { op: "class.htb", verb: "add", parent: 0x10000, handle: 0x10001, rate: 10 * GBIT, ceil: 10 * GBIT, ...htb },
-    { op: "class.htb", verb: "add", parent: 0x10001, handle: 0x100a0, rate: 1_250_000, ceil: 5_000_000, ...htb },
+    {
+      op: "class.htb",
+      verb: "add",
+      parent: 0x10000,
+      handle: 0x10001,
+      rate: 10 * GBIT,
+      ceil: 10 * GBIT,
+      ...htb,
+    },
+    {
+      op: "class.htb",
+      verb: "add",
+      parent: 0x10001,
+      handle: 0x100a0,
+      rate: 1_250_000,
+      ceil: 5_000_000,
+      ...htb,
+    },
   );
   return { ifindex, htb };
 }
@@ -53,11 +65,21 @@ const htbClass = (ifindex: number, handle: number) =>
 
 describe("tbf", () => {
   const tbf = (verb: TcVerb, ifindex: number, rate: number, burstBytes: number) =>
-    ({ op: "qdisc.tbf", verb, ifindex, handle: 0x10000, rate, burstBytes, limitBytes: 1_000_000 }) as const;
+    ({
+      op: "qdisc.tbf",
+      verb,
+      ifindex,
+      handle: 0x10000,
+      rate,
+      burstBytes,
+      limitBytes: 1_000_000,
+    }) as const;
 
   it("is added, changed, replaced, deleted, and read back", () => {
     const { ifindex } = openTap({ name: "tap0" });
-    expect(refused(netlink(), tbf("change", ifindex, 12_500_000, 200_000)).errno).toBeGreaterThan(0);
+    expect(refused(netlink(), tbf("change", ifindex, 12_500_000, 200_000)).errno).toBeGreaterThan(
+      0,
+    );
     must(netlink(), tbf("add", ifindex, 12_500_000, 200_000));
     expect(refused(netlink(), tbf("add", ifindex, 12_500_000, 200_000)).errno).toBe(EEXIST);
     expect(netlink().qdiscs(ifindex)).toEqual([
@@ -78,14 +100,17 @@ describe("tbf", () => {
     expect(qdisc(ifindex, 0x10000)).toBeUndefined();
   });
 
-  it.each([1, 125_000, 2 ** 32 - 1, 2 ** 32, 100 * GBIT])("keeps a rate of %d bytes per second", (rate) => {
-    const { ifindex } = openTap({ name: "tap0" });
-    const burstBytes = rate < 1000 ? 200 : 1_000_000;
-    must(netlink(), tbf("add", ifindex, rate, burstBytes));
-    const read = qdisc(ifindex, 0x10000)?.tbf;
-    expect(read?.rate).toBe(rate);
-    expect(Math.abs((read?.burstBytes ?? 0) - burstBytes)).toBeLessThanOrEqual(within(rate));
-  });
+  it.each([1, 125_000, 2 ** 32 - 1, 2 ** 32, 100 * GBIT])(
+    "keeps a rate of %d bytes per second",
+    (rate) => {
+      const { ifindex } = openTap({ name: "tap0" });
+      const burstBytes = rate < 1000 ? 200 : 1_000_000;
+      must(netlink(), tbf("add", ifindex, rate, burstBytes));
+      const read = qdisc(ifindex, 0x10000)?.tbf;
+      expect(read?.rate).toBe(rate);
+      expect(Math.abs((read?.burstBytes ?? 0) - burstBytes)).toBeLessThanOrEqual(within(rate));
+    },
+  );
 
   it("counts what passes", async () => {
     const bridge = makeLink(netlink(), "bridge", "br0");
@@ -103,7 +128,9 @@ describe("tbf", () => {
     const socket = createSocket("udp4");
     for (let i = 0; i < 10; i++) {
       await new Promise<void>((resolve, reject) => {
-        socket.send(Buffer.alloc(1000), 9, "10.0.0.7", (error) => (error ? reject(error) : resolve()));
+        socket.send(Buffer.alloc(1000), 9, "10.0.0.7", (error) =>
+          error ? reject(error) : resolve(),
+        );
       });
     }
     socket.close();
@@ -116,7 +143,10 @@ describe("tbf", () => {
 describe("htb", () => {
   it("is read back with its classes", () => {
     const { ifindex } = shaper();
-    expect(qdisc(ifindex, 0x10000)).toMatchObject({ kind: "htb", htb: { defaultMinor: 0xfff, directPackets: 0 } });
+    expect(qdisc(ifindex, 0x10000)).toMatchObject({
+      kind: "htb",
+      htb: { defaultMinor: 0xfff, directPackets: 0 },
+    });
     expect(htbClass(ifindex, 0x10001)).toMatchObject({ parent: ROOT, leaf: 0, rate: 10 * GBIT });
     expect(htbClass(ifindex, 0x100a0)).toEqual({
       ifindex,
@@ -134,22 +164,37 @@ describe("htb", () => {
     expect(netlink().classes(0x7fffffff)).toEqual([]);
   });
 
-  it.each([2 ** 32 - 1, 2 ** 32, 100 * GBIT])("keeps a class's rate of %d bytes per second", (rate) => {
-    const { ifindex, htb } = shaper();
-    must(netlink(), { op: "class.htb", verb: "add", parent: 0x10001, handle: 0x100a1, ...htb, rate, ceil: rate });
-    const read = htbClass(ifindex, 0x100a1);
-    expect(read).toMatchObject({ rate, ceil: rate });
-    expect((read?.burstBytes ?? 0) - 65_536).toBeGreaterThanOrEqual(0);
-    expect((read?.burstBytes ?? 0) - 65_536).toBeLessThanOrEqual(within(rate));
-  });
+  it.each([2 ** 32 - 1, 2 ** 32, 100 * GBIT])(
+    "keeps a class's rate of %d bytes per second",
+    (rate) => {
+      const { ifindex, htb } = shaper();
+      must(netlink(), {
+        op: "class.htb",
+        verb: "add",
+        parent: 0x10001,
+        handle: 0x100a1,
+        ...htb,
+        rate,
+        ceil: rate,
+      });
+      const read = htbClass(ifindex, 0x100a1);
+      expect(read).toMatchObject({ rate, ceil: rate });
+      expect((read?.burstBytes ?? 0) - 65_536).toBeGreaterThanOrEqual(0);
+      expect((read?.burstBytes ?? 0) - 65_536).toBeLessThanOrEqual(within(rate));
+    },
+  );
 
   it("changes, replaces and deletes a class", () => {
     const { ifindex, htb } = shaper();
     const limits = { op: "class.htb", parent: 0x10001, ...htb, ceil: 9_000_000 } as const;
     must(netlink(), { ...limits, verb: "change", handle: 0x100a0, rate: 2_500_000 });
     expect(htbClass(ifindex, 0x100a0)).toMatchObject({ rate: 2_500_000, ceil: 9_000_000 });
-    expect(refused(netlink(), { ...limits, verb: "change", handle: 0x100b0, rate: 1 }).errno).toBe(ENOENT);
-    expect(refused(netlink(), { ...limits, verb: "add", handle: 0x100a0, rate: 1000 }).errno).toBe(EEXIST);
+    expect(refused(netlink(), { ...limits, verb: "change", handle: 0x100b0, rate: 1 }).errno).toBe(
+      ENOENT,
+    );
+    expect(refused(netlink(), { ...limits, verb: "add", handle: 0x100a0, rate: 1000 }).errno).toBe(
+      EEXIST,
+    );
     must(netlink(), { ...limits, verb: "replace", handle: 0x100a0, rate: 375_000 });
     must(netlink(), { ...limits, verb: "replace", handle: 0x100b0, rate: 375_000 });
     must(netlink(), { op: "class.delete", ifindex, handle: 0x100b0 });
@@ -165,7 +210,11 @@ describe("leaves", () => {
     must(netlink(), { ...leaf, verb: "add", handle: 0xa00000, limitBytes: 300_000 });
     expect(htbClass(ifindex, 0x100a0)?.leaf).toBe(0xa00000);
     must(netlink(), { ...leaf, verb: "change", handle: 0xa00000, limitBytes: 400_000 });
-    expect(qdisc(ifindex, 0xa00000)).toMatchObject({ kind: "bfifo", parent: 0x100a0, bfifo: { limitBytes: 400_000 } });
+    expect(qdisc(ifindex, 0xa00000)).toMatchObject({
+      kind: "bfifo",
+      parent: 0x100a0,
+      bfifo: { limitBytes: 400_000 },
+    });
     must(netlink(), { ...leaf, verb: "replace", handle: 0xa10000, limitBytes: 131_072 });
     expect(htbClass(ifindex, 0x100a0)?.leaf).toBe(0xa10000);
     expect(qdisc(ifindex, 0xa00000)).toBeUndefined();
@@ -175,13 +224,24 @@ describe("leaves", () => {
 
   it("blackhole is one too", () => {
     const { ifindex } = shaper();
-    must(netlink(), { op: "qdisc.blackhole", verb: "add", ifindex, parent: 0x100a0, handle: 0xa00000 });
+    must(netlink(), {
+      op: "qdisc.blackhole",
+      verb: "add",
+      ifindex,
+      parent: 0x100a0,
+      handle: 0xa00000,
+    });
     expect(qdisc(ifindex, 0xa00000)).toMatchObject({ kind: "blackhole", parent: 0x100a0 });
   });
 
   it("fq_codel works or is refused by name, and leaves no trace then", () => {
     const { ifindex } = shaper();
-    const leaf = { ifindex, parent: 0x100a0, handle: 0xa00000, memoryLimitBytes: 1_000_000 } as const;
+    const leaf = {
+      ifindex,
+      parent: 0x100a0,
+      handle: 0xa00000,
+      memoryLimitBytes: 1_000_000,
+    } as const;
     const [answer] = netlink().talk([{ op: "qdisc.fq_codel", verb: "add", ...leaf }]);
     if (answer) expect(answer).toEqual({ errno: ENOENT, text: expect.stringMatching(/qdisc/i) });
     expect(qdisc(ifindex, 0xa00000)?.kind).toBe(answer ? undefined : "fq_codel");
@@ -193,59 +253,5 @@ describe("leaves", () => {
     const refusal = refused(netlink(), { op: "qdisc.bfifo", verb: "add", ...orphan });
     expect(refusal.errno).toBe(ENOENT);
     expect(refusal.text).not.toBe("");
-  });
-});
-
-describe("filters", () => {
-  const name = "forknet-test";
-
-  function programs(run: (fd: number, id: number, tag: string) => void): void {
-    const loaded = new BpfPrograms();
-    try {
-      const { fd, id, tag } = kept(addon.bpf.loadProgram("guard", loaded.maps));
-      run(fd, id, tag);
-    } finally {
-      loaded.close();
-    }
-  }
-
-  it("are added, replaced in place, listed and deleted", () => {
-    const { ifindex } = openTap({ name: "tap0" });
-    programs((programFd, programId, tag) => {
-      const filter = { op: "filter.bpf", ifindex, parent: INGRESS, priority: 7, handle: 1, programFd, name } as const;
-      // Depending on the kernel ENOENT or EINVAL: there is no clsact yet.
-      expect([ENOENT, EINVAL, ENODEV]).toContain(refused(netlink(), { ...filter, verb: "add" }).errno);
-      must(netlink(), { op: "qdisc.clsact", verb: "add", ifindex }, { ...filter, verb: "add" });
-      expect(refused(netlink(), { ...filter, verb: "add" }).errno).toBe(EEXIST);
-      const expected = { ifindex, kind: "bpf", parent: INGRESS, priority: 7, protocol: ETH_P_ALL, handle: 1 };
-      expect(netlink().filters(ifindex, INGRESS)).toEqual([
-        { ...expected, bpf: { name, programId, tag, directAction: true, classid: 0 } },
-      ]);
-      must(netlink(), { ...filter, verb: "replace" }, { ...filter, verb: "change" });
-      expect(netlink().filters(ifindex, INGRESS)).toHaveLength(1);
-      expect(netlink().filters(ifindex, EGRESS)).toEqual([]);
-      must(netlink(), { ...filter, verb: "add", parent: EGRESS, handle: 2, classid: 0x10000 });
-      expect(netlink().filters(ifindex, EGRESS)[0]?.bpf?.classid).toBe(0x10000);
-      must(
-        netlink(),
-        { op: "filter.delete", ifindex, parent: INGRESS, priority: 7, handle: 1 },
-        { op: "filter.delete", ifindex, parent: EGRESS, priority: 7 },
-      );
-      expect(netlink().filters(ifindex, INGRESS)).toEqual([]);
-      expect(netlink().filters(ifindex, EGRESS)).toEqual([]);
-      must(netlink(), { op: "qdisc.delete", ifindex, parent: CLSACT });
-      expect(
-        netlink()
-          .qdiscs(ifindex)
-          .map(({ kind }) => kind),
-      ).not.toContain("clsact");
-    });
-  });
-
-  it("refuse what is not a program", () => {
-    const { ifindex, fd } = openTap({ name: "tap0" });
-    must(netlink(), { op: "qdisc.clsact", verb: "add", ifindex });
-    const filter = { ifindex, parent: INGRESS, priority: 1, handle: 1, programFd: fd, name: "x" } as const;
-    expect(refused(netlink(), { op: "filter.bpf", verb: "add", ...filter }).errno).toBe(EINVAL);
   });
 });

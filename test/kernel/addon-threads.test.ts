@@ -1,4 +1,5 @@
-// The addon in worker threads: ten at once, each with its own state, and nothing left when they end or are ended.
+// The addon in worker threads: ten at once, each with its own state, and nothing left when they end
+// or are ended.
 import { readdirSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
@@ -33,7 +34,8 @@ function start(number: number, endless = false): Worker {
 
 const message = (worker: Worker) =>
   new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
-const exit = (worker: Worker) => new Promise((resolve, reject) => worker.once("exit", resolve).once("error", reject));
+const exit = (worker: Worker) =>
+  new Promise((resolve, reject) => worker.once("exit", resolve).once("error", reject));
 
 describe("worker threads", () => {
   it(`run ${THREADS} at once, again and again, and close what they opened`, async () => {

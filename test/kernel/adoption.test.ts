@@ -1,5 +1,5 @@
-// The agent is killed with kill -9, and the next process opens the network: guests are back as they were, what
-// nobody owns goes, what died half way is finished.
+// The agent is killed with kill -9, and the next process opens the network: guests are back as they
+// were, what nobody owns goes, what died half way is finished.
 
 import { describe, expect, it } from "vitest";
 import type { Allocation, AllocationRequest, NetworkOptions } from "../../dist/index.js";
@@ -39,7 +39,10 @@ const WITHOUT_SYS_ADMIN = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-
 const TBF_HANDLE = 0x10000;
 
 /** An agent that has run one guest for each request and was killed; the guests as it had them. */
-async function killedAgent(options: NetworkOptions, ...requests: AllocationRequest[]): Promise<PlainAllocation[]> {
+async function killedAgent(
+  options: NetworkOptions,
+  ...requests: AllocationRequest[]
+): Promise<PlainAllocation[]> {
   const agent = new Agent();
   await agent.open(options);
   const guests: PlainAllocation[] = [];
@@ -52,7 +55,12 @@ async function filledPool(size: number): Promise<void> {
   await expect.poll(() => linkNamed(BRIDGE) && warmSlots(BRIDGE).length).toBe(size);
 }
 
-function expectLimits({ tap, classId }: PlainAllocation, download: number, rate: number, ceil: number): void {
+function expectLimits(
+  { tap, classId }: PlainAllocation,
+  download: number,
+  rate: number,
+  ceil: number,
+): void {
   expect(tbfOf(tap)?.rate).toBe(download / 8);
   expect(classNamed(SHAPER, classId)).toMatchObject({ rate: rate / 8, ceil: ceil / 8 });
 }
@@ -79,12 +87,20 @@ describe("after kill -9", () => {
       expect(found).toMatchObject({ ...was, state: "active", shaping: "shaped" });
       expect(linkNamed(was.tap)?.ifindex).toBe(was.ifindex);
       expect(readLeases(SHAPER).get(was.ifindex)?.instanceId).toBe(was.instanceId);
-      expect(filterNames(was.tap)).toEqual({ ingress: ["forknet-guard"], egress: ["forknet-gate"] });
+      expect(filterNames(was.tap)).toEqual({
+        ingress: ["forknet-guard"],
+        egress: ["forknet-gate"],
+      });
       await found.shaped;
     }
     expectLimits(warm, 100e6, 20e6, 70e6);
     expectLimits(cold, 50e6, 10e6, 40e6);
-    expect(network.getAllocation("vm-3")).toMatchObject({ ip: gone.ip, mac: gone.mac, state: "standby", tap: "" });
+    expect(network.getAllocation("vm-3")).toMatchObject({
+      ip: gone.ip,
+      mac: gone.mac,
+      state: "standby",
+      tap: "",
+    });
     await expect.poll(() => slots.filter(linkNamed)).toEqual([]);
     expectLimits(await network.recreateAllocation("vm-3"), 30e6, 1e6, 9e6);
   });
@@ -96,11 +112,13 @@ describe("after kill -9", () => {
     const other = { instanceId: "vm-2", instanceName: "beta" };
     const code = (name: string) => ({ code: `ERR_FORKNET_${name}` });
     await expect(network.createAllocation(ALPHA)).rejects.toMatchObject(code("ID_EXISTS"));
-    await expect(network.createAllocation({ ...other, instanceName: "alpha" })).rejects.toMatchObject(
-      code("NAME_EXISTS"),
-    );
+    await expect(
+      network.createAllocation({ ...other, instanceName: "alpha" }),
+    ).rejects.toMatchObject(code("NAME_EXISTS"));
     for (const wish of [{ ip: was?.ip }, { mac: was?.mac }, { tapName: was?.tap }] as object[]) {
-      await expect(network.createAllocation({ ...other, ...wish })).rejects.toMatchObject(code("ADDRESS_IN_USE"));
+      await expect(network.createAllocation({ ...other, ...wish })).rejects.toMatchObject(
+        code("ADDRESS_IN_USE"),
+      );
     }
     expect((await network.createAllocation(other)).classId).not.toBe(was?.classId);
   });
@@ -114,7 +132,10 @@ describe("after kill -9", () => {
     await network.standbyAllocation("vm-2");
     expectLimits(await network.recreateAllocation("vm-2"), 50e6, 10e6, 40e6);
     await network.releaseAllocation("vm-3");
-    expect([...readLeases(SHAPER).values()].map(({ instanceId }) => instanceId).sort()).toEqual(["vm-1", "vm-2"]);
+    expect([...readLeases(SHAPER).values()].map(({ instanceId }) => instanceId).sort()).toEqual([
+      "vm-1",
+      "vm-2",
+    ]);
   });
 
   it("an adopted guest's uploads still pass its class", async () => {
@@ -122,7 +143,11 @@ describe("after kill -9", () => {
     const [was] = (await killedAgent(options, ALPHA)) as [PlainAllocation];
     const network = await openForTest(options);
     const raw = new RawTap({ tap: was.tap });
-    const toGateway = { destination: "02:00:0a:64:00:01", destinationIp: was.gateway, destinationPort: 9 };
+    const toGateway = {
+      destination: "02:00:0a:64:00:01",
+      destinationIp: was.gateway,
+      destinationPort: 9,
+    };
     raw.send(udpFrame({ source: was.mac, sourceIp: was.ip, ...toGateway }));
     await expect.poll(() => classNamed(SHAPER, was.classId)?.stats.packets).toBe(1);
     raw.close();
@@ -131,26 +156,32 @@ describe("after kill -9", () => {
 });
 
 describe("a death half way", () => {
-  it.each(["limit", "block"] as const)("between arming and shaping ends shaped (unshaped: %s)", async (unshaped) => {
-    const options = testOptions({ pool: { size: 2 }, unshaped });
-    const agent = new Agent();
-    await agent.open(options);
-    await filledPool(2);
-    await agent.call("reconcile", { dryRun: true });
-    await agent.forkAndDie(ALPHA);
-    const [ifindex] = [...readLeases(SHAPER).keys()] as [number];
-    const tap = withNetlink((netlink) => netlink.link({ ifindex }))?.name as string;
-    expect(tbfOf(tap)?.rate).toBe(BASE_BYTES);
-    expect(readLeases(SHAPER).get(ifindex)).toMatchObject({ instanceId: "vm-1", blocked: unshaped === "block" });
+  it.each(["limit", "block"] as const)(
+    "between arming and shaping ends shaped (unshaped: %s)",
+    async (unshaped) => {
+      const options = testOptions({ pool: { size: 2 }, unshaped });
+      const agent = new Agent();
+      await agent.open(options);
+      await filledPool(2);
+      await agent.call("reconcile", { dryRun: true });
+      await agent.forkAndDie(ALPHA);
+      const [ifindex] = [...readLeases(SHAPER).keys()] as [number];
+      const tap = withNetlink((netlink) => netlink.link({ ifindex }))?.name as string;
+      expect(tbfOf(tap)?.rate).toBe(BASE_BYTES);
+      expect(readLeases(SHAPER).get(ifindex)).toMatchObject({
+        instanceId: "vm-1",
+        blocked: unshaped === "block",
+      });
 
-    const network = await openForTest({ ...options, pool: { size: 0 } });
-    const found = network.getAllocation("vm-1") as Allocation;
-    expect(found).toMatchObject({ state: "active", tap, ifindex });
-    await found.shaped;
-    expectLimits(found, 100e6, 20e6, 70e6);
-    expect(readLeases(SHAPER).get(ifindex)?.blocked).toBe(false);
-    expect(linkNamed(tap)?.alias).toMatch(/^forknet1 vm-1 alpha /);
-  });
+      const network = await openForTest({ ...options, pool: { size: 0 } });
+      const found = network.getAllocation("vm-1") as Allocation;
+      expect(found).toMatchObject({ state: "active", tap, ifindex });
+      await found.shaped;
+      expectLimits(found, 100e6, 20e6, 70e6);
+      expect(readLeases(SHAPER).get(ifindex)?.blocked).toBe(false);
+      expect(linkNamed(tap)?.alias).toMatch(/^forknet1 vm-1 alpha /);
+    },
+  );
 
   it.each([1, 5, 20])(
     "of a burst, after %i of 40 forks, leaves guests that are whole and nothing else",
@@ -159,12 +190,18 @@ describe("a death half way", () => {
       const options = testOptions();
       const agent = new Agent();
       await agent.open(options);
-      const request = (i: number) => ({ ...ALPHA, instanceId: `vm-${i}`, instanceName: `name-${i}` });
+      const request = (i: number) => ({
+        ...ALPHA,
+        instanceId: `vm-${i}`,
+        instanceName: `name-${i}`,
+      });
       const forks = Array.from({ length: 40 }, (_, i) => agent.fork(request(i)));
       const outcomes = Promise.allSettled(forks);
       await Promise.all(forks.slice(0, answered));
       await agent.kill();
-      const known = (await outcomes).flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+      const known = (await outcomes).flatMap((outcome) =>
+        outcome.status === "fulfilled" ? [outcome.value] : [],
+      );
       const network = await openForTest(options);
       const found = network.listAllocations();
       expect(found.length).toBeGreaterThanOrEqual(known.length);
@@ -173,8 +210,11 @@ describe("a death half way", () => {
       );
       await Promise.all(found.map(({ shaped }) => shaped));
       for (const guest of found) expectLimits(guest, 100e6, 20e6, 70e6);
-      const taps = () => withNetlink((netlink) => netlink.links({ kind: "tun" })).map(({ ifindex }) => ifindex);
-      await expect.poll(() => new Set(taps())).toEqual(new Set(found.map(({ ifindex }) => ifindex)));
+      const taps = () =>
+        withNetlink((netlink) => netlink.links({ kind: "tun" })).map(({ ifindex }) => ifindex);
+      await expect
+        .poll(() => new Set(taps()))
+        .toEqual(new Set(found.map(({ ifindex }) => ifindex)));
       expect(new Set(readLeases(SHAPER).keys())).toEqual(new Set(taps()));
       // Who was lost may be asked for again.
       const missing = forks.map((_, i) => i).filter((i) => !network.getAllocation(`vm-${i}`));
@@ -187,7 +227,10 @@ describe("a death half way", () => {
 
   it("of limits that somebody changed meanwhile is mended", async () => {
     const options = testOptions();
-    const [first, second] = (await killedAgent(options, ALPHA, BETA)) as [PlainAllocation, PlainAllocation];
+    const [first, second] = (await killedAgent(options, ALPHA, BETA)) as [
+      PlainAllocation,
+      PlainAllocation,
+    ];
     const { ifindex } = first;
     tellKernel({
       op: "qdisc.tbf",
@@ -220,7 +263,10 @@ describe("a death half way", () => {
     const network = await openForTest(options);
     expect(network.listAllocations()).toEqual([]);
     expect(readLeases(SHAPER)).toEqual(new Map());
-    expect(await network.createAllocation({ ...ALPHA, ip: was.ip })).toMatchObject({ ip: was.ip, mac: was.mac });
+    expect(await network.createAllocation({ ...ALPHA, ip: was.ip })).toMatchObject({
+      ip: was.ip,
+      mac: was.mac,
+    });
   });
 });
 
@@ -234,7 +280,11 @@ it("adopts without CAP_SYS_ADMIN, from the aliases", async () => {
   expect([...leases]).toMatchObject([[was.ifindex, { instanceId: "vm-1", blocked: false }]]);
 
   const raw = new RawTap({ tap: was.tap });
-  const toGateway = { destination: "02:00:0a:64:00:01", destinationIp: was.gateway, destinationPort: 9 };
+  const toGateway = {
+    destination: "02:00:0a:64:00:01",
+    destinationIp: was.gateway,
+    destinationPort: 9,
+  };
   raw.send(udpFrame({ source: was.mac, sourceIp: was.ip, ...toGateway }));
   await expect.poll(() => classNamed(SHAPER, was.classId)?.stats.packets).toBe(1);
   raw.close();

@@ -1,4 +1,5 @@
-// The benchmark does not rot: every question runs once, with numbers too small to mean anything. Nothing is timed here.
+// The benchmark does not rot: every question runs once, with numbers too small to mean anything.
+// Nothing is timed here.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -21,7 +22,9 @@ test("answers every question", { timeout: LONGEST_MS }, () => {
   const directory = mkdtempSync(join(tmpdir(), "forknet-bench-test-"));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const json = join(directory, "run.json");
-  const output = execFileSync(process.execPath, [PROGRAM, "--tiny", "--json", json], { encoding: "utf8" });
+  const output = execFileSync(process.execPath, [PROGRAM, "--tiny", "--json", json], {
+    encoding: "utf8",
+  });
 
   const run = JSON.parse(readFileSync(json, "utf8")) as Run;
   expect(Object.keys(run.questions)).toEqual([
@@ -40,7 +43,9 @@ test("answers every question", { timeout: LONGEST_MS }, () => {
   ]);
   for (const [name, { table }] of Object.entries(run.questions)) {
     expect(table.length, name).toBeGreaterThan(0);
-    const figures = table.flatMap((row) => Object.values(row)).filter((cell) => typeof cell === "number");
+    const figures = table
+      .flatMap((row) => Object.values(row))
+      .filter((cell) => typeof cell === "number");
     expect(figures.every(Number.isFinite), `${name}: ${JSON.stringify(table)}`).toBe(true);
   }
   expect(run.machine).toMatchObject({ node: process.version, cores: expect.any(Number) });
@@ -49,6 +54,10 @@ test("answers every question", { timeout: LONGEST_MS }, () => {
 });
 
 test("names the questions there are when it is asked for another one", () => {
-  const ask = () => execFileSync(process.execPath, [PROGRAM, "--only", "nothing"], { encoding: "utf8", stdio: "pipe" });
+  const ask = () =>
+    execFileSync(process.execPath, [PROGRAM, "--only", "nothing"], {
+      encoding: "utf8",
+      stdio: "pipe",
+    });
   expect(ask).toThrow(/Expected one of fork, burst, .* for --only, but received nothing/);
 });

@@ -1,5 +1,6 @@
-// The gate in front of a guest and the classifier on the shaper, in BPF_PROG_TEST_RUN: who passes, who is counted.
-// A test run does not report skb->tc_classid: that the class is the right one is seen in bpf-path.test.ts.
+// The gate in front of a guest and the classifier on the shaper, in BPF_PROG_TEST_RUN: who passes,
+// who is counted. A test run does not report skb->tc_classid: that the class is the right one is
+// seen in bpf-path.test.ts.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ACTION, BpfPrograms, type DropReason } from "../support/bpf-programs.js";
@@ -40,7 +41,8 @@ function expectRun(
 }
 
 describe("gate", () => {
-  it("drops what comes for a TAP without a lease", () => expectRun("gate", FRAME, {}, "gate_unarmed"));
+  it("drops what comes for a TAP without a lease", () =>
+    expectRun("gate", FRAME, {}, "gate_unarmed"));
 
   it("drops what comes for a lease of another layout", () => {
     ours.arm(LOOPBACK, { mac: MAC, ip: IP, version: 0 });
@@ -54,9 +56,20 @@ describe("gate", () => {
 
   it.each([
     ["UDP", FRAME],
-    ["ARP", arpFrame({ operation: 1, senderMac: GATEWAY.source, senderIp: GATEWAY.sourceIp, targetIp: IP })],
+    [
+      "ARP",
+      arpFrame({
+        operation: 1,
+        senderMac: GATEWAY.source,
+        senderIp: GATEWAY.sourceIp,
+        targetIp: IP,
+      }),
+    ],
     ["IPv6", ipv6Frame({ source: GATEWAY.source, destination: BROADCAST_MAC })],
-    ["a type nobody knows", ethernetFrame({ ...GATEWAY, destination: MAC, etherType: 0x88b5, payload: Buffer.of(1) })],
+    [
+      "a type nobody knows",
+      ethernetFrame({ ...GATEWAY, destination: MAC, etherType: 0x88b5, payload: Buffer.of(1) }),
+    ],
   ])("passes %s to an armed guest", (_, frame) => {
     ours.arm(LOOPBACK, { mac: MAC, ip: IP });
     expectRun("gate", frame, {});

@@ -1,17 +1,27 @@
-// The guard against a second description of its rules, in TypeScript, on thousands of damaged frames: the compiled
-// program and the model have to give the same reason each time. The rules one by one are in bpf-guard.test.ts.
+// The guard against a second description of its rules, in TypeScript, on thousands of damaged
+// frames: the compiled program and the model have to give the same reason each time. The rules one
+// by one are in bpf-guard.test.ts.
 
 import { fc, test } from "@fast-check/vitest";
 import { afterAll, beforeAll, expect } from "vitest";
 import { ACTION, BpfPrograms } from "../support/bpf-programs.js";
-import { arpFrame, bpduFrame, ETHER_TYPE, ipBytes, ipv6Frame, macBytes, udpFrame } from "../support/frames.js";
+import {
+  arpFrame,
+  bpduFrame,
+  ETHER_TYPE,
+  ipBytes,
+  ipv6Frame,
+  macBytes,
+  udpFrame,
+} from "../support/frames.js";
 
 const TAP = 1;
 const MAC = "02:00:0a:64:00:05";
 const IP = "10.100.0.5";
 const NETWORK = { subnet: "10.100.0.0", mask: "255.255.0.0", gateway: "10.100.0.1" };
 const TAG_TYPES: readonly number[] = [ETHER_TYPE.vlan, 0x88a8];
-// Behind the longest header the guard reads; damage further on must change nothing, so a little of that, too.
+// Behind the longest header the guard reads; damage further on must change nothing, so a little of
+// that, too.
 const DAMAGED_BYTES = 48;
 
 const SHORTEST_BYTES = new Map<number, number>([
@@ -40,7 +50,8 @@ function model(frame: Buffer, isolated: boolean): string {
 }
 
 function modelIpv4(packet: Buffer, isolated: boolean): string {
-  if (packet.length < 20 || packet.readUInt8(0) >> 4 !== 4 || (packet.readUInt8(0) & 15) < 5) return "malformed";
+  if (packet.length < 20 || packet.readUInt8(0) >> 4 !== 4 || (packet.readUInt8(0) & 15) < 5)
+    return "malformed";
   const [source, destination] = [12, 16].map((at) => [...packet.subarray(at, at + 4)].join("."));
   if (source !== IP) return "ip";
   const isInside = destination?.startsWith("10.100.") === true;
@@ -65,7 +76,12 @@ function verdict(frame: Buffer, isolated: boolean): string {
   return drops[0]?.[0] ?? "";
 }
 
-const toGateway = { source: MAC, destination: "02:00:0a:64:00:01", sourceIp: IP, destinationPort: 53 };
+const toGateway = {
+  source: MAC,
+  destination: "02:00:0a:64:00:01",
+  sourceIp: IP,
+  destinationPort: 53,
+};
 const frames = [
   udpFrame({ ...toGateway, destinationIp: NETWORK.gateway }),
   udpFrame({ ...toGateway, destinationIp: "10.100.0.6" }),
@@ -74,7 +90,8 @@ const frames = [
   ipv6Frame({ source: MAC, destination: "33:33:00:00:00:01" }),
   bpduFrame({ source: MAC }),
 ];
-// Few bytes in most runs: a frame with many wrong ones never gets past the first check. Half of them turn one bit.
+// Few bytes in most runs: a frame with many wrong ones never gets past the first check. Half of
+// them turn one bit.
 const damage = fc.array(
   fc.record({
     at: fc.integer({ min: 6, max: DAMAGED_BYTES - 1 }),
@@ -87,15 +104,16 @@ function bit() {
   return fc.integer({ min: 0, max: 7 }).map((shift) => 1 << shift);
 }
 
-test.prop([fc.constantFrom(...frames), damage, fc.integer({ min: 0, max: 60 }), fc.boolean()], { numRuns: 5000 })(
-  "the program and the model agree",
-  (original, changes, cut, isolated) => {
-    const frame = Buffer.from(original);
-    for (const { at, mask } of changes) if (at < frame.length) frame.writeUInt8(frame.readUInt8(at) ^ mask, at);
-    // A test run takes no IP frame without a whole header, nor an empty one: bpf-path.test.ts has those.
-    const shortest = SHORTEST_BYTES.get(frame.readUInt16BE(12)) ?? 15;
-    const damaged = frame.subarray(0, Math.max(shortest, frame.length - cut));
-    fc.pre(damaged.length >= shortest);
-    expect(verdict(damaged, isolated)).toBe(model(damaged, isolated));
-  },
-);
+test.prop([fc.constantFrom(...frames), damage, fc.integer({ min: 0, max: 60 }), fc.boolean()], {
+  numRuns: 5000,
+})("the program and the model agree", (original, changes, cut, isolated) => {
+  const frame = Buffer.from(original);
+  for (const { at, mask } of changes)
+    if (at < frame.length) frame.writeUInt8(frame.readUInt8(at) ^ mask, at);
+  // A test run takes no IP frame without a whole header, nor an empty one: bpf-path.test.ts has
+  // those.
+  const shortest = SHORTEST_BYTES.get(frame.readUInt16BE(12)) ?? 15;
+  const damaged = frame.subarray(0, Math.max(shortest, frame.length - cut));
+  fc.pre(damaged.length >= shortest);
+  expect(verdict(damaged, isolated)).toBe(model(damaged, isolated));
+});

@@ -1,5 +1,5 @@
-// Whom an isolated guest may write to, and how the guard counts: by reason and CPU. The rest of its rules are in
-// bpf-guard.test.ts.
+// Whom an isolated guest may write to, and how the guard counts: by reason and CPU. The rest of its
+// rules are in bpf-guard.test.ts.
 
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -65,7 +65,8 @@ describe("counters", () => {
   });
 
   it.skipIf(availableParallelism() < 2)("are kept for each CPU", () => {
-    const pin = (cpus: string) => spawnSync("taskset", ["-p", "-c", cpus, String(process.pid)]).status;
+    const pin = (cpus: string) =>
+      spawnSync("taskset", ["-p", "-c", cpus, String(process.pid)]).status;
     const all = `0-${availableParallelism() - 1}`;
     try {
       for (const cpu of ["0", "1"]) {

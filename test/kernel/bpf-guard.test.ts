@@ -1,5 +1,6 @@
-// What the guard lets pass and what it drops, frame by frame in BPF_PROG_TEST_RUN: every reason, every boundary.
-// A test run cannot set skb->vlan_present, nor take a truncated IPv4 header: bpf-path.test.ts has real frames for both.
+// What the guard lets pass and what it drops, frame by frame in BPF_PROG_TEST_RUN: every reason,
+// every boundary. A test run cannot set skb->vlan_present, nor take a truncated IPv4 header:
+// bpf-path.test.ts has real frames for both.
 
 import { describe, expect, it } from "vitest";
 import { encodeLease } from "../../src/lease/lease.js";
@@ -46,12 +47,26 @@ describe("an armed guest's own frames pass", () => {
     ["UDP to itself", udp(IP)],
     ["limited broadcast", udp("255.255.255.255")],
     ["multicast", udp("224.0.0.251")],
-    ["ICMP", icmpEchoFrame({ source: MAC, destination: GATEWAY_MAC, sourceIp: IP, destinationIp: OUTSIDE_IP })],
+    [
+      "ICMP",
+      icmpEchoFrame({
+        source: MAC,
+        destination: GATEWAY_MAC,
+        sourceIp: IP,
+        destinationIp: OUTSIDE_IP,
+      }),
+    ],
     ["a bare IPv4 header of 34 bytes", udp().subarray(0, 34)],
     ["the longest IPv4 header", patched(udp(), 14, 0x4f)],
     ["an ARP request of 42 bytes", arp()],
-    ["an ARP reply", arpFrame({ ...arpFields, operation: ARP_OPERATION.reply, targetIp: GATEWAY_IP })],
-    ["a gratuitous ARP", arpFrame({ ...arpFields, operation: ARP_OPERATION.request, targetIp: IP })],
+    [
+      "an ARP reply",
+      arpFrame({ ...arpFields, operation: ARP_OPERATION.reply, targetIp: GATEWAY_IP }),
+    ],
+    [
+      "a gratuitous ARP",
+      arpFrame({ ...arpFields, operation: ARP_OPERATION.request, targetIp: IP }),
+    ],
     ["a padded ARP", Buffer.concat([arp(), Buffer.alloc(18)])],
     ["a large frame", udpFrame({ ...toOutside(), payload: Buffer.alloc(1472) })],
   ])("%s", (_, frame) => expectAccepted(frame));
@@ -60,10 +75,21 @@ describe("an armed guest's own frames pass", () => {
     const limits = { download: 1e9, upload: { rate: 1e9, ceil: 4e9 } };
     const address = { ip: 0x0a640005, mac: 0x02000a640005, classMinor: 0x10 };
     const names = { instanceId: "i".repeat(64), instanceName: "n".repeat(64) };
-    const lease = { ...names, ...address, limits, createdMs: 1.7e12, generation: 3, blocked: false };
+    const lease = {
+      ...names,
+      ...address,
+      limits,
+      createdMs: 1.7e12,
+      generation: 3,
+      blocked: false,
+    };
     guard.ours.bpf.mapSet(guard.ours.maps.leases, u32(TAP), encodeLease(lease));
     expectAccepted(udp());
-    guard.ours.bpf.mapSet(guard.ours.maps.leases, u32(TAP), encodeLease({ ...lease, blocked: true }));
+    guard.ours.bpf.mapSet(
+      guard.ours.maps.leases,
+      u32(TAP),
+      encodeLease({ ...lease, blocked: true }),
+    );
     expectDropped(udp(), "blocked");
   });
 });
@@ -110,7 +136,9 @@ describe("what is not the guest's own is dropped", () => {
     }
   });
 
-  it.each([0, 1, 2, 3])("byte %i of the source address", (byte) => expectDropped(flipped(udp(), 26 + byte), "ip"));
+  it.each([0, 1, 2, 3])("byte %i of the source address", (byte) =>
+    expectDropped(flipped(udp(), 26 + byte), "ip"),
+  );
 
   it.each([
     ["a peer's address", PEER_IP],
@@ -156,12 +184,21 @@ describe("other protocols are dropped", () => {
   it.each([
     ["IPv6", ipv6Frame({ source: MAC, destination: BROADCAST_MAC })],
     ["spanning tree", bpduFrame({ source: MAC })],
-    ["LLDP", ethernetFrame({ source: MAC, destination: GATEWAY_MAC, etherType: 0x88cc, payload: Buffer.alloc(46) })],
+    [
+      "LLDP",
+      ethernetFrame({
+        source: MAC,
+        destination: GATEWAY_MAC,
+        etherType: 0x88cc,
+        payload: Buffer.alloc(46),
+      }),
+    ],
     ["reverse ARP", patched(arp(), 12, 0x80, 0x35)],
     ["a type of 0", patched(udp(), 12, 0, 0)],
   ])("%s", (_, frame) => expectDropped(frame, "protocol"));
 
-  it("a tag the kernel has not taken out", () => expectDropped(udpFrame({ ...toOutside(), vlan: 5 }), "vlan"));
+  it("a tag the kernel has not taken out", () =>
+    expectDropped(udpFrame({ ...toOutside(), vlan: 5 }), "vlan"));
 
   it("a service tag", () => {
     const frame = udpFrame({ ...toOutside(), vlan: 5 });

@@ -1,14 +1,22 @@
-// The three programs on the hooks they are made for, with frames through a real TAP: what BPF_PROG_TEST_RUN cannot
-// show. Taken-out VLAN tags, truncated and non-linear frames, the class on the shaper, and the way back.
+// The three programs on the hooks they are made for, with frames through a real TAP: what
+// BPF_PROG_TEST_RUN cannot show. Taken-out VLAN tags, truncated and non-linear frames, the class on
+// the shaper, and the way back.
 
 import { writeSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Netlink } from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";
+import { sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 import { BpfPrograms, type DropReason } from "../support/bpf-programs.js";
-import { arpFrame, ETHER_TYPE, ipBytes, macBytes, parseFrame, udpFrame } from "../support/frames.js";
+import {
+  arpFrame,
+  ETHER_TYPE,
+  ipBytes,
+  macBytes,
+  parseFrame,
+  udpFrame,
+} from "../support/frames.js";
 import { RawTap } from "../support/raw-tap.js";
 
 const addon = loadAddon();
@@ -23,7 +31,12 @@ const GATEWAY_IP = "10.100.0.1";
 const PORT = 5300;
 const SERVICE_TAG = 0x88a8;
 const HOOK = { op: "filter.bpf", verb: "add", priority: 1, handle: 1 } as const;
-const CLASS = { rate: GIGABIT_IN_BYTES, ceil: GIGABIT_IN_BYTES, burstBytes: 65_536, cburstBytes: 65_536 } as const;
+const CLASS = {
+  rate: GIGABIT_IN_BYTES,
+  ceil: GIGABIT_IN_BYTES,
+  burstBytes: 65_536,
+  cburstBytes: 65_536,
+} as const;
 
 let ours: BpfPrograms;
 let netlink: Netlink;
@@ -39,13 +52,30 @@ function send(...messages: Message[]): void {
 function makeShaper(): void {
   send({ op: "link.create", name: "shaper0", kind: "ifb", addressGeneration: "none" });
   shaper = netlink.link({ name: "shaper0" })?.ifindex ?? 0;
-  send({ op: "qdisc.htb", verb: "add", ifindex: shaper, handle: ROOT, defaultMinor: DEFAULT_MINOR });
+  send({
+    op: "qdisc.htb",
+    verb: "add",
+    ifindex: shaper,
+    handle: ROOT,
+    defaultMinor: DEFAULT_MINOR,
+  });
   for (const minor of [0x10, 0x11, DEFAULT_MINOR]) {
     const handle = ROOT | minor;
-    send({ op: "class.htb", verb: "add", ifindex: shaper, parent: ROOT, handle, ...CLASS, quantumBytes: 60_000 });
+    send({
+      op: "class.htb",
+      verb: "add",
+      ifindex: shaper,
+      parent: ROOT,
+      handle,
+      ...CLASS,
+      quantumBytes: 60_000,
+    });
   }
   const program = { programFd: ours.programs.classify, name: "classify", classid: ROOT };
-  send({ ...HOOK, ifindex: shaper, parent: ROOT, ...program }, { op: "link.set", ifindex: shaper, up: true });
+  send(
+    { ...HOOK, ifindex: shaper, parent: ROOT, ...program },
+    { op: "link.set", ifindex: shaper, up: true },
+  );
 }
 
 function makeTap(): void {
@@ -60,7 +90,12 @@ function makeTap(): void {
     { ...HOOK, ifindex, parent: CLSACT_EGRESS, programFd: ours.programs.gate, name: "gate" },
     { op: "link.set", ifindex, up: true },
     { op: "address.add", ifindex, ip: ipBytes(GATEWAY_IP).readUInt32BE(), prefixLength: 16 },
-    { op: "neighbor.set", ifindex, ip: ipBytes(IP).readUInt32BE(), mac: macBytes(MAC).readUIntBE(0, 6) },
+    {
+      op: "neighbor.set",
+      ifindex,
+      ip: ipBytes(IP).readUInt32BE(),
+      mac: macBytes(MAC).readUIntBE(0, 6),
+    },
   );
   const mac = netlink.link({ ifindex })?.mac.toString(16).padStart(12, "0") ?? "";
   gatewayMac = mac.replace(/..(?=.)/g, "$&:");
@@ -83,7 +118,12 @@ afterAll(() => {
 
 beforeEach(() => {
   ours.arm(tap, { mac: MAC, ip: IP });
-  ours.setNetwork({ subnet: "10.100.0.0", mask: "255.255.0.0", gateway: GATEWAY_IP, shaperIfindex: shaper });
+  ours.setNetwork({
+    subnet: "10.100.0.0",
+    mask: "255.255.0.0",
+    gateway: GATEWAY_IP,
+    shaperIfindex: shaper,
+  });
   raw.drain();
   ours.resetDrops();
 });
@@ -100,9 +140,14 @@ function arp(): Buffer {
   return arpFrame({ operation: 1, senderMac: MAC, senderIp: IP, targetIp: GATEWAY_IP });
 }
 
-/** What the guard and the classifier dropped; the host's own IPv6 frames come by the gate at any time. */
+/**
+ * What the guard and the classifier dropped; the host's own IPv6 frames come by the gate at any
+ * time.
+ */
 function uploadDrops(): Record<string, number> {
-  return Object.fromEntries(Object.entries(ours.drops()).filter(([reason]) => !reason.startsWith("gate_")));
+  return Object.fromEntries(
+    Object.entries(ours.drops()).filter(([reason]) => !reason.startsWith("gate_")),
+  );
 }
 
 function packets(minor: number): number {
@@ -111,7 +156,11 @@ function packets(minor: number): number {
 }
 
 /** One frame more in a class, and none dropped. */
-async function expectClassified(frame: Uint8Array, minor: number, write = (it: Uint8Array) => raw.send(it)) {
+async function expectClassified(
+  frame: Uint8Array,
+  minor: number,
+  write = (it: Uint8Array) => raw.send(it),
+) {
   const before = packets(minor);
   const all = packets(0x10) + packets(0x11) + packets(DEFAULT_MINOR);
   write(frame);
@@ -180,10 +229,12 @@ describe("from the guest", () => {
     expectDropped(arp().subarray(0, length), "malformed"),
   );
 
-  it("passes with an IPv4 header and nothing else", () => expectClassified(udp().subarray(0, 34), 0x10));
+  it("passes with an IPv4 header and nothing else", () =>
+    expectClassified(udp().subarray(0, 34), 0x10));
 });
 
-// With hdr_len a guest says how much of its frame it wants linear; above a page the kernel does as it is told.
+// With hdr_len a guest says how much of its frame it wants linear; above a page the kernel does as
+// it is told.
 describe("with headers outside the linear part", () => {
   const nonLinear = (linearBytes: number) => (frame: Uint8Array) => {
     const header = Buffer.alloc(10);
@@ -219,7 +270,11 @@ describe("towards the guest", () => {
 
   it.each([
     ["without a lease", "gate_unarmed", () => ours.disarm(tap)],
-    ["while it is blocked", "gate_blocked", () => ours.arm(tap, { mac: MAC, ip: IP, blocked: true })],
+    [
+      "while it is blocked",
+      "gate_blocked",
+      () => ours.arm(tap, { mac: MAC, ip: IP, blocked: true }),
+    ],
   ])("is dropped %s", async (_, reason, prepare) => {
     prepare();
     await fromHost();

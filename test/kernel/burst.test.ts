@@ -1,8 +1,14 @@
-// Two hundred forks in one tick: nobody gets what another has, nobody is left unshaped, and all of it goes again.
+// Two hundred forks in one tick: nobody gets what another has, nobody is left unshaped, and all of
+// it goes again.
 
 import { expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
-import { compareKernelStates, type KernelState, readNetwork, readOpenFiles } from "../support/kernel-state.js";
+import {
+  compareKernelStates,
+  type KernelState,
+  readNetwork,
+  readOpenFiles,
+} from "../support/kernel-state.js";
 import {
   classNamed,
   fdbOf,
@@ -40,7 +46,8 @@ function forkAll(network: Network): Promise<Allocation[]> {
 /** Classes of dead guests and their queues stay for the next, by design, until destroy(). */
 function withoutFreeClasses(state: KernelState): KernelState {
   return state.filter(
-    (line) => !line.startsWith(`class htb`) && !(line.startsWith("qdisc bfifo") && line.endsWith(SHAPER)),
+    (line) =>
+      !line.startsWith(`class htb`) && !(line.startsWith("qdisc bfifo") && line.endsWith(SHAPER)),
   );
 }
 
@@ -53,7 +60,11 @@ function expectDistinct(allocations: readonly Allocation[]): void {
 function expectWired(allocations: readonly Allocation[]): void {
   const bridge = indexOf(BRIDGE);
   for (const { tap, mac } of allocations) {
-    expect(linkNamed(tap)).toMatchObject({ master: bridge, up: true, port: { isolated: true, learning: false } });
+    expect(linkNamed(tap)).toMatchObject({
+      master: bridge,
+      up: true,
+      port: { isolated: true, learning: false },
+    });
     expect(fdbOf(BRIDGE, tap).map((entry) => entry.mac)).toContain(macNumber(mac));
   }
   const neighbors = new Map(neighborsOf(BRIDGE).map(({ ip, mac }) => [ip, mac]));
@@ -82,7 +93,8 @@ it.each([0, 32])("forks and releases with a pool of %i", async (size) => {
   const network = await openForTest(options);
   await poolFilled(network, size);
   // A pool's own slots come and go with the forks: the comparison is with a network that has none.
-  const opened = size === 0 ? [...withoutFreeClasses(withNetlink(readNetwork)), ...readOpenFiles()] : undefined;
+  const opened =
+    size === 0 ? [...withoutFreeClasses(withNetlink(readNetwork)), ...readOpenFiles()] : undefined;
   const allocations = await forkAll(network);
   expect(network.listAllocations()).toHaveLength(FORKS);
   expectDistinct(allocations);
@@ -125,11 +137,17 @@ it("releases in the middle of a burst without touching a neighbour", async () =>
     }),
   );
   const outcomes = Promise.allSettled(forks);
-  const releases = Array.from({ length: FORKS / 2 }, (_, i) => network.releaseAllocation(`vm-${i * 2}`));
+  const releases = Array.from({ length: FORKS / 2 }, (_, i) =>
+    network.releaseAllocation(`vm-${i * 2}`),
+  );
   const settled = await outcomes;
   await Promise.all(releases);
   settled.forEach((outcome, i) => {
-    if (i % 2 === 0) expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ERR_FORKNET_ABORTED" } });
+    if (i % 2 === 0)
+      expect(outcome).toMatchObject({
+        status: "rejected",
+        reason: { code: "ERR_FORKNET_ABORTED" },
+      });
     else expect(outcome.status).toBe("fulfilled");
   });
   const kept = network.listAllocations();

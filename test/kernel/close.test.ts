@@ -1,4 +1,5 @@
-// close() finishes what was asked for and leaves guests running; destroy() leaves nothing but what others own.
+// close() finishes what was asked for and leaves guests running; destroy() leaves nothing but what
+// others own.
 
 import { describe, expect, it } from "vitest";
 import type { Network } from "../../dist/index.js";
@@ -14,7 +15,12 @@ import {
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 const GATEWAY = 0x0a640001;
 
 function request(i: number) {
@@ -60,11 +66,14 @@ describe("close", () => {
     await first.close();
     await Promise.all(asked);
     const found = (await openForTest(options)).listAllocations();
-    const idsOf = (state: string) => found.filter((one) => one.state === state).map((one) => one.instanceId);
+    const idsOf = (state: string) =>
+      found.filter((one) => one.state === state).map((one) => one.instanceId);
     const forked = Array.from({ length: 20 }, (_, i) => `vm-${10 + i}`);
     expect(idsOf("active").sort()).toEqual([...forked, "vm-4", "vm-5"].sort());
     expect(idsOf("standby").sort()).toEqual(["vm-2", "vm-3"]);
-    expect(found.filter(({ state }) => state === "active").every(({ shaping }) => shaping === "shaped")).toBe(true);
+    expect(
+      found.filter(({ state }) => state === "active").every(({ shaping }) => shaping === "shaped"),
+    ).toBe(true);
   });
 
   it("finishes the shaping of a warm fork", async () => {
@@ -126,9 +135,13 @@ describe("destroy", () => {
     await poolFilled(network, 4);
     await Promise.all([1, 2, 3].map((i) => network.createAllocation(request(i))));
     await network.standbyAllocation("vm-1");
-    const creating = network.createAllocation(request(4)).catch((error: { code: string }) => error.code);
+    const creating = network
+      .createAllocation(request(4))
+      .catch((error: { code: string }) => error.code);
     await network.destroy();
-    expect(await creating).toSatisfy((got) => got === "ERR_FORKNET_ABORTED" || typeof got === "object");
+    expect(await creating).toSatisfy(
+      (got) => got === "ERR_FORKNET_ABORTED" || typeof got === "object",
+    );
     expect(compareKernelStates(before, readNetworkLines())).toEqual([]);
     await expectClosed(network);
     expect((await openForTest(options)).listAllocations()).toEqual([]);
@@ -150,7 +163,12 @@ describe("destroy", () => {
     const options = testOptions();
     const network = await openForTest(options);
     const { tap } = await network.createAllocation(REQUEST);
-    expect(linkNamed(BRIDGE)).toMatchObject({ ifindex, mac: 0x0200_0000_0000 + GATEWAY, up: true, alias: "" });
+    expect(linkNamed(BRIDGE)).toMatchObject({
+      ifindex,
+      mac: 0x0200_0000_0000 + GATEWAY,
+      up: true,
+      alias: "",
+    });
     expect(linkNamed(tap)?.master).toBe(ifindex);
     await network.destroy();
     expect(linkNamed(BRIDGE)?.ifindex).toBe(ifindex);

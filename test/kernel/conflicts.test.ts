@@ -1,13 +1,14 @@
-// What openNetwork refuses: options that make no sense, and a host that has other plans for the same names and
-// addresses. Each refusal leaves the kernel as it was.
+// What openNetwork refuses: options that make no sense, and a host that has other plans for the
+// same names and addresses. Each refusal leaves the kernel as it was.
 
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { NetworkOptions } from "../../dist/index.js";
+import { type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { deleteLink, linkNamed, makeForeignLink, tellKernel } from "../support/kernel-view.js";
 import { BRIDGE, expectNotOpened, openForTest, SHAPER, testOptions } from "../support/network.js";
 
 const FOREIGN = "other0";
-const ip = (a: number, b: number, c: number, d: number): number => ((a * 256 + b) * 256 + c) * 256 + d;
+const ip = (a: number, b: number, c: number, d: number): number =>
+  ((a * 256 + b) * 256 + c) * 256 + d;
 
 function foreignLink(name: string, ...addresses: { ip: number; prefixLength: number }[]): number {
   onTestFinished(() => deleteLink(name));
@@ -64,14 +65,20 @@ describe("options", () => {
   });
 
   it("at the edge are taken: a name of 15 bytes, a /29, the last address as gateway", async () => {
-    const options = testOptions({ bridge: "b".repeat(15), subnet: "10.100.0.0/29", gateway: "10.100.0.6" });
+    const options = testOptions({
+      bridge: "b".repeat(15),
+      subnet: "10.100.0.0/29",
+      gateway: "10.100.0.6",
+    });
     const network = await openForTest(options);
     const forks = [1, 2, 3, 4, 5].map((i) =>
       network.createAllocation({ instanceId: `vm-${i}`, instanceName: `name-${i}` }),
     );
     const ips = (await Promise.all(forks)).map((guest) => guest.ip).sort();
     expect(ips).toEqual([1, 2, 3, 4, 5].map((i) => `10.100.0.${i}`));
-    await expect(network.createAllocation({ instanceId: "vm-6", instanceName: "name-6" })).rejects.toMatchObject({
+    await expect(
+      network.createAllocation({ instanceId: "vm-6", instanceName: "name-6" }),
+    ).rejects.toMatchObject({
       code: "ERR_FORKNET_EXHAUSTED",
       message: expect.stringContaining("10.100.0.0/29") as string,
     });
@@ -84,16 +91,29 @@ describe("the subnet", () => {
     ["a part of it", ip(10, 100, 7, 5), 24],
     ["a larger one around it", ip(10, 1, 0, 5), 8],
     ["one address in it", ip(10, 100, 9, 9), 32],
-  ])("is refused while another interface has an address in %s", async (_, address, prefixLength) => {
-    foreignLink(FOREIGN, { ip: address, prefixLength });
-    await expectNotOpened(testOptions(), "CONFLICT", { message: expect.stringContaining(FOREIGN) as string });
-  });
+  ])(
+    "is refused while another interface has an address in %s",
+    async (_, address, prefixLength) => {
+      foreignLink(FOREIGN, { ip: address, prefixLength });
+      await expectNotOpened(testOptions(), "CONFLICT", {
+        message: expect.stringContaining(FOREIGN) as string,
+      });
+    },
+  );
 
   it("is refused while another interface has a route into it", async () => {
     const ifindex = foreignLink(FOREIGN, { ip: ip(192, 168, 5, 1), prefixLength: 24 });
     const destination = ip(10, 100, 32, 0);
-    tellKernel({ op: "route.add", destination, prefixLength: 20, gateway: ip(192, 168, 5, 2), ifindex });
-    await expectNotOpened(testOptions(), "CONFLICT", { message: expect.stringContaining("10.100.32.0/20") as string });
+    tellKernel({
+      op: "route.add",
+      destination,
+      prefixLength: 20,
+      gateway: ip(192, 168, 5, 2),
+      ifindex,
+    });
+    await expectNotOpened(testOptions(), "CONFLICT", {
+      message: expect.stringContaining("10.100.32.0/20") as string,
+    });
   });
 
   it("is fine beside others, and under a default route", async () => {
@@ -102,7 +122,13 @@ describe("the subnet", () => {
       { ip: ip(10, 99, 255, 254), prefixLength: 16 },
       { ip: ip(10, 101, 0, 1), prefixLength: 16 },
     );
-    tellKernel({ op: "route.add", destination: 0, prefixLength: 0, gateway: ip(10, 101, 0, 2), ifindex });
+    tellKernel({
+      op: "route.add",
+      destination: 0,
+      prefixLength: 0,
+      gateway: ip(10, 101, 0, 2),
+      ifindex,
+    });
     await openForTest();
   });
 });
@@ -118,15 +144,21 @@ describe("the bridge", () => {
 
   it("is refused when it has an address of another network", async () => {
     foreignBridge({ ip: ip(192, 168, 5, 1), prefixLength: 24 });
-    await expectNotOpened(testOptions(), "CONFLICT", { message: expect.stringContaining("192.168.5.1/24") as string });
+    await expectNotOpened(testOptions(), "CONFLICT", {
+      message: expect.stringContaining("192.168.5.1/24") as string,
+    });
   });
 
   it("is refused when it has another address of the subnet, or the gateway's with another prefix", async () => {
     const ifindex = foreignBridge({ ip: ip(10, 100, 0, 2), prefixLength: 16 });
-    await expectNotOpened(testOptions(), "CONFLICT", { message: expect.stringContaining("10.100.0.2/16") as string });
+    await expectNotOpened(testOptions(), "CONFLICT", {
+      message: expect.stringContaining("10.100.0.2/16") as string,
+    });
     tellKernel({ op: "address.delete", ifindex, ip: ip(10, 100, 0, 2), prefixLength: 16 });
     tellKernel({ op: "address.add", ifindex, ip: ip(10, 100, 0, 1), prefixLength: 24 });
-    await expectNotOpened(testOptions(), "CONFLICT", { message: expect.stringContaining("10.100.0.1/24") as string });
+    await expectNotOpened(testOptions(), "CONFLICT", {
+      message: expect.stringContaining("10.100.0.1/24") as string,
+    });
   });
 
   it("is taken when it has exactly the gateway's", async () => {
@@ -154,4 +186,14 @@ it("refuses a foreign link in the link group that deletions go by", async () => 
   const group = 0x666b0000 | (linkNamed(BRIDGE)?.ifindex ?? 0);
   tellKernel({ op: "link.set", ifindex: foreignLink("stranger"), group });
   await expectNotOpened(testOptions(), "CONFLICT", { device: "stranger" });
+});
+
+it("refuses a state directory whose standby guests are of another subnet", async () => {
+  const options = testOptions();
+  const first = await openForTest(options);
+  await first.createAllocation({ instanceId: "vm-1", instanceName: "alpha" });
+  await first.standbyAllocation("vm-1");
+  await first.close();
+  const other = { ...options, bridge: "vmbr1", subnet: "10.200.0.0/16" };
+  await expect(openNetwork(other)).rejects.toMatchObject({ code: "ERR_FORKNET_CONFLICT" });
 });

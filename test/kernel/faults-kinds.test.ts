@@ -1,5 +1,5 @@
-// What particular refusals become: an undo that fails, too, a kernel without HTB, a full bridge, a busy kernel, a lease
-// that cannot be written, a warm slot that cannot be made or shaped.
+// What particular refusals become: an undo that fails, too, a kernel without HTB, a full bridge, a
+// busy kernel, a lease that cannot be written, a warm slot that cannot be made or shaped.
 
 import diagnostics from "node:diagnostics_channel";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -25,7 +25,13 @@ let stateDir: string;
 let network: Network | undefined;
 
 async function open(options: Partial<NetworkOptions> = {}): Promise<Network> {
-  const given = { bridge: "vmbr0", subnet: "10.100.0.0/24", stateDir, pool: { size: 0 }, ...options };
+  const given = {
+    bridge: "vmbr0",
+    subnet: "10.100.0.0/24",
+    stateDir,
+    pool: { size: 0 },
+    ...options,
+  };
   network = await openWith(given, { kernelModule: faults.module });
   return network;
 }
@@ -46,7 +52,8 @@ afterEach(async () => {
   expect(compareKernelStates(before, readEverything())).toEqual([]);
 });
 
-const refuseAlways = (fault: Omit<Fault, "at">) => faults.refuse({ at: 1, times: ALWAYS, ...fault });
+const refuseAlways = (fault: Omit<Fault, "at">) =>
+  faults.refuse({ at: 1, times: ALWAYS, ...fault });
 
 describe("an undo that fails, too", () => {
   test("is ROLLBACK, tells what is left, and keeps the identity out of use", async () => {
@@ -75,8 +82,12 @@ describe("an undo that fails, too", () => {
     const open_ = await open();
     await open_.createAllocation(REQUEST);
     refuseAlways({ errno: ERRNO.EPERM });
-    await expect(open_.standbyAllocation("a")).rejects.toMatchObject({ code: "ERR_FORKNET_ROLLBACK" });
-    await expect(open_.releaseAllocation("a")).rejects.toMatchObject({ code: "ERR_FORKNET_ROLLBACK" });
+    await expect(open_.standbyAllocation("a")).rejects.toMatchObject({
+      code: "ERR_FORKNET_ROLLBACK",
+    });
+    await expect(open_.releaseAllocation("a")).rejects.toMatchObject({
+      code: "ERR_FORKNET_ROLLBACK",
+    });
     faults.none();
     await open_.releaseAllocation("a");
     expect(brokenInvariants(open_)).toEqual([]);
@@ -116,8 +127,14 @@ test.each([
 test("a kernel without TBF is named by the fork, and nothing is left", async () => {
   const open_ = await open();
   const state = readEverything(open_);
-  refuseAlways({ errno: ERRNO.ENOENT, match: "RTM_NEWQDISC tbf", text: "Specified qdisc kind is unknown" });
-  await expect(open_.createAllocation(REQUEST)).rejects.toMatchObject({ code: "ERR_FORKNET_UNSUPPORTED" });
+  refuseAlways({
+    errno: ERRNO.ENOENT,
+    match: "RTM_NEWQDISC tbf",
+    text: "Specified qdisc kind is unknown",
+  });
+  await expect(open_.createAllocation(REQUEST)).rejects.toMatchObject({
+    code: "ERR_FORKNET_UNSUPPORTED",
+  });
   expect(compareKernelStates(state, readEverything(open_))).toEqual([]);
 });
 
@@ -125,7 +142,11 @@ test("a full bridge is EXHAUSTED and says how many ports it has", async () => {
   const open_ = await open();
   const state = readEverything(open_);
   refuseAlways({ errno: ERRNO.EXFULL, match: "RTM_NEWLINK master" });
-  const full = { code: "ERR_FORKNET_EXHAUSTED", message: "bridge vmbr0 is full (1023 ports)", errnoName: "EXFULL" };
+  const full = {
+    code: "ERR_FORKNET_EXHAUSTED",
+    message: "bridge vmbr0 is full (1023 ports)",
+    errnoName: "EXFULL",
+  };
   await expect(open_.createAllocation(REQUEST)).rejects.toMatchObject(full);
   expect(compareKernelStates(state, readEverything(open_))).toEqual([]);
 });
@@ -148,12 +169,19 @@ test.each(["RTM_NEWLINK up", "TUNSETIFF", "RTM_NEWTCLASS"])(
 describe("a lease that cannot be written", () => {
   /** The next write to the map is refused, in this thread. */
   function refuseLease(): void {
-    const error = Object.assign(new Error("bpf"), { errno: -ERRNO.ENOMEM, syscall: "BPF_MAP_UPDATE_ELEM" });
+    const error = Object.assign(new Error("bpf"), {
+      errno: -ERRNO.ENOMEM,
+      syscall: "BPF_MAP_UPDATE_ELEM",
+    });
     vi.spyOn(loadAddon().bpf, "mapSet").mockImplementationOnce(() => {
       throw error;
     });
   }
-  const refusal = { code: "ERR_FORKNET_KERNEL", errnoName: "ENOMEM", syscall: "BPF_MAP_UPDATE_ELEM" };
+  const refusal = {
+    code: "ERR_FORKNET_KERNEL",
+    errnoName: "ENOMEM",
+    syscall: "BPF_MAP_UPDATE_ELEM",
+  };
 
   test("fails a cold fork, and its TAP is gone", async () => {
     const open_ = await open();
@@ -201,7 +229,9 @@ describe("a lease that cannot be written", () => {
 });
 
 function slots(): number {
-  return readEverything().filter((line) => line.startsWith("link ") && line.includes('"forknet1 /slot ')).length;
+  return readEverything().filter(
+    (line) => line.startsWith("link ") && line.includes('"forknet1 /slot '),
+  ).length;
 }
 
 describe("a warm slot", () => {
@@ -227,7 +257,9 @@ describe("a warm slot", () => {
     await open_.reconcile({ dryRun: true });
     refuseAlways({ errno: ERRNO.EPERM, match: "RTM_NEWTCLASS" });
     const allocation = await open_.createAllocation(REQUEST);
-    await expect(allocation.shaped).rejects.toMatchObject({ code: expect.stringMatching(/PERMISSION|ROLLBACK/) });
+    await expect(allocation.shaped).rejects.toMatchObject({
+      code: expect.stringMatching(/PERMISSION|ROLLBACK/),
+    });
     expect(allocation).toMatchObject({ state: "active", shaping: "failed" });
     faults.none();
     expect(readLeases(SHAPER).get(allocation.ifindex)?.blocked).toBe(true);

@@ -1,5 +1,6 @@
-// Every kernel operation of opening, adopting and destroying a network is made to fail once. A network that does not
-// open leaves the kernel and this process's files as they were, running guests included; a second try succeeds.
+// Every kernel operation of opening, adopting and destroying a network is made to fail once. A
+// network that does not open leaves the kernel and this process's files as they were, running
+// guests included; a second try succeeds.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +11,12 @@ import { openWith } from "../../dist/open.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { ERRNO, Faults } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
-import { compareKernelStates, type KernelState, readOpenFiles, settledDifference } from "../support/kernel-state.js";
+import {
+  compareKernelStates,
+  type KernelState,
+  readOpenFiles,
+  settledDifference,
+} from "../support/kernel-state.js";
 import { readEverything } from "../support/network-state.js";
 
 const faults = new Faults();
@@ -28,9 +34,16 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** The whole namespace and the files of this process; a thread's own files close a little after it ended. */
+/**
+ * The whole namespace and the files of this process; a thread's own files close a little after it
+ * ended.
+ */
 async function expectAsBefore(before: KernelState, what: string): Promise<void> {
-  const difference = await settledDifference(before, () => [...readEverything(), ...ownFiles()], SETTLE_MS);
+  const difference = await settledDifference(
+    before,
+    () => [...readEverything(), ...ownFiles()],
+    SETTLE_MS,
+  );
   expect(difference, what).toEqual([]);
 }
 
@@ -49,9 +62,16 @@ afterEach(async () => {
 
 afterAll(() => rmSync(stateDir, { recursive: true }));
 
-/** ENOMEM takes the same way through the plans as EPERM, but for maps looked up by id, where EPERM is no failure. */
+/**
+ * ENOMEM takes the same way through the plans as EPERM, but for maps looked up by id, where EPERM
+ * is no failure.
+ */
 const INJECTIONS = [
-  ["refused with EPERM", (at: number) => faults.refuse({ errno: ERRNO.EPERM, at }), "ERR_FORKNET_PERMISSION"],
+  [
+    "refused with EPERM",
+    (at: number) => faults.refuse({ errno: ERRNO.EPERM, at }),
+    "ERR_FORKNET_PERMISSION",
+  ],
   ["whose answer is lost", (at: number) => faults.loseAnswer(at), "ERR_FORKNET_KERNEL"],
 ] as const;
 
@@ -78,7 +98,12 @@ describe.each(INJECTIONS)("an operation %s", (_, inject, code) => {
 
   test("leaves a running guest alone when it is adopted", async () => {
     let network = await open();
-    await network.createAllocation({ instanceId: "a", instanceName: "alpha", download: "20mbit", upload: "5mbit" });
+    await network.createAllocation({
+      instanceId: "a",
+      instanceName: "alpha",
+      download: "20mbit",
+      upload: "5mbit",
+    });
     await network.createAllocation({ instanceId: "b", instanceName: "beta" });
     await network.standbyAllocation("b");
     for (let at = 1; ; at++) {

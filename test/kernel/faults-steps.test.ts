@@ -1,5 +1,6 @@
-// Every kernel operation of every call is made to fail once: the call succeeds all the same, or it rejects with an
-// error that names the operation, the kernel is as it was, and the network goes on working.
+// Every kernel operation of every call is made to fail once: the call succeeds all the same, or it
+// rejects with an error that names the operation, the kernel is as it was, and the network goes on
+// working.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,7 +39,9 @@ afterAll(async () => {
 
 afterEach(async () => {
   faults.none();
-  await Promise.all(network.listAllocations().map(({ instanceId }) => network.releaseAllocation(instanceId)));
+  await Promise.all(
+    network.listAllocations().map(({ instanceId }) => network.releaseAllocation(instanceId)),
+  );
 });
 
 interface Scenario {
@@ -51,7 +54,10 @@ interface Scenario {
 const release = () => network.releaseAllocation("a");
 const create = () => network.createAllocation({ ...REQUEST, ip: "10.100.0.77" });
 
-/** Keeps every class that is there busy with guests that stay, so that the next guest needs a new one. */
+/**
+ * Keeps every class that is there busy with guests that stay, so that the next guest needs a new
+ * one.
+ */
 async function occupyClasses(): Promise<void> {
   const isClass = (line: string) => /^class htb 1[0-9a-f]{4} /.test(line);
   const classes = readEverything().filter(isClass).length - OWN_CLASSES;
@@ -81,7 +87,8 @@ const SCENARIOS: Scenario[] = [
   {
     name: "updateLimits",
     prepare: create,
-    run: () => network.updateLimits("a", { download: "3mbit", upload: { rate: "1mbit", ceil: "2mbit" } }),
+    run: () =>
+      network.updateLimits("a", { download: "3mbit", upload: { rate: "1mbit", ceil: "2mbit" } }),
     clean: release,
   },
   { name: "standby", prepare: create, run: () => network.standbyAllocation("a"), clean: release },
@@ -97,7 +104,11 @@ const SCENARIOS: Scenario[] = [
 ];
 
 /** Runs the scenario with its n-th operation failing, for every n; returns how many there are. */
-async function failEach(scenario: Scenario, inject: (at: number) => void, check: (error: unknown) => void) {
+async function failEach(
+  scenario: Scenario,
+  inject: (at: number) => void,
+  check: (error: unknown) => void,
+) {
   for (let at = 1; at <= MOST_OPERATIONS; at++) {
     await scenario.prepare();
     const before = readEverything(network);
@@ -134,7 +145,11 @@ describe.each(SCENARIOS)("$name", (scenario) => {
       (at) => faults.refuse({ errno: ERRNO[name], at }),
       (error) => {
         expect(error).toBeInstanceOf(ForknetError);
-        expect(error).toMatchObject({ code, errnoName: name, syscall: expect.stringMatching(/^(RTM_|TUN)/) });
+        expect(error).toMatchObject({
+          code,
+          errnoName: name,
+          syscall: expect.stringMatching(/^(RTM_|TUN)/),
+        });
       },
     );
     expect(operations).toBeGreaterThanOrEqual(2);
@@ -152,7 +167,8 @@ describe.each(SCENARIOS)("$name", (scenario) => {
     await failEach(
       scenario,
       (at) => faults.loseAnswer(at),
-      (error) => expect(error).toMatchObject({ code: "ERR_FORKNET_KERNEL", errnoName: "ETIMEDOUT" }),
+      (error) =>
+        expect(error).toMatchObject({ code: "ERR_FORKNET_KERNEL", errnoName: "ETIMEDOUT" }),
     );
   });
 });

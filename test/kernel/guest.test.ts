@@ -1,17 +1,18 @@
-// The stand-in guests themselves: a TCP/IP stack behind a TAP, wired to a bridge made by raw messages.
-// What forknet does with such a TAP is tested elsewhere; this proves the measuring instrument.
+// The stand-in guests themselves: a TCP/IP stack behind a TAP, wired to a bridge made by raw
+// messages. What forknet does with such a TAP is tested elsewhere; this proves the measuring
+// instrument.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { loadAddon } from "../../src/kernel/addon.js";
+import type { Netlink } from "../../src/kernel/binding.js";
+import type { Message } from "../../src/kernel/messages.js";
 import { type Guest, startGuest } from "../../src/stand-in/guest.js";
 import { receiveTcp, sendTcp, TcpService } from "../../src/stand-in/tcp-service.js";
 import { measureTcp } from "../../src/stand-in/traffic.js";
 import { echoUdp, sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
-import { loadAddon } from "../../src/kernel/addon.js";
-import type { Netlink } from "../../src/kernel/binding.js";
-import type { Message } from "../../src/kernel/messages.js";
 import { ARP_OPERATION, arpFrame, ETHER_TYPE, parseFrame, udpFrame } from "../support/frames.js";
 import { RawTap } from "../support/raw-tap.js";
 
@@ -31,18 +32,30 @@ function send(...messages: Message[]): void {
   expect(netlink.talk(messages)).toEqual(messages.map(() => null));
 }
 
-/** A TAP on the bridge, as no VMM has used it: offloads that one asked for stay with a persistent TAP. */
+/**
+ * A TAP on the bridge, as no VMM has used it: offloads that one asked for stay with a persistent
+ * TAP.
+ */
 function makeTap(name: string): void {
   const { fd, ifindex } = addon.openTap({ name, vnetHdr: true, exclusive: true });
   addon.setTapPersistent(fd, true);
   addon.closeFd(fd);
   taps.push(ifindex);
-  send({ op: "link.set", ifindex, master: bridge, addressGeneration: "none" }, { op: "link.set", ifindex, up: true });
+  send(
+    { op: "link.set", ifindex, master: bridge, addressGeneration: "none" },
+    { op: "link.set", ifindex, up: true },
+  );
 }
 
 beforeAll(() => {
   netlink = new addon.Netlink();
-  send({ op: "link.create", name: "br0", kind: "bridge", mac: 0x02000a000001, addressGeneration: "none" });
+  send({
+    op: "link.create",
+    name: "br0",
+    kind: "bridge",
+    mac: 0x02000a000001,
+    addressGeneration: "none",
+  });
   bridge = netlink.link({ name: "br0" })?.ifindex ?? 0;
   send(
     { op: "address.add", ifindex: bridge, ip: 0x0a000001, prefixLength: 24 },
@@ -94,11 +107,22 @@ describe("a pair of guests", () => {
     await source.close();
   });
 
-  it.each(["upload", "download"] as const)("measures the %s of an unlimited guest", async (direction) => {
-    const goodput = await measureTcp({ guest, hostIp: BRIDGE_IP, direction, seconds: 1, warmUpSeconds: 0.5 });
-    console.log(`${direction} ${(goodput.bitsPerSecond / 1e9).toFixed(2)} Gbit/s over ${goodput.seconds.toFixed(2)} s`);
-    expect(goodput.bitsPerSecond).toBeGreaterThan(0);
-  });
+  it.each(["upload", "download"] as const)(
+    "measures the %s of an unlimited guest",
+    async (direction) => {
+      const goodput = await measureTcp({
+        guest,
+        hostIp: BRIDGE_IP,
+        direction,
+        seconds: 1,
+        warmUpSeconds: 0.5,
+      });
+      console.log(
+        `${direction} ${(goodput.bitsPerSecond / 1e9).toFixed(2)} Gbit/s over ${goodput.seconds.toFixed(2)} s`,
+      );
+      expect(goodput.bitsPerSecond).toBeGreaterThan(0);
+    },
+  );
 
   it("talks to its peer through the bridge", async () => {
     const echo = await peer.serveTcp({ role: "echo" });
@@ -110,11 +134,15 @@ describe("a pair of guests", () => {
   it("sends datagrams at a pace, and counts what arrives", async () => {
     const onHost = await UdpService.listen({ host: BRIDGE_IP });
     const target = { host: BRIDGE_IP, port: onHost.port };
-    expect(await guest.sendUdp({ ...target, count: 200, perSecond: 2000, sizeBytes: 100 })).toEqual({
-      sent: 200,
-      refused: 0,
-    });
-    await expect.poll(() => onHost.report()).toEqual({ datagrams: 200, bytes: 20_000, sources: { [A.ip]: 200 } });
+    expect(await guest.sendUdp({ ...target, count: 200, perSecond: 2000, sizeBytes: 100 })).toEqual(
+      {
+        sent: 200,
+        refused: 0,
+      },
+    );
+    await expect
+      .poll(() => onHost.report())
+      .toEqual({ datagrams: 200, bytes: 20_000, sources: { [A.ip]: 200 } });
     await onHost.close();
 
     const inGuest = await guest.listenUdp();
@@ -210,14 +238,32 @@ describe("a raw TAP", () => {
     const raw = new RawTap({ tap, vnetHdr });
     onTestFinished(() => raw.close());
     const toHost = { sourceIp: A.ip, destinationIp: BRIDGE_IP };
-    raw.send(arpFrame({ operation: ARP_OPERATION.request, senderMac: A.mac, senderIp: A.ip, targetIp: BRIDGE_IP }));
+    raw.send(
+      arpFrame({
+        operation: ARP_OPERATION.request,
+        senderMac: A.mac,
+        senderIp: A.ip,
+        targetIp: BRIDGE_IP,
+      }),
+    );
     const reply = await raw.receive((frame) => parseFrame(frame).etherType === ETHER_TYPE.arp);
-    expect(reply && parseFrame(reply).arp).toMatchObject({ operation: ARP_OPERATION.reply, senderMac: BRIDGE_MAC });
+    expect(reply && parseFrame(reply).arp).toMatchObject({
+      operation: ARP_OPERATION.reply,
+      senderMac: BRIDGE_MAC,
+    });
 
     const onHost = await UdpService.listen({ host: BRIDGE_IP, echo: true });
     onTestFinished(() => onHost.close());
     const destinationPort = onHost.port;
-    raw.send(udpFrame({ source: A.mac, destination: BRIDGE_MAC, ...toHost, destinationPort, payload: "by hand" }));
+    raw.send(
+      udpFrame({
+        source: A.mac,
+        destination: BRIDGE_MAC,
+        ...toHost,
+        destinationPort,
+        payload: "by hand",
+      }),
+    );
     const answer = await raw.receive((frame) => parseFrame(frame).udp !== undefined);
     expect(answer && parseFrame(answer)).toMatchObject({
       source: BRIDGE_MAC,

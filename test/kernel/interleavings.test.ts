@@ -1,6 +1,7 @@
-// Random calls of all kinds, overlapping, aborted, with kernel errors in between: whenever nothing is under way the
-// network and the kernel agree, and at the end nothing is left. FORKNET_INTERLEAVINGS_SECONDS runs it for longer,
-// FORKNET_SEED repeats the calls of a run (but not the order in which threads get to them).
+// Random calls of all kinds, overlapping, aborted, with kernel errors in between: whenever nothing
+// is under way the network and the kernel agree, and at the end nothing is left.
+// FORKNET_INTERLEAVINGS_SECONDS runs it for longer, FORKNET_SEED repeats the calls of a run (but
+// not the order in which threads get to them).
 
 import diagnostics from "node:diagnostics_channel";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -46,7 +47,13 @@ async function play({ steps, poolSize, unshaped, permille }: Run): Promise<void>
   const before = readEverything();
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-interleavings-"));
   faults.none();
-  const options = { bridge: "vmbr0", subnet: "10.100.0.0/27", stateDir, unshaped, pool: { size: poolSize } };
+  const options = {
+    bridge: "vmbr0",
+    subnet: "10.100.0.0/27",
+    stateDir,
+    unshaped,
+    pool: { size: poolSize },
+  };
   const network = await openWith(options, { kernelModule: faults.module });
   const model = new Model();
   let underWay: Promise<void>[] = [];
@@ -55,7 +62,8 @@ async function play({ steps, poolSize, unshaped, permille }: Run): Promise<void>
     model.rolledBack = true;
   };
   const onPoolFailed = (message: unknown) => {
-    if ((message as Events["forknet:pool-failed"]).error.code === "ERR_FORKNET_ROLLBACK") model.rolledBack = true;
+    if ((message as Events["forknet:pool-failed"]).error.code === "ERR_FORKNET_ROLLBACK")
+      model.rolledBack = true;
   };
   diagnostics.subscribe("forknet:reap-failed", onReapFailed);
   diagnostics.subscribe("forknet:pool-failed", onPoolFailed);
@@ -64,8 +72,8 @@ async function play({ steps, poolSize, unshaped, permille }: Run): Promise<void>
     faults.none();
     await finishReleases(network);
     expect(model.compare(network)).toEqual([]);
-    // What was reported to be left behind may break the rules; at the end it has to be gone all the same. The pool may
-    // report it later than any call.
+    // What was reported to be left behind may break the rules; at the end it has to be gone all the
+    // same. The pool may report it later than any call.
     await expectAgreement(network, () => {
       const problems = brokenInvariants(network, model.limits(), poolSize);
       return model.rolledBack ? [] : problems;
@@ -101,7 +109,10 @@ async function finishReleases(network: Network): Promise<void> {
   }
 }
 
-/** Limits of guests and slots of the pool are still on their way when the last call has been answered. */
+/**
+ * Limits of guests and slots of the pool are still on their way when the last call has been
+ * answered.
+ */
 async function expectAgreement(network: Network, problems: () => string[]): Promise<void> {
   const active = network.listAllocations().filter(({ state }) => state === "active");
   await Promise.allSettled(active.map(({ shaped }) => shaped));
@@ -114,7 +125,9 @@ async function expectAgreement(network: Network, problems: () => string[]): Prom
   expect(found).toEqual([]);
 }
 
-test("whatever overlaps, network and kernel agree", { timeout: (SECONDS + 60) * 1000 }, async () => {
+test("whatever overlaps, network and kernel agree", {
+  timeout: (SECONDS + 60) * 1000,
+}, async () => {
   console.log(`interleavings: ${SECONDS} s with FORKNET_SEED=${SEED}`);
   let runs = 0;
   await fc.assert(

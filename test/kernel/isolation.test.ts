@@ -1,10 +1,11 @@
-// Guests of an isolated network exchange nothing, by no way; the same frames pass where guests are not isolated.
+// Guests of an isolated network exchange nothing, by no way; the same frames pass where guests are
+// not isolated.
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import type { Allocation, Network } from "../../dist/index.js";
+import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import * as frames from "../support/frames.js";
 import { indexOf, tellKernel } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, testOptions } from "../support/network.js";
@@ -48,13 +49,37 @@ function waysTo({ a, b }: Pair): Record<string, Buffer> {
   const arp = { operation: frames.ARP_OPERATION.request, senderMac: a.mac, senderIp: a.ip };
   return {
     "the peer's MAC and IP": frames.udpFrame({ ...from, destination: b.mac, destinationIp: b.ip }),
-    "the peer's MAC with a foreign IP": frames.udpFrame({ ...from, destination: b.mac, destinationIp: OUTSIDE_IP }),
-    "the peer's IP to everybody": frames.udpFrame({ ...from, destination: frames.BROADCAST_MAC, destinationIp: b.ip }),
-    "a broadcast": frames.udpFrame({ ...from, destination: frames.BROADCAST_MAC, destinationIp: "255.255.255.255" }),
-    "a multicast": frames.udpFrame({ ...from, destination: MULTICAST.mac, destinationIp: MULTICAST.ip }),
+    "the peer's MAC with a foreign IP": frames.udpFrame({
+      ...from,
+      destination: b.mac,
+      destinationIp: OUTSIDE_IP,
+    }),
+    "the peer's IP to everybody": frames.udpFrame({
+      ...from,
+      destination: frames.BROADCAST_MAC,
+      destinationIp: b.ip,
+    }),
+    "a broadcast": frames.udpFrame({
+      ...from,
+      destination: frames.BROADCAST_MAC,
+      destinationIp: "255.255.255.255",
+    }),
+    "a multicast": frames.udpFrame({
+      ...from,
+      destination: MULTICAST.mac,
+      destinationIp: MULTICAST.ip,
+    }),
     "an ARP request for the peer": frames.arpFrame({ ...arp, targetIp: b.ip }),
-    "an ARP request to the peer's MAC": frames.arpFrame({ ...arp, targetIp: b.ip, destination: b.mac }),
-    "the peer's IP through the gateway": frames.udpFrame({ ...from, destination: GATEWAY_MAC, destinationIp: b.ip }),
+    "an ARP request to the peer's MAC": frames.arpFrame({
+      ...arp,
+      targetIp: b.ip,
+      destination: b.mac,
+    }),
+    "the peer's IP through the gateway": frames.udpFrame({
+      ...from,
+      destination: GATEWAY_MAC,
+      destinationIp: b.ip,
+    }),
   };
 }
 
@@ -80,9 +105,16 @@ describe("two guests", () => {
     const pair = await openPair(true);
     expect(await arrivals(pair)).toEqual([]);
     const { a, fromA } = pair;
-    const question = { operation: frames.ARP_OPERATION.request, senderMac: a.mac, senderIp: a.ip, targetIp: GATEWAY };
+    const question = {
+      operation: frames.ARP_OPERATION.request,
+      senderMac: a.mac,
+      senderIp: a.ip,
+      targetIp: GATEWAY,
+    };
     fromA.send(frames.arpFrame(question));
-    expect(await fromA.receive((frame) => frames.parseFrame(frame).arp?.senderMac === GATEWAY_MAC)).toBeDefined();
+    expect(
+      await fromA.receive((frame) => frames.parseFrame(frame).arp?.senderMac === GATEWAY_MAC),
+    ).toBeDefined();
     expect(pair.network.drops().peer).toBeGreaterThan(0);
   });
 
@@ -99,7 +131,8 @@ describe("two guests", () => {
       );
       const [first, second] = [await plugIn(a as Allocation), await plugIn(b as Allocation)];
       const macOf = ({ mac }: Allocation) => Number.parseInt(mac.replaceAll(":", ""), 16);
-      const ipOf = ({ ip }: Allocation) => ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+      const ipOf = ({ ip }: Allocation) =>
+        ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
       const knows = (peer: Allocation, ifindex: number) =>
         ({ op: "neighbor.set", ifindex, ip: ipOf(peer), mac: macOf(peer) }) as const;
       await first.talk([knows(b as Allocation, first.ifindex)]);
@@ -117,7 +150,12 @@ describe("flooded frames", () => {
   it("of an outside port do not reach a guest, and those for its MAC do", async () => {
     const { b, atB } = await openPair(true);
     const outside = openOutsidePort(BRIDGE);
-    const from = { source: UNKNOWN_MAC, sourceIp: OUTSIDE_IP, destinationIp: "10.100.200.200", destinationPort: 9 };
+    const from = {
+      source: UNKNOWN_MAC,
+      sourceIp: OUTSIDE_IP,
+      destinationIp: "10.100.200.200",
+      destinationPort: 9,
+    };
     for (const destination of ["02:00:0a:64:88:88", frames.BROADCAST_MAC, MULTICAST.mac]) {
       outside.send(frames.udpFrame({ ...from, destination }));
     }
@@ -150,11 +188,15 @@ describe("flooded frames", () => {
 describe("the gateway", () => {
   it("keeps its MAC while TAPs come and go, and a guest's ARP entry stays right", async () => {
     const network = await openForTest();
-    const guest = await plugIn(await network.createAllocation({ instanceId: "a", instanceName: "a" }));
+    const guest = await plugIn(
+      await network.createAllocation({ instanceId: "a", instanceName: "a" }),
+    );
     const onHost = await UdpService.listen({ host: GATEWAY, echo: true });
     onTestFinished(() => onHost.close());
     const macNow = () =>
-      /link\/ether (\S+)/.exec(execFileSync("ip", ["link", "show", BRIDGE], { encoding: "utf8" }))?.[1];
+      /link\/ether (\S+)/.exec(
+        execFileSync("ip", ["link", "show", BRIDGE], { encoding: "utf8" }),
+      )?.[1];
     const echo = () => guest.echoUdp({ host: GATEWAY, port: onHost.port });
     expect(macNow()).toBe(GATEWAY_MAC);
     expect(await echo()).toBeGreaterThan(0);
@@ -162,7 +204,10 @@ describe("the gateway", () => {
     const gateway = { ifindex: guest.ifindex, ip: 0x0a640001, mac: 0x02000a640001 };
     expect(await guest.talk([{ op: "neighbor.set", ...gateway }])).toEqual([null]);
     for (let round = 0; round < 3; round++) {
-      const { ifindex } = await network.createAllocation({ instanceId: "low", instanceName: "low" });
+      const { ifindex } = await network.createAllocation({
+        instanceId: "low",
+        instanceName: "low",
+      });
       // Lower than every other port's: a bridge without a MAC of its own would take it.
       tellKernel({ op: "link.set", ifindex, mac: round + 1 });
       expect(macNow()).toBe(GATEWAY_MAC);

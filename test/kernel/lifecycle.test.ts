@@ -1,4 +1,5 @@
-// One guest from its fork to its release: what the kernel holds for it, and what the caller sees of it.
+// One guest from its fork to its release: what the kernel holds for it, and what the caller sees of
+// it.
 
 import { describe, expect, it } from "vitest";
 import type { Allocation } from "../../dist/index.js";
@@ -38,8 +39,20 @@ describe("a fork", () => {
       kind: "tun",
       master: indexOf(BRIDGE),
       up: true,
-      port: { isolated: true, learning: false, unicastFlood: false, multicastFlood: false, broadcastFlood: false },
-      tun: { tap: true, persistent: true, vnetHdr: true, multiQueue: false, owner: process.geteuid?.() },
+      port: {
+        isolated: true,
+        learning: false,
+        unicastFlood: false,
+        multicastFlood: false,
+        broadcastFlood: false,
+      },
+      tun: {
+        tap: true,
+        persistent: true,
+        vnetHdr: true,
+        multiQueue: false,
+        owner: process.geteuid?.(),
+      },
     });
   });
 
@@ -61,7 +74,10 @@ describe("a fork", () => {
     const own = classNamed(SHAPER, allocation.classId);
     expect(own).toMatchObject({ parent: CAPACITY_CLASS, rate: 2_500_000, ceil: 3_750_000 });
     // 100 ms at the rate and 256 KiB on top.
-    expect(own && leafOf(own)).toMatchObject({ kind: "bfifo", bfifo: { limitBytes: 250_000 + 262_144 } });
+    expect(own && leafOf(own)).toMatchObject({
+      kind: "bfifo",
+      bfifo: { limitBytes: 250_000 + 262_144 },
+    });
   });
 
   it("is guarded on both sides, in the lease map and in its alias", async () => {
@@ -69,7 +85,9 @@ describe("a fork", () => {
     const { tap, ifindex, ip, mac, classId } = await network.createAllocation(REQUEST);
     expect(filterNames(tap)).toEqual({ ingress: ["forknet-guard"], egress: ["forknet-gate"] });
     const classMinor = Number.parseInt(classId.slice(2), 16);
-    expect(readLeases(SHAPER)).toEqual(new Map([[ifindex, { instanceId: "vm-1", classMinor, blocked: false }]]));
+    expect(readLeases(SHAPER)).toEqual(
+      new Map([[ifindex, { instanceId: "vm-1", classMinor, blocked: false }]]),
+    );
     expect(linkNamed(tap)?.alias).toContain(
       `forknet1 vm-1 alpha ${ip} ${mac} ${classId} down=100mbit up=20mbit/30mbit at=`,
     );
@@ -80,13 +98,22 @@ describe("a fork", () => {
       testOptions({ tap: { owner: 1234, group: 5678, vnetHdr: false, multiQueue: true } }),
     );
     const { tap } = await network.createAllocation(REQUEST);
-    expect(linkNamed(tap)?.tun).toMatchObject({ owner: 1234, group: 5678, vnetHdr: false, multiQueue: true });
+    expect(linkNamed(tap)?.tun).toMatchObject({
+      owner: 1234,
+      group: 5678,
+      vnetHdr: false,
+      multiQueue: true,
+    });
   });
 
   it("is not isolated in a network that is not", async () => {
     const network = await openForTest(testOptions({ isolated: false }));
     const { tap } = await network.createAllocation(REQUEST);
-    expect(linkNamed(tap)?.port).toMatchObject({ isolated: false, learning: false, unicastFlood: false });
+    expect(linkNamed(tap)?.port).toMatchObject({
+      isolated: false,
+      learning: false,
+      unicastFlood: false,
+    });
   });
 
   it("gets exactly the address, MAC and TAP name it wishes", async () => {
@@ -105,7 +132,11 @@ describe("an allocation", () => {
   it("is visible in the tick of its request, as pending", async () => {
     const network = await openForTest();
     const fork = network.createAllocation(REQUEST);
-    expect(network.getAllocation("vm-1")).toMatchObject({ state: "pending", shaping: "none", ifindex: 0 });
+    expect(network.getAllocation("vm-1")).toMatchObject({
+      state: "pending",
+      shaping: "none",
+      ifindex: 0,
+    });
     expect(network.listAllocations().map(({ instanceId }) => instanceId)).toEqual(["vm-1"]);
     expect(network.nameExists("alpha")).toBe(true);
     const allocation = await fork;
@@ -114,7 +145,9 @@ describe("an allocation", () => {
   });
 
   it("tells the guest's view of the network", async () => {
-    const network = await openForTest(testOptions({ gateway: "10.100.0.1", dns: ["9.9.9.9", "8.8.8.8"] }));
+    const network = await openForTest(
+      testOptions({ gateway: "10.100.0.1", dns: ["9.9.9.9", "8.8.8.8"] }),
+    );
     expect(await network.createAllocation(REQUEST)).toMatchObject({
       instanceId: "vm-1",
       instanceName: "alpha",
@@ -154,7 +187,11 @@ describe("a release", () => {
     ]);
     expect(readLeases(SHAPER)).toEqual(new Map());
 
-    const second = await network.createAllocation({ instanceId: "vm-2", instanceName: "beta", upload: "5mbit" });
+    const second = await network.createAllocation({
+      instanceId: "vm-2",
+      instanceName: "beta",
+      upload: "5mbit",
+    });
     expect(second.classId).toBe(classId);
     expect(second.ifindex).not.toBe(ifindex);
     // A leaf of its own: what the first guest left in the queue is gone.
@@ -175,7 +212,11 @@ describe("a release", () => {
 
   it("leaves its neighbour alone", async () => {
     const network = await openForTest();
-    const other = await network.createAllocation({ ...REQUEST, instanceId: "vm-2", instanceName: "beta" });
+    const other = await network.createAllocation({
+      ...REQUEST,
+      instanceId: "vm-2",
+      instanceName: "beta",
+    });
     const before = guestLines(other);
     await network.createAllocation(REQUEST);
     await network.releaseAllocation("vm-1");
@@ -188,11 +229,18 @@ describe("a release", () => {
     const wish = { ...REQUEST, ip: "10.100.0.7", tapName: "tap-seven" };
     await network.createAllocation(wish);
     const release = network.releaseAllocation("vm-1");
-    await expect(network.createAllocation(wish)).rejects.toMatchObject({ code: "ERR_FORKNET_ID_EXISTS" });
+    await expect(network.createAllocation(wish)).rejects.toMatchObject({
+      code: "ERR_FORKNET_ID_EXISTS",
+    });
     const other = { ...wish, instanceId: "vm-2", instanceName: "beta" };
-    await expect(network.createAllocation(other)).rejects.toMatchObject({ code: "ERR_FORKNET_ADDRESS_IN_USE" });
+    await expect(network.createAllocation(other)).rejects.toMatchObject({
+      code: "ERR_FORKNET_ADDRESS_IN_USE",
+    });
     await release;
-    expect(await network.createAllocation(wish)).toMatchObject({ ip: "10.100.0.7", tap: "tap-seven" });
+    expect(await network.createAllocation(wish)).toMatchObject({
+      ip: "10.100.0.7",
+      tap: "tap-seven",
+    });
   });
 
   it("refuses an id that cannot be one", async () => {
@@ -202,5 +250,7 @@ describe("a release", () => {
 });
 
 function guestLines({ tap, ifindex }: Allocation): readonly string[] {
-  return readNetworkLines().filter((line) => line.includes(` on ${tap}`) || line.includes(`index ${ifindex} `));
+  return readNetworkLines().filter(
+    (line) => line.includes(` on ${tap}`) || line.includes(`index ${ifindex} `),
+  );
 }

@@ -1,4 +1,5 @@
-// One process a network: who comes second is refused with the holder's pid, and a killed holder holds nothing.
+// One process a network: who comes second is refused with the holder's pid, and a killed holder
+// holds nothing.
 
 import { describe, expect, it } from "vitest";
 import { Agent } from "../support/agent.js";
@@ -21,9 +22,13 @@ describe("a network that is open", () => {
 
   it("does not lend its state directory to another bridge", async () => {
     const { stateDir } = await openNetworkOptions();
-    await expectNotOpened(testOptions({ bridge: "vmbr1", subnet: "10.200.0.0/16", stateDir }), "CONFLICT", {
-      holderPid: process.pid,
-    });
+    await expectNotOpened(
+      testOptions({ bridge: "vmbr1", subnet: "10.200.0.0/16", stateDir }),
+      "CONFLICT",
+      {
+        holderPid: process.pid,
+      },
+    );
   });
 
   it("does not open in another process, which is told who has it", async () => {
@@ -63,7 +68,10 @@ describe("a network that is open", () => {
     const first = await openForTest();
     const options = testOptions({ bridge: "vmbr1", subnet: "10.200.0.0/16" });
     const second = await openForTest(options);
-    const [a, b] = await Promise.all([first.createAllocation(REQUEST), second.createAllocation(REQUEST)]);
+    const [a, b] = await Promise.all([
+      first.createAllocation(REQUEST),
+      second.createAllocation(REQUEST),
+    ]);
     expect(a.ip).toMatch(/^10\.100\./);
     expect(b.ip).toMatch(/^10\.200\./);
     await destroyNetwork(second, options);

@@ -1,5 +1,5 @@
-// Somebody deletes a TAP, the bridge or the shaper behind the network's back. Every call then works or says what is
-// missing, nothing passes unshaped, and opening again mends what can be mended.
+// Somebody deletes a TAP, the bridge or the shaper behind the network's back. Every call then works
+// or says what is missing, nothing passes unshaped, and opening again mends what can be mended.
 
 import { describe, expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
@@ -20,7 +20,12 @@ import {
 import { BRIDGE, expectRefused, openForTest, SHAPER, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 const OTHER = { instanceId: "vm-2", instanceName: "beta", download: "50mbit", upload: "10mbit" };
 const GATEWAY_MAC = "02:00:0a:64:00:01";
 const ANSWER_MS = 300;
@@ -30,15 +35,26 @@ const ROOT_PARENT = 0xffffffff;
 function sendUpload({ tap, mac, ip, gateway }: Allocation): void {
   using raw = new RawTap({ tap });
   raw.send(
-    udpFrame({ source: mac, destination: GATEWAY_MAC, sourceIp: ip, destinationIp: gateway, destinationPort: 9 }),
+    udpFrame({
+      source: mac,
+      destination: GATEWAY_MAC,
+      sourceIp: ip,
+      destinationIp: gateway,
+      destinationPort: 9,
+    }),
   );
 }
 
 /** Whether an ARP request of the guest gets its reply: both ways are open. */
 async function gatewayAnswers({ tap, mac, ip, gateway }: Allocation): Promise<boolean> {
   using raw = new RawTap({ tap });
-  raw.send(arpFrame({ operation: ARP_OPERATION.request, senderMac: mac, senderIp: ip, targetIp: gateway }));
-  const reply = await raw.receive((frame) => parseFrame(frame).arp?.operation === ARP_OPERATION.reply, ANSWER_MS);
+  raw.send(
+    arpFrame({ operation: ARP_OPERATION.request, senderMac: mac, senderIp: ip, targetIp: gateway }),
+  );
+  const reply = await raw.receive(
+    (frame) => parseFrame(frame).arp?.operation === ARP_OPERATION.reply,
+    ANSWER_MS,
+  );
   return reply !== undefined;
 }
 
@@ -80,7 +96,10 @@ describe("without its TAP", () => {
     const { tap } = guest;
     deleteLink(tap);
     const wish = { download: "1mbit", upload: "1mbit" };
-    await expectRefused(() => network.updateLimits("vm-1", wish), "KERNEL", { errnoName: "ENODEV", device: tap });
+    await expectRefused(() => network.updateLimits("vm-1", wish), "KERNEL", {
+      errnoName: "ENODEV",
+      device: tap,
+    });
     expect(classNamed(SHAPER, guest.classId)?.rate).toBe(20e6 / 8);
     expectShaped(other, 50e6, 10e6);
     await network.standbyAllocation("vm-1");
@@ -93,7 +112,9 @@ describe("without its TAP", () => {
     deleteLink(tap);
     tellKernel({ op: "link.create", name: "tap-one", kind: "ifb" });
     const { ifindex } = linkNamed("tap-one") as { ifindex: number };
-    await expect(network.updateLimits("vm-1", { download: "1mbit" })).rejects.toMatchObject({ errnoName: "ENODEV" });
+    await expect(network.updateLimits("vm-1", { download: "1mbit" })).rejects.toMatchObject({
+      errnoName: "ENODEV",
+    });
     expect(tbfOf("tap-one")).toBeUndefined();
     await network.releaseAllocation("vm-1");
     expect(linkNamed("tap-one")?.ifindex).toBe(ifindex);
@@ -133,7 +154,10 @@ describe("without the bridge", () => {
     const second = await openForTest(options);
     const restored = await second.recreateAllocation("vm-1");
     expect(restored).toMatchObject({ ip, mac });
-    expect(linkNamed(restored.tap)).toMatchObject({ master: indexOf(BRIDGE), port: { isolated: true } });
+    expect(linkNamed(restored.tap)).toMatchObject({
+      master: indexOf(BRIDGE),
+      port: { isolated: true },
+    });
     expectShaped(restored, 100e6, 20e6);
   });
 });

@@ -1,4 +1,5 @@
-// Forks and restores with an exact identity, out of a warm pool: the slot takes the identity on, or gives way.
+// Forks and restores with an exact identity, out of a warm pool: the slot takes the identity on, or
+// gives way.
 
 import { describe, expect, it } from "vitest";
 import type { Allocation } from "../../dist/index.js";
@@ -19,15 +20,24 @@ import {
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 
 /** Everything of a guest is in the kernel under its own identity, and nothing of another. */
 function expectWhole(allocation: Allocation): void {
   const { tap, ip, mac, ifindex, instanceId } = allocation;
   expect(linkNamed(tap)).toMatchObject({ ifindex, up: true, port: { isolated: true } });
   expect(linkNamed(tap)?.alias).toContain(`forknet1 ${instanceId} `);
-  expect(fdbOf(BRIDGE, tap).filter(({ state }) => state === 0x40)).toEqual([{ mac: macNumber(mac), state: 0x40 }]);
-  expect(neighborsOf(BRIDGE).filter((entry) => entry.ip === ipNumber(ip))).toMatchObject([{ mac: macNumber(mac) }]);
+  expect(fdbOf(BRIDGE, tap).filter(({ state }) => state === 0x40)).toEqual([
+    { mac: macNumber(mac), state: 0x40 },
+  ]);
+  expect(neighborsOf(BRIDGE).filter((entry) => entry.ip === ipNumber(ip))).toMatchObject([
+    { mac: macNumber(mac) },
+  ]);
   expect(readLeases(SHAPER).get(ifindex)).toMatchObject({ instanceId, blocked: false });
   expect(tbfOf(tap)?.rate).toBe(100e6 / 8);
   expect(classNamed(SHAPER, allocation.classId)?.rate).toBe(20e6 / 8);
@@ -40,7 +50,12 @@ describe("an exact identity", () => {
     const warm = warmSlots(BRIDGE).map((name) => linkNamed(name)?.ifindex);
     const named = await network.createAllocation({ ...REQUEST, tapName: "tap-exact" });
     const wishes = { ip: "10.100.7.7", mac: "02:00:00:12:34:56" };
-    const placed = await network.createAllocation({ ...REQUEST, instanceId: "vm-2", instanceName: "beta", ...wishes });
+    const placed = await network.createAllocation({
+      ...REQUEST,
+      instanceId: "vm-2",
+      instanceName: "beta",
+      ...wishes,
+    });
     expect(named.tap).toBe("tap-exact");
     expect(placed).toMatchObject(wishes);
     for (const allocation of [named, placed]) {
@@ -55,7 +70,12 @@ describe("an exact identity", () => {
     await poolFilled(network, 3);
     const [name] = warmSlots(BRIDGE) as [string];
     const ip = linkNamed(name)?.alias.split(" ")[2] as string;
-    const allocation = await network.createAllocation({ ...REQUEST, ip, mac: "02:00:00:12:34:56", tapName: name });
+    const allocation = await network.createAllocation({
+      ...REQUEST,
+      ip,
+      mac: "02:00:00:12:34:56",
+      tapName: name,
+    });
     expect(allocation).toMatchObject({ ip, tap: name, mac: "02:00:00:12:34:56" });
     expectWhole(allocation);
   });
@@ -77,7 +97,9 @@ describe("an exact identity", () => {
     const before = links();
     tellKernel({ op: "link.create", name: "tap-exact", kind: "ifb" });
     const taken = { code: "ERR_FORKNET_CONFLICT" };
-    await expect(network.createAllocation({ ...REQUEST, tapName: "tap-exact" })).rejects.toMatchObject(taken);
+    await expect(
+      network.createAllocation({ ...REQUEST, tapName: "tap-exact" }),
+    ).rejects.toMatchObject(taken);
     deleteLink("tap-exact");
     expect(network.getAllocation("vm-1")).toBeUndefined();
     await poolFilled(network, 2);
@@ -108,7 +130,9 @@ describe("a restore", () => {
     await network.createAllocation(REQUEST);
     await network.standbyAllocation("vm-1");
     const restore = network.recreateAllocation("vm-1");
-    const refused = expect(restore).rejects.toMatchObject({ code: expect.stringMatching(/ABORTED|NOT_FOUND/) });
+    const refused = expect(restore).rejects.toMatchObject({
+      code: expect.stringMatching(/ABORTED|NOT_FOUND/),
+    });
     await network.releaseAllocation("vm-1");
     await refused;
     expect(network.listAllocations()).toEqual([]);

@@ -1,9 +1,17 @@
-// A bridge without a free port: forks say so, the pool gives up once and comes back, exact wishes go on with warm slots.
+// A bridge without a free port: forks say so, the pool gives up once and comes back, exact wishes
+// go on with warm slots.
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, it, onTestFinished } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
-import { deleteLink, indexOf, linkNamed, tellKernel, warmSlots, withNetlink } from "../support/kernel-view.js";
+import {
+  deleteLink,
+  indexOf,
+  linkNamed,
+  tellKernel,
+  warmSlots,
+  withNetlink,
+} from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
 
@@ -91,7 +99,9 @@ it("a TAP that its VMM still holds open is released, and the VMM is told", async
 it("a release takes nothing that others put into another group meanwhile", async () => {
   const network = await openForTest();
   for (let i = 0; i < 30; i++) await network.createAllocation(fork(i));
-  const released = Promise.all(network.listAllocations().map((vm) => network.releaseAllocation(vm.instanceId)));
+  const released = Promise.all(
+    network.listAllocations().map((vm) => network.releaseAllocation(vm.instanceId)),
+  );
   tellKernel({ op: "link.create", name: "bystander", kind: "ifb" });
   tellKernel({ op: "link.set", ifindex: indexOf("bystander"), group: 7 });
   await released;

@@ -14,7 +14,12 @@ import {
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, testOptions } from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 
 /** What is published on a channel until the test ends. */
 function published(channel: string): unknown[] {

@@ -1,5 +1,5 @@
-// Both sides of privilege, in processes of their own: what is missing is named and nothing is changed, and what is
-// enough is enough for every call.
+// Both sides of privilege, in processes of their own: what is missing is named and nothing is
+// changed, and what is enough is enough for every call.
 
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,12 @@ import { compareKernelStates } from "../support/kernel-state.js";
 import { classNamed, linkNamed, readNetworkLines, tbfOf } from "../support/kernel-view.js";
 import { SHAPER, testOptions } from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 
 /** Runs a command with all capabilities but these. */
 function without(...capabilities: string[]): string[] {
@@ -49,7 +54,9 @@ describe("openNetwork is refused", () => {
     const { stateDir } = testOptions() as { stateDir: string };
     chmodSync(stateDir, 0o500);
     const agent = new Agent(without("dac_override"));
-    await expect(agent.open(testOptions({ stateDir: join(stateDir, below) }))).rejects.toMatchObject({
+    await expect(
+      agent.open(testOptions({ stateDir: join(stateDir, below) })),
+    ).rejects.toMatchObject({
       code: "ERR_FORKNET_PERMISSION",
       message: expect.stringContaining(stateDir) as string,
     });
@@ -85,11 +92,17 @@ it.each([
   expect(tbfOf(tap)?.rate).toBe(1_000_000);
   await agent.call("standbyAllocation", "vm-1");
   expect(linkNamed(tap)).toBeUndefined();
-  expect(await agent.call("recreateAllocation", "vm-1")).toMatchObject({ ip, state: "active", shaping: "shaped" });
+  expect(await agent.call("recreateAllocation", "vm-1")).toMatchObject({
+    ip,
+    state: "active",
+    shaping: "shaped",
+  });
   expect(await agent.call("reconcile")).toEqual({ dryRun: false, kept: 1, actions: [] });
   expect(await agent.call("drops")).toMatchObject({ unarmed: 0 });
   await agent.call("close");
-  expect(await agent.open(options)).toMatchObject([{ instanceId: "vm-1", ip, state: "active", shaping: "shaped" }]);
+  expect(await agent.open(options)).toMatchObject([
+    { instanceId: "vm-1", ip, state: "active", shaping: "shaped" },
+  ]);
   await agent.call("releaseAllocation", "vm-1");
   await agent.call("destroy");
   expect(compareKernelStates(before, readNetworkLines())).toEqual([]);

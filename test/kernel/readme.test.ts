@@ -19,7 +19,8 @@ test("the README's example runs as it stands", () => {
   try {
     const entry = JSON.stringify(new URL("dist/index.js", root).href);
     const stateDir = JSON.stringify(join(folder, "state"));
-    // Where the package is installed and where its state goes differ here from a user's machine; nothing else does.
+    // Where the package is installed and where its state goes differ here from a user's machine;
+    // nothing else does.
     const program = example()
       .replace('"forknet"', entry)
       .replace('subnet: "10.100.0.0/16",', `subnet: "10.100.0.0/16", stateDir: ${stateDir},`)
@@ -27,7 +28,9 @@ test("the README's example runs as it stands", () => {
     const file = join(folder, "example.mjs");
     writeFileSync(file, program);
     const output = execFileSync(process.execPath, [file], { encoding: "utf8" });
-    expect(output).toMatch(/^fk0a64[0-9a-f]{4} 10\.100\.\d+\.\d+ 02:00:0a:64(?::[0-9a-f]{2}){2} 10\.100\.0\.1\n$/);
+    expect(output).toMatch(
+      /^fk0a64[0-9a-f]{4} 10\.100\.\d+\.\d+ 02:00:0a:64(?::[0-9a-f]{2}){2} 10\.100\.0\.1\n$/,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

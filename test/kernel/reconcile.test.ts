@@ -1,4 +1,5 @@
-// reconcile() brings knowledge and kernel together: strays of ours go, what is not provably ours stays.
+// reconcile() brings knowledge and kernel together: strays of ours go, what is not provably ours
+// stays.
 
 import { describe, expect, it, onTestFinished } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -11,15 +12,30 @@ import {
   readNetworkLines,
   tellKernel,
 } from "../support/kernel-view.js";
-import { BRIDGE, expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
+import {
+  BRIDGE,
+  expectRefused,
+  openForTest,
+  poolFilled,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
 
 const SLOT_ALIAS = "forknet1 /slot 10.100.9.9 02:00:0a:64:09:09 1:99";
 
 function request(i: number) {
-  return { instanceId: `vm-${i}`, instanceName: `name-${i}`, download: "100mbit", upload: "20mbit" };
+  return {
+    instanceId: `vm-${i}`,
+    instanceName: `name-${i}`,
+    download: "100mbit",
+    upload: "20mbit",
+  };
 }
 
-/** A TAP that a process died over, or somebody else's: persistent, with this alias, on a bridge or on none. */
+/**
+ * A TAP that a process died over, or somebody else's: persistent, with this alias, on a bridge or
+ * on none.
+ */
 function makeTap(name: string, options: { alias?: string; master?: string }): number {
   const addon = loadAddon();
   const { fd, ifindex } = addon.openTap({ name });
@@ -54,7 +70,9 @@ describe("reconcile", () => {
     expect(report.kept).toBe(0);
     expect(report.actions).toHaveLength(2);
     for (const action of report.actions) expect(action).toMatchObject({ action: "delete_tap" });
-    expect(report.actions.find(({ subject }) => subject === "stray-on")?.proof).toContain(SLOT_ALIAS);
+    expect(report.actions.find(({ subject }) => subject === "stray-on")?.proof).toContain(
+      SLOT_ALIAS,
+    );
     expect(linkNamed("stray-on")).toBeUndefined();
     expect(linkNamed("stray-off")).toBeUndefined();
   });
@@ -98,7 +116,10 @@ describe("reconcile", () => {
   it("keeps who is too young to be on any list", async () => {
     const network = await openForTest();
     await network.createAllocation(request(1));
-    expect(await network.reconcile({ keep: [], minAgeMs: 3_600_000 })).toMatchObject({ kept: 1, actions: [] });
+    expect(await network.reconcile({ keep: [], minAgeMs: 3_600_000 })).toMatchObject({
+      kept: 1,
+      actions: [],
+    });
     expect(await network.reconcile({ keep: [], minAgeMs: 0 })).toMatchObject({ kept: 0 });
     expect(network.listAllocations()).toEqual([]);
   });
@@ -112,7 +133,11 @@ describe("reconcile", () => {
     const before = readNetworkLines();
     const report = await network.reconcile({ keep: ["vm-1"], dryRun: true });
     expect(report).toMatchObject({ dryRun: true, kept: 0 });
-    expect(report.actions.map(({ subject }) => subject).sort()).toEqual(["stray-on", "vm-1", "vm-2"]);
+    expect(report.actions.map(({ subject }) => subject).sort()).toEqual([
+      "stray-on",
+      "vm-1",
+      "vm-2",
+    ]);
     expect(readNetworkLines()).toEqual(before);
     expect(network.listAllocations().map(({ state }) => state)).toEqual(["active", "active"]);
     expect((await network.reconcile({ keep: ["vm-1"] })).actions).toEqual(report.actions);
@@ -122,7 +147,9 @@ describe("reconcile", () => {
     const network = await openForTest(testOptions({ pool: { size: 8 } }));
     const forks = Array.from({ length: 40 }, (_, i) => network.createAllocation(request(i)));
     const reports = [network.reconcile(), network.reconcile()];
-    const releases = forks.slice(0, 20).map(async (fork) => network.releaseAllocation((await fork).instanceId));
+    const releases = forks
+      .slice(0, 20)
+      .map(async (fork) => network.releaseAllocation((await fork).instanceId));
     reports.push(network.reconcile());
     await Promise.all(releases);
     reports.push(network.reconcile());
@@ -132,8 +159,11 @@ describe("reconcile", () => {
     for (const { tap, ifindex } of kept) expect(linkNamed(tap)?.ifindex).toBe(ifindex);
   });
 
-  it.each([{ keep: "vm-1" }, { minAgeMs: -1 }, { dryRun: 1 }, { force: true }, null])("refuses %o", async (options) => {
-    const network = await openForTest();
-    await expectRefused(() => network.reconcile(options as object), "CONFIG");
-  });
+  it.each([{ keep: "vm-1" }, { minAgeMs: -1 }, { dryRun: 1 }, { force: true }, null])(
+    "refuses %o",
+    async (options) => {
+      const network = await openForTest();
+      await expectRefused(() => network.reconcile(options as object), "CONFIG");
+    },
+  );
 });

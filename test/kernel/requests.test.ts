@@ -1,5 +1,5 @@
-// What a fork refuses: values that make no sense, and what somebody else has. Each refusal leaves the kernel and
-// the network's books as they were, so the same name can be used at once.
+// What a fork refuses: values that make no sense, and what somebody else has. Each refusal leaves
+// the kernel and the network's books as they were, so the same name can be used at once.
 
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { AllocationRequest } from "../../dist/index.js";
@@ -61,9 +61,13 @@ describe("a fork is refused", () => {
     const network = await openForTest();
     const refused = async (wrong: object, names: string): Promise<void> => {
       const message = expect.stringContaining(names) as string;
-      await expectRefused(() => network.createAllocation({ ...REQUEST, ...wrong } as AllocationRequest), "CONFIG", {
-        message,
-      });
+      await expectRefused(
+        () => network.createAllocation({ ...REQUEST, ...wrong } as AllocationRequest),
+        "CONFIG",
+        {
+          message,
+        },
+      );
       expect(network.listAllocations()).toEqual([]);
     };
     for (const [, value] of labels) {
@@ -74,7 +78,8 @@ describe("a fork is refused", () => {
       await refused({ download: value }, "download");
       await refused({ upload: value }, "upload");
       await refused({ upload: { rate: value } }, "upload");
-      if (value !== undefined) await refused({ upload: { rate: "1mbit", ceil: value } }, "upload.ceil");
+      if (value !== undefined)
+        await refused({ upload: { rate: "1mbit", ceil: value } }, "upload.ceil");
     }
     for (const [, wrong, names] of others) await refused(wrong, names);
     expect((await network.createAllocation(REQUEST)).state).toBe("active");
@@ -84,13 +89,21 @@ describe("a fork is refused", () => {
     const network = await openForTest();
     const pending = network.createAllocation(REQUEST);
     const code = (name: string) => ({ code: `ERR_FORKNET_${name}` });
-    await expect(network.createAllocation({ ...OTHER, instanceId: "vm-1" })).rejects.toMatchObject(code("ID_EXISTS"));
-    await expect(network.createAllocation({ ...OTHER, instanceName: "alpha" })).rejects.toMatchObject(
-      code("NAME_EXISTS"),
+    await expect(network.createAllocation({ ...OTHER, instanceId: "vm-1" })).rejects.toMatchObject(
+      code("ID_EXISTS"),
     );
+    await expect(
+      network.createAllocation({ ...OTHER, instanceName: "alpha" }),
+    ).rejects.toMatchObject(code("NAME_EXISTS"));
     await pending;
-    await expectRefused(() => network.createAllocation({ ...OTHER, instanceId: "vm-1" }), "ID_EXISTS");
-    await expectRefused(() => network.createAllocation({ ...OTHER, instanceName: "alpha" }), "NAME_EXISTS");
+    await expectRefused(
+      () => network.createAllocation({ ...OTHER, instanceId: "vm-1" }),
+      "ID_EXISTS",
+    );
+    await expectRefused(
+      () => network.createAllocation({ ...OTHER, instanceName: "alpha" }),
+      "NAME_EXISTS",
+    );
     expect((await network.createAllocation(OTHER)).state).toBe("active");
   });
 
@@ -99,8 +112,14 @@ describe("a fork is refused", () => {
     const { ip, mac, tap } = await network.createAllocation(REQUEST);
     await expectRefused(() => network.createAllocation({ ...OTHER, ip }), "ADDRESS_IN_USE");
     await expectRefused(() => network.createAllocation({ ...OTHER, mac }), "ADDRESS_IN_USE");
-    await expectRefused(() => network.createAllocation({ ...OTHER, tapName: tap }), "ADDRESS_IN_USE");
-    await expectRefused(() => network.createAllocation({ ...OTHER, mac: "02:00:0a:64:00:01" }), "ADDRESS_IN_USE");
+    await expectRefused(
+      () => network.createAllocation({ ...OTHER, tapName: tap }),
+      "ADDRESS_IN_USE",
+    );
+    await expectRefused(
+      () => network.createAllocation({ ...OTHER, mac: "02:00:0a:64:00:01" }),
+      "ADDRESS_IN_USE",
+    );
     expect(network.listAllocations()).toHaveLength(1);
   });
 
@@ -111,7 +130,9 @@ describe("a fork is refused", () => {
     const { fd, ifindex } = loadAddon().openTap({ name: "foreign1" });
     onTestFinished(() => loadAddon().closeFd(fd));
     for (const tapName of ["foreign0", "foreign1"]) {
-      await expectRefused(() => network.createAllocation({ ...REQUEST, tapName }), "CONFLICT", { device: tapName });
+      await expectRefused(() => network.createAllocation({ ...REQUEST, tapName }), "CONFLICT", {
+        device: tapName,
+      });
     }
     expect(linkNamed("foreign1")?.ifindex).toBe(ifindex);
     expect(network.listAllocations()).toEqual([]);
@@ -123,20 +144,33 @@ describe("a fork is refused", () => {
     const ifindex = makeForeignLink("foreign0");
     onTestFinished(() => deleteLink("foreign0"));
     const master = linkNamed(BRIDGE)?.ifindex as number;
-    tellKernel({ op: "link.set", ifindex, master }, { op: "fdb.add", ifindex, mac: 0x02aabbccddee });
-    await expectRefused(() => network.createAllocation({ ...REQUEST, mac: "02:aa:bb:cc:dd:ee" }), "KERNEL", {
-      errnoName: "EEXIST",
-      syscall: "RTM_NEWNEIGH",
-    });
+    tellKernel(
+      { op: "link.set", ifindex, master },
+      { op: "fdb.add", ifindex, mac: 0x02aabbccddee },
+    );
+    await expectRefused(
+      () => network.createAllocation({ ...REQUEST, mac: "02:aa:bb:cc:dd:ee" }),
+      "KERNEL",
+      {
+        errnoName: "EEXIST",
+        syscall: "RTM_NEWNEIGH",
+      },
+    );
     expect(network.listAllocations()).toEqual([]);
   });
 
   it("when the guarantees would exceed the capacity", async () => {
-    const network = await openForTest(testOptions({ uploadCapacity: "100mbit", baseLimit: "10mbit" }));
+    const network = await openForTest(
+      testOptions({ uploadCapacity: "100mbit", baseLimit: "10mbit" }),
+    );
     await network.createAllocation({ ...REQUEST, upload: "80mbit" });
-    await expectRefused(() => network.createAllocation({ ...OTHER, upload: "21mbit" }), "EXHAUSTED", {
-      message: expect.stringContaining("100mbit") as string,
-    });
+    await expectRefused(
+      () => network.createAllocation({ ...OTHER, upload: "21mbit" }),
+      "EXHAUSTED",
+      {
+        message: expect.stringContaining("100mbit") as string,
+      },
+    );
     // A guest without a limit counts as the base limit.
     await network.createAllocation(OTHER);
     await expectRefused(
@@ -157,7 +191,11 @@ it("takes labels of 1 and of 64 characters, and finds them after a restart", asy
   });
   await network.close();
   const again = await openForTest(options);
-  expect(again.getAllocation(longest)).toMatchObject({ instanceName: longest, state: "active", shaping: "shaped" });
+  expect(again.getAllocation(longest)).toMatchObject({
+    instanceName: longest,
+    state: "active",
+    shaping: "shaped",
+  });
 });
 
 it("an exact wish gets what a warm slot holds", async () => {
@@ -165,7 +203,11 @@ it("an exact wish gets what a warm slot holds", async () => {
   await poolFilled(network, 2);
   const { ip, mac, tap } = await network.createAllocation(REQUEST);
   await network.releaseAllocation("vm-1");
-  expect(await network.createAllocation({ ...REQUEST, ip, mac, tapName: tap })).toMatchObject({ ip, mac, tap });
+  expect(await network.createAllocation({ ...REQUEST, ip, mac, tapName: tap })).toMatchObject({
+    ip,
+    mac,
+    tap,
+  });
 });
 
 it("refuses unknown and impossible ids in every call", async () => {

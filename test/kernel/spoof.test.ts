@@ -1,9 +1,10 @@
-// What a guest may not send: it reaches neither the bridge nor the host, and each frame is counted by its reason.
-// The frames of the guard's own tests are judged in memory; these pass through a TAP, the shaper and a bridge.
+// What a guest may not send: it reaches neither the bridge nor the host, and each frame is counted
+// by its reason. The frames of the guard's own tests are judged in memory; these pass through a
+// TAP, the shaper and a bridge.
 
 import { beforeEach, expect, it, onTestFinished } from "vitest";
-import { UdpService } from "../../dist/stand-in/udp-service.js";
 import type { Allocation, DropReason, Network } from "../../dist/index.js";
+import { UdpService } from "../../dist/stand-in/udp-service.js";
 import * as frames from "../support/frames.js";
 import { BRIDGE, openForTest } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
@@ -37,7 +38,9 @@ beforeEach(async () => {
   });
 });
 
-/** A broadcast that the guest may send: when it is outside, everything sent before has been there. */
+/**
+ * A broadcast that the guest may send: when it is outside, everything sent before has been there.
+ */
 function fence(): Buffer {
   const { mac, ip } = allocation;
   return frames.arpFrame({
@@ -73,27 +76,57 @@ function arp(given: Partial<frames.ArpOptions>): Buffer {
 
 function other(etherType: number): Buffer {
   const payload = Buffer.alloc(46);
-  return frames.ethernetFrame({ source: allocation.mac, destination: frames.BROADCAST_MAC, etherType, payload });
+  return frames.ethernetFrame({
+    source: allocation.mac,
+    destination: frames.BROADCAST_MAC,
+    etherType,
+    payload,
+  });
 }
 
-const DHCP = { sourceIp: "0.0.0.0", destinationIp: "255.255.255.255", sourcePort: 68, destinationPort: 67 };
+const DHCP = {
+  sourceIp: "0.0.0.0",
+  destinationIp: "255.255.255.255",
+  sourcePort: 68,
+  destinationPort: 67,
+};
 
 const forbidden: [what: string, reason: DropReason, make: () => Buffer][] = [
   ["a foreign source MAC to everybody", "mac", () => udp({ source: FOREIGN_MAC })],
-  ["a foreign source MAC to the gateway", "mac", () => udp({ source: FOREIGN_MAC, destination: GATEWAY_MAC })],
+  [
+    "a foreign source MAC to the gateway",
+    "mac",
+    () => udp({ source: FOREIGN_MAC, destination: GATEWAY_MAC }),
+  ],
   ["the gateway's MAC as source", "mac", () => udp({ source: GATEWAY_MAC })],
   ["a foreign source IP to everybody", "ip", () => udp({ sourceIp: FOREIGN_IP })],
-  ["a foreign source IP to the gateway", "ip", () => udp({ sourceIp: FOREIGN_IP, destination: GATEWAY_MAC })],
-  ["a source IP outside the subnet", "ip", () => udp({ sourceIp: OUTSIDE_IP, destination: GATEWAY_MAC })],
+  [
+    "a foreign source IP to the gateway",
+    "ip",
+    () => udp({ sourceIp: FOREIGN_IP, destination: GATEWAY_MAC }),
+  ],
+  [
+    "a source IP outside the subnet",
+    "ip",
+    () => udp({ sourceIp: OUTSIDE_IP, destination: GATEWAY_MAC }),
+  ],
   ["a DHCP discover", "ip", () => udp(DHCP)],
   ["ARP for a foreign IP", "arp", () => arp({ senderIp: FOREIGN_IP })],
   ["ARP for the gateway's IP", "arp", () => arp({ senderIp: GATEWAY })],
   ["ARP with a foreign sender MAC", "arp", () => arp({ senderMac: FOREIGN_MAC })],
-  ["an ARP probe", "arp", () => arp({ operation: frames.ARP_OPERATION.request, senderIp: "0.0.0.0" })],
+  [
+    "an ARP probe",
+    "arp",
+    () => arp({ operation: frames.ARP_OPERATION.request, senderIp: "0.0.0.0" }),
+  ],
   ["a VLAN tag", "vlan", () => udp({ vlan: 100 })],
   ["a priority tag, VLAN 0", "vlan", () => udp({ vlan: 0 })],
   ["two VLAN tags", "vlan", () => withServiceTag(udp({ vlan: 100 }))],
-  ["IPv6", "protocol", () => frames.ipv6Frame({ source: allocation.mac, destination: frames.BROADCAST_MAC })],
+  [
+    "IPv6",
+    "protocol",
+    () => frames.ipv6Frame({ source: allocation.mac, destination: frames.BROADCAST_MAC }),
+  ],
   ["a BPDU", "protocol", () => frames.bpduFrame({ source: allocation.mac })],
   ["IPX", "protocol", () => other(IPX)],
   ["a loopback test", "protocol", () => other(LOOPBACK_TEST)],
@@ -144,8 +177,17 @@ it("moves no entry of the bridge, whoever the guest says it is", async () => {
   const victim = await network.createAllocation({ instanceId: "b", instanceName: "b" });
   const target = new RawTap({ tap: victim.tap });
   onTestFinished(() => target.close());
-  await heardOutside(udp({ source: victim.mac }), udp({ source: GATEWAY_MAC }), arp({ senderIp: victim.ip }));
-  const toVictim = { source: FOREIGN_MAC, destination: victim.mac, sourceIp: GATEWAY, destinationIp: victim.ip };
+  await heardOutside(
+    udp({ source: victim.mac }),
+    udp({ source: GATEWAY_MAC }),
+    arp({ senderIp: victim.ip }),
+  );
+  const toVictim = {
+    source: FOREIGN_MAC,
+    destination: victim.mac,
+    sourceIp: GATEWAY,
+    destinationIp: victim.ip,
+  };
   const frame = frames.udpFrame({ ...toVictim, destinationPort: 9 });
   outside.send(frame);
   expect(await target.receive((arrived) => arrived.equals(frame))).toBeDefined();

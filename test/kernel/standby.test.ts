@@ -1,4 +1,5 @@
-// Standby and restore: the TAP goes, the identity and the limits stay, on disk and across processes.
+// Standby and restore: the TAP goes, the identity and the limits stay, on disk and across
+// processes.
 
 import { describe, expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
@@ -43,12 +44,22 @@ describe("standby", () => {
     const allocation = await network.createAllocation(REQUEST);
     const { ip, mac, tap } = allocation;
     await network.standbyAllocation("vm-1");
-    expect(allocation).toMatchObject({ ip, mac, tap: "", ifindex: 0, classId: "", state: "standby", shaping: "none" });
+    expect(allocation).toMatchObject({
+      ip,
+      mac,
+      tap: "",
+      ifindex: 0,
+      classId: "",
+      state: "standby",
+      shaping: "none",
+    });
     expect(linkNamed(tap)).toBeUndefined();
     expect(readLeases(SHAPER)).toEqual(new Map());
     expect(neighborsOf(BRIDGE)).toEqual([]);
     const left = compareKernelStates(before, readNetworkLines());
-    expect(left.every((line) => line.startsWith("+ class htb") || line.startsWith("+ qdisc bfifo"))).toBe(true);
+    expect(
+      left.every((line) => line.startsWith("+ class htb") || line.startsWith("+ qdisc bfifo")),
+    ).toBe(true);
   });
 
   it("keeps name, address and MAC from everybody else", async () => {
@@ -57,7 +68,10 @@ describe("standby", () => {
     const other = { instanceId: "vm-2", instanceName: "beta" };
     await expectRefused(() => network.createAllocation({ ...other, ip }), "ADDRESS_IN_USE");
     await expectRefused(() => network.createAllocation({ ...other, mac }), "ADDRESS_IN_USE");
-    await expectRefused(() => network.createAllocation({ ...other, instanceName: "alpha" }), "NAME_EXISTS");
+    await expectRefused(
+      () => network.createAllocation({ ...other, instanceName: "alpha" }),
+      "NAME_EXISTS",
+    );
     await expectRefused(() => network.createAllocation(REQUEST), "ID_EXISTS");
   });
 
@@ -86,7 +100,9 @@ describe("standby", () => {
     await network.close();
     const next = await openForTest(options);
     expect(next.listAllocations()).toEqual([]);
-    expect((await next.createAllocation({ instanceId: "vm-2", instanceName: "alpha", ip })).ip).toBe(ip);
+    expect(
+      (await next.createAllocation({ instanceId: "vm-2", instanceName: "alpha", ip })).ip,
+    ).toBe(ip);
   });
 
   it("gives its guarantee back until the restore", async () => {
@@ -108,9 +124,19 @@ describe("a restore", () => {
     const { ip, mac } = allocation;
     const restored = await network.recreateAllocation("vm-1");
     expect(restored).toBe(allocation);
-    expect(restored).toMatchObject({ instanceName: "alpha", ip, mac, state: "active", shaping: "shaped" });
+    expect(restored).toMatchObject({
+      instanceName: "alpha",
+      ip,
+      mac,
+      state: "active",
+      shaping: "shaped",
+    });
     await restored.shaped;
-    expect(linkNamed(restored.tap)).toMatchObject({ master: indexOf(BRIDGE), up: true, port: { isolated: true } });
+    expect(linkNamed(restored.tap)).toMatchObject({
+      master: indexOf(BRIDGE),
+      up: true,
+      port: { isolated: true },
+    });
     expect(fdbOf(BRIDGE, restored.tap).map((entry) => entry.mac)).toContain(macNumber(mac));
     expect(readLeases(SHAPER).get(restored.ifindex)?.instanceId).toBe("vm-1");
     expectLimits(restored, 100e6, 20e6, 70e6);
@@ -119,7 +145,10 @@ describe("a restore", () => {
   it("takes the TAP name and the limits it is given", async () => {
     const network = await openForTest();
     await forkAndStandBy(network);
-    const restored = await network.recreateAllocation("vm-1", { tapName: "tap-back", download: "7mbit" });
+    const restored = await network.recreateAllocation("vm-1", {
+      tapName: "tap-back",
+      download: "7mbit",
+    });
     expect(restored.tap).toBe("tap-back");
     expectLimits(restored, 7e6, 20e6, 70e6);
     await network.standbyAllocation("vm-1");
@@ -132,22 +161,35 @@ describe("a restore", () => {
     const { ip, mac } = await forkAndStandBy(first);
     await first.close();
     const second = await openForTest(options);
-    expect(second.getAllocation("vm-1")).toMatchObject({ ip, mac, instanceName: "alpha", state: "standby", tap: "" });
+    expect(second.getAllocation("vm-1")).toMatchObject({
+      ip,
+      mac,
+      instanceName: "alpha",
+      state: "standby",
+      tap: "",
+    });
     expect(second.nameExists("alpha")).toBe(true);
-    await expectRefused(() => second.createAllocation({ instanceId: "b", instanceName: "b", ip }), "ADDRESS_IN_USE");
+    await expectRefused(
+      () => second.createAllocation({ instanceId: "b", instanceName: "b", ip }),
+      "ADDRESS_IN_USE",
+    );
     const restored = await second.recreateAllocation("vm-1");
     expect(restored).toMatchObject({ ip, mac });
     expectLimits(restored, 100e6, 20e6, 70e6);
     await second.close();
     // The record on disk went with the restore: the live guest is found once.
-    expect((await openForTest(options)).listAllocations()).toMatchObject([{ instanceId: "vm-1", state: "active" }]);
+    expect((await openForTest(options)).listAllocations()).toMatchObject([
+      { instanceId: "vm-1", state: "active" },
+    ]);
   });
 
   it("is refused for a guest that is not in standby", async () => {
     const network = await openForTest();
     await expectRefused(() => network.recreateAllocation("vm-9"), "NOT_FOUND");
     const fork = network.createAllocation(REQUEST);
-    await expect(network.recreateAllocation("vm-1")).rejects.toMatchObject({ code: "ERR_FORKNET_ID_EXISTS" });
+    await expect(network.recreateAllocation("vm-1")).rejects.toMatchObject({
+      code: "ERR_FORKNET_ID_EXISTS",
+    });
     await fork;
     await expectRefused(() => network.recreateAllocation("vm-1"), "ID_EXISTS");
   });
@@ -157,16 +199,31 @@ describe("a restore", () => {
     await forkAndStandBy(network);
     makeForeignLink("taken0");
     const wish = { tapName: "taken0", download: "1mbit" };
-    await expectRefused(() => network.recreateAllocation("vm-1", wish), "CONFLICT", { device: "taken0" });
-    expect(network.getAllocation("vm-1")).toMatchObject({ state: "standby", tap: "", classId: "", shaping: "none" });
+    await expectRefused(() => network.recreateAllocation("vm-1", wish), "CONFLICT", {
+      device: "taken0",
+    });
+    expect(network.getAllocation("vm-1")).toMatchObject({
+      state: "standby",
+      tap: "",
+      classId: "",
+      shaping: "none",
+    });
     deleteLink("taken0");
-    expectLimits(await network.recreateAllocation("vm-1", { tapName: "taken0" }), 100e6, 20e6, 70e6);
+    expectLimits(
+      await network.recreateAllocation("vm-1", { tapName: "taken0" }),
+      100e6,
+      20e6,
+      70e6,
+    );
   });
 
   it("is refused while another guest has the wished TAP name", async () => {
     const network = await openForTest();
     await forkAndStandBy(network);
     const { tap } = await network.createAllocation({ instanceId: "vm-2", instanceName: "beta" });
-    await expectRefused(() => network.recreateAllocation("vm-1", { tapName: tap }), "ADDRESS_IN_USE");
+    await expectRefused(
+      () => network.recreateAllocation("vm-1", { tapName: tap }),
+      "ADDRESS_IN_USE",
+    );
   });
 });

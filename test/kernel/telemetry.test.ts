@@ -1,5 +1,5 @@
-// What a host's tracing and metrics see: a fork's trace holds the blocking steps only, shaping is a trace of its
-// own that is linked to it, and every metric has its source.
+// What a host's tracing and metrics see: a fork's trace holds the blocking steps only, shaping is a
+// trace of its own that is linked to it, and every metric has its source.
 
 import { SpanStatusCode, trace } from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
@@ -18,7 +18,12 @@ import {
   traceOf,
 } from "../support/telemetry.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 
 recordTelemetry();
 
@@ -103,8 +108,16 @@ it("traces release, standby and restore with what they wait for", async () => {
   expect(childrenOf(onlySpan("forknet.standby_allocation"))).toEqual(reap);
   expect(childrenOf(onlySpan("forknet.release_allocation"))).toEqual(reap);
   const restore = onlySpan("forknet.recreate_allocation");
-  expect(childrenOf(restore)).toEqual(["forknet.reserve", "forknet.slot.wait", "forknet.slot.create", "forknet.arm"]);
-  expect(restore.attributes).toMatchObject({ "forknet.instance_id": "vm-1", "forknet.slot": "cold" });
+  expect(childrenOf(restore)).toEqual([
+    "forknet.reserve",
+    "forknet.slot.wait",
+    "forknet.slot.create",
+    "forknet.arm",
+  ]);
+  expect(restore.attributes).toMatchObject({
+    "forknet.instance_id": "vm-1",
+    "forknet.slot": "cold",
+  });
 });
 
 it("traces open and reconcile with what they found", async () => {
@@ -123,7 +136,10 @@ it("traces open and reconcile with what they found", async () => {
     "forknet.reaped": 0,
   });
   await second.reconcile({ keep: ["vm-1"] });
-  expect(onlySpan("forknet.reconcile").attributes).toMatchObject({ "forknet.kept": 1, "forknet.reaped": 1 });
+  expect(onlySpan("forknet.reconcile").attributes).toMatchObject({
+    "forknet.kept": 1,
+    "forknet.reaped": 1,
+  });
   await expect(openForTest(options)).rejects.toThrow();
   expect(spansNamed("forknet.open").at(-1)?.attributes["error.type"]).toBe("ERR_FORKNET_CONFLICT");
 });
@@ -147,10 +163,19 @@ describe("metrics", () => {
       standby: 1,
       releasing: 0,
     });
-    expect(Object.fromEntries(await readMetric("forknet.lane.depth"))).toEqual({ create: 0, shape: 0, reap: 0 });
-    expect(Object.fromEntries(await readMetric("forknet.pool.slots"))).toEqual({ ready: 2, making: 0 });
+    expect(Object.fromEntries(await readMetric("forknet.lane.depth"))).toEqual({
+      create: 0,
+      shape: 0,
+      reap: 0,
+    });
+    expect(Object.fromEntries(await readMetric("forknet.pool.slots"))).toEqual({
+      ready: 2,
+      making: 0,
+    });
     const after = await readMetric("forknet.operation.duration");
-    const grown = [...after].filter(([key, count]) => count > (before.get(key) ?? 0)).map(([key]) => key);
+    const grown = [...after]
+      .filter(([key, count]) => count > (before.get(key) ?? 0))
+      .map(([key]) => key);
     expect(grown).toEqual(
       expect.arrayContaining([
         "create_allocation renamed",
@@ -168,11 +193,18 @@ describe("metrics", () => {
     makeForeignLink("taken0");
     await expect(network.createAllocation({ ...REQUEST, tapName: "taken0" })).rejects.toThrow();
     deleteLink("taken0");
-    expect((await readMetric("forknet.kernel.errors")).get("ERR_FORKNET_CONFLICT create")).toBeGreaterThan(0);
+    expect(
+      (await readMetric("forknet.kernel.errors")).get("ERR_FORKNET_CONFLICT create"),
+    ).toBeGreaterThan(0);
 
     const { tap, ip, gateway } = await network.createAllocation(REQUEST);
     const raw = new RawTap({ tap });
-    const addresses = { destination: "02:00:0a:64:00:01", sourceIp: ip, destinationIp: gateway, destinationPort: 9 };
+    const addresses = {
+      destination: "02:00:0a:64:00:01",
+      sourceIp: ip,
+      destinationIp: gateway,
+      destinationPort: 9,
+    };
     raw.send(udpFrame({ source: "02:00:00:00:00:99", ...addresses }));
     await expect.poll(async () => (await readMetric("forknet.guard.dropped")).get("mac")).toBe(1);
     raw.close();

@@ -1,10 +1,11 @@
-// What happens to traffic when somebody else takes parts of the network away: it stops, it never flows unlimited.
+// What happens to traffic when somebody else takes parts of the network away: it stops, it never
+// flows unlimited.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, expect, it, onTestFinished } from "vitest";
+import type { Allocation, Network } from "../../dist/index.js";
 import type { Guest } from "../../dist/stand-in/guest.js";
 import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
-import type { Allocation, Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { deleteLink, indexOf, tellKernel, withNetlink } from "../support/kernel-view.js";
 import { openForTest, SHAPER } from "../support/network.js";
@@ -24,7 +25,11 @@ let onHost: UdpService;
 
 beforeEach(async () => {
   network = await openForTest();
-  allocation = await network.createAllocation({ instanceId: "a", instanceName: "a", upload: "20mbit" });
+  allocation = await network.createAllocation({
+    instanceId: "a",
+    instanceName: "a",
+    upload: "20mbit",
+  });
   guest = await plugIn(allocation);
   onHost = await UdpService.listen({ host: GATEWAY, echo: true });
   onTestFinished(() => onHost.close());
@@ -101,7 +106,9 @@ it("stops both directions when the lease is deleted, and counts both", async () 
 });
 
 it("keeps a neighbour's traffic as it is when one guest's class and lease go", async () => {
-  const other = await plugIn(await network.createAllocation({ instanceId: "b", instanceName: "b", upload: "20mbit" }));
+  const other = await plugIn(
+    await network.createAllocation({ instanceId: "b", instanceName: "b", upload: "20mbit" }),
+  );
   const minor = Number.parseInt(allocation.classId.slice(2), 16);
   tellKernel({ op: "class.delete", ifindex: indexOf(SHAPER), handle: HTB_ROOT | minor });
   deleteLease(allocation);

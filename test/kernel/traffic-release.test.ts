@@ -1,4 +1,5 @@
-// The end of a guest as its traffic meets it, and what the next guest on its address and class gets: nothing of it.
+// The end of a guest as its traffic meets it, and what the next guest on its address and class
+// gets: nothing of it.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
@@ -57,7 +58,10 @@ it("leaves the next guest on its address and class neither frames nor limits", a
   const network = await openForTest();
   const onHost = await hostListener();
   const request = { instanceId: "a", instanceName: "a", ip: "10.100.0.77" };
-  const slow = { download: SLOW_MBIT * MBIT, upload: { rate: SLOW_MBIT * MBIT, ceil: SLOW_MBIT * MBIT } };
+  const slow = {
+    download: SLOW_MBIT * MBIT,
+    upload: { rate: SLOW_MBIT * MBIT, ceil: SLOW_MBIT * MBIT },
+  };
   const old = await network.createAllocation({ ...request, ...slow });
   const { classId, ifindex } = old;
   const guest = await plugIn(old);
@@ -70,7 +74,10 @@ it("leaves the next guest on its address and class neither frames nor limits", a
   const cameOut = onHost.report().datagrams;
   expect(cameOut).toBeLessThan(sent.count);
 
-  const fast = { download: NEXT_MBIT * MBIT, upload: { rate: NEXT_MBIT * MBIT, ceil: NEXT_MBIT * MBIT } };
+  const fast = {
+    download: NEXT_MBIT * MBIT,
+    upload: { rate: NEXT_MBIT * MBIT, ceil: NEXT_MBIT * MBIT },
+  };
   const next = await network.createAllocation({ ...request, ...fast });
   expect(next.classId).toBe(classId);
   expect(next.ifindex).not.toBe(ifindex);
@@ -79,7 +86,10 @@ it("leaves the next guest on its address and class neither frames nor limits", a
     const time = { guest: nextGuest, hostIp: GATEWAY, seconds: 2 };
     const upload = await measureTcp({ ...time, direction: "upload" });
     const download = await measureTcp({ ...time, direction: "download" });
-    return { upload: shareOf(NEXT_MBIT * MBIT, upload), download: shareOf(NEXT_MBIT * MBIT, download) };
+    return {
+      upload: shareOf(NEXT_MBIT * MBIT, upload),
+      download: shareOf(NEXT_MBIT * MBIT, download),
+    };
   }, 0.05);
   // At the new rate the old queue would have been sent several times over by now.
   expect(onHost.report().datagrams).toBe(cameOut);

@@ -1,4 +1,5 @@
-// How guests share the network's upload capacity: by their rates when all send, up to their ceils when alone.
+// How guests share the network's upload capacity: by their rates when all send, up to their ceils
+// when alone.
 
 import { it } from "vitest";
 import { measureTcp } from "../../dist/stand-in/traffic.js";
@@ -24,7 +25,10 @@ it("divides 40 mbit 1:3 between 10 and 30 mbit, and gives either its ceil when a
   const time = { hostIp: GATEWAY, direction: "upload", seconds: 3, warmUpSeconds: 1 } as const;
 
   await expectShares(async () => {
-    const both = [measureTcp({ guest: small, ...time }), measureTcp({ guest: large, ...time })] as const;
+    const both = [
+      measureTcp({ guest: small, ...time }),
+      measureTcp({ guest: large, ...time }),
+    ] as const;
     const [ofSmall, ofLarge] = await Promise.all(both);
     return {
       "small beside large": shareOf(10 * MBIT, ofSmall),
@@ -35,6 +39,9 @@ it("divides 40 mbit 1:3 between 10 and 30 mbit, and gives either its ceil when a
   await expectShares(async () => {
     const ofSmall = await measureTcp({ guest: small, ...time });
     const ofLarge = await measureTcp({ guest: large, ...time });
-    return { "small alone": shareOf(25 * MBIT, ofSmall), "large alone": shareOf(40 * MBIT, ofLarge) };
+    return {
+      "small alone": shareOf(25 * MBIT, ofSmall),
+      "large alone": shareOf(40 * MBIT, ofLarge),
+    };
   }, TOLERANCE);
 });

@@ -16,7 +16,9 @@ it("changes the goodput of running connections, both ways", async () => {
   const [sender, receiver] = await Promise.all(
     ["up", "down"].map(async (id) => {
       const limits = { download: 20 * MBIT, upload: { rate: 20 * MBIT, ceil: 20 * MBIT } };
-      return plugIn(await network.createAllocation({ instanceId: id, instanceName: id, ...limits }));
+      return plugIn(
+        await network.createAllocation({ instanceId: id, instanceName: id, ...limits }),
+      );
     }),
   );
   if (!sender || !receiver) throw new Error("no guests");
@@ -26,7 +28,10 @@ it("changes the goodput of running connections, both ways", async () => {
     expectShares(async () => {
       await upload.settle(SETTLE_MS);
       const [up, down] = await Promise.all([upload.over(WINDOW_MS), download.over(WINDOW_MS)]);
-      return { [`upload ${mbit}`]: shareOf(mbit * MBIT, up), [`download ${mbit}`]: shareOf(mbit * MBIT, down) };
+      return {
+        [`upload ${mbit}`]: shareOf(mbit * MBIT, up),
+        [`download ${mbit}`]: shareOf(mbit * MBIT, down),
+      };
     }, TOLERANCE);
 
   await expectMbit(20);
@@ -54,7 +59,9 @@ it("lets a download go on when its bucket shrinks below the frames that wait in 
 
 it("does not hold a guest without limits to the base limit", async () => {
   const network = await openForTest(testOptions({ baseLimit: "10mbit" }));
-  const guest = await plugIn(await network.createAllocation({ instanceId: "a", instanceName: "a" }));
+  const guest = await plugIn(
+    await network.createAllocation({ instanceId: "a", instanceName: "a" }),
+  );
   for (const direction of ["upload", "download"] as const) {
     const flow = await LongFlow.start(guest, GATEWAY, direction);
     await flow.settle(SETTLE_MS / 2);

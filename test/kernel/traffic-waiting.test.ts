@@ -1,5 +1,5 @@
-// A guest from a warm slot whose own limits have not arrived: the shape lane is held back, and what the guest gets
-// meanwhile is measured.
+// A guest from a warm slot whose own limits have not arrived: the shape lane is held back, and what
+// the guest gets meanwhile is measured.
 
 import { expect, it, onTestFinished } from "vitest";
 import type { Guest } from "../../dist/stand-in/guest.js";
@@ -7,14 +7,22 @@ import { measureTcp } from "../../dist/stand-in/traffic.js";
 import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import { LongFlow } from "../support/long-flow.js";
 import { testOptions } from "../support/network.js";
-import { expectShares, forkWarm, MBIT, openHeld, plugIn, shareOf } from "../support/traffic-network.js";
+import {
+  expectShares,
+  forkWarm,
+  MBIT,
+  openHeld,
+  plugIn,
+  shareOf,
+} from "../support/traffic-network.js";
 
 const GATEWAY = "10.100.0.1";
 const SHAPING = "qdisc.tbf,change";
 const BASE_MBIT = 10;
 const OWN_MBIT = 50;
 const OWN = { download: OWN_MBIT * MBIT, upload: { rate: OWN_MBIT * MBIT, ceil: OWN_MBIT * MBIT } };
-// The bucket is at most 4/250 s of the rate, and the frame that empties it may be a segmented one of 64 KB.
+// The bucket is at most 4/250 s of the rate, and the frame that empties it may be a segmented one
+// of 64 KB.
 const BUCKET_BITS = (BASE_MBIT * MBIT * 4) / 250 + 8 * 65_536;
 
 async function measureBoth(first: Guest, second: Guest, seconds: number, warmUpSeconds: number) {
@@ -47,7 +55,10 @@ it("holds a waiting guest to the base limit, then gives it its own", async () =>
   await Promise.all([first.shaped, second.shaped]);
   await expectShares(async () => {
     const { upload, download } = await measureBoth(...guests, 3, 1);
-    return { upload: shareOf(OWN_MBIT * MBIT, upload), download: shareOf(OWN_MBIT * MBIT, download) };
+    return {
+      upload: shareOf(OWN_MBIT * MBIT, upload),
+      download: shareOf(OWN_MBIT * MBIT, download),
+    };
   }, 0.05);
 });
 
@@ -55,7 +66,11 @@ it("lets a running download go on when its own limit is under the base limit", a
   const ownMbit = 4;
   const { network, hold, letGo } = await openHeld(testOptions({ pool: { size: 1 } }), SHAPING);
   hold();
-  const allocation = await forkWarm(network, { instanceId: "a", instanceName: "a", download: ownMbit * MBIT });
+  const allocation = await forkWarm(network, {
+    instanceId: "a",
+    instanceName: "a",
+    download: ownMbit * MBIT,
+  });
   const flow = await LongFlow.start(await plugIn(allocation), GATEWAY, "download");
   onTestFinished(letGo);
   await flow.settle(500);
@@ -79,7 +94,9 @@ it("passes nothing in either direction while `block` waits, then the limits hold
   const inGuest = await guest.listenUdp();
   // The guest knows the gateway, so that datagrams and not only ARP requests are refused.
   const gateway = { ip: 0x0a640001, mac: 0x02000a640001 };
-  expect(await guest.talk([{ op: "neighbor.set", ifindex: guest.ifindex, ...gateway }])).toEqual([null]);
+  expect(await guest.talk([{ op: "neighbor.set", ifindex: guest.ifindex, ...gateway }])).toEqual([
+    null,
+  ]);
 
   const before = network.drops();
   await guest.sendUdp({ host: GATEWAY, port: onHost.port, count: 50 });

@@ -5,7 +5,12 @@ import type { Allocation } from "../../dist/index.js";
 import { classNamed, linkNamed, readLeases, tbfOf } from "../support/kernel-view.js";
 import { expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 
-const REQUEST = { instanceId: "vm-1", instanceName: "alpha", download: "100mbit", upload: "20mbit" };
+const REQUEST = {
+  instanceId: "vm-1",
+  instanceName: "alpha",
+  download: "100mbit",
+  upload: "20mbit",
+};
 
 /** What the kernel enforces, in bits per second. */
 function limitsOf({ tap, classId }: Allocation): { download: number; rate: number; ceil: number } {
@@ -50,11 +55,15 @@ describe("of a live guest", () => {
     expect(limitsOf(allocation)).toEqual({ download: 9e6, rate: 20e6, ceil: 80e6 });
   });
 
-  // There is no way to take a limit away: what is left out stays. A rate over 2^32 bytes per second stands for it.
+  // There is no way to take a limit away: what is left out stays. A rate over 2^32 bytes per second
+  // stands for it.
   it("are raised beyond 32 bits", async () => {
     const network = await openForTest();
     const allocation = await network.createAllocation(REQUEST);
-    await network.updateLimits("vm-1", { download: "100gbit", upload: { rate: "40gbit", ceil: "100gbit" } });
+    await network.updateLimits("vm-1", {
+      download: "100gbit",
+      upload: { rate: "40gbit", ceil: "100gbit" },
+    });
     expect(limitsOf(allocation)).toEqual({ download: 100e9, rate: 40e9, ceil: 100e9 });
   });
 
@@ -70,7 +79,10 @@ describe("of a live guest", () => {
     const options = testOptions();
     const first = await openForTest(options);
     await first.createAllocation(REQUEST);
-    await first.updateLimits("vm-1", { download: "7mbit", upload: { rate: "3mbit", ceil: "5mbit" } });
+    await first.updateLimits("vm-1", {
+      download: "7mbit",
+      upload: { rate: "3mbit", ceil: "5mbit" },
+    });
     await first.close();
     const adopted = (await openForTest(options)).getAllocation("vm-1") as Allocation;
     expect(adopted.shaping).toBe("shaped");
@@ -87,7 +99,10 @@ describe("of a live guest", () => {
     expect(allocation.shaping).toBe("shaped");
     // The sum of guarantees is as it was: 10 of 30 are free, not more and not less.
     const other = { instanceId: "vm-2", instanceName: "beta" };
-    await expectRefused(() => network.createAllocation({ ...other, upload: "11mbit" }), "EXHAUSTED");
+    await expectRefused(
+      () => network.createAllocation({ ...other, upload: "11mbit" }),
+      "EXHAUSTED",
+    );
     await network.createAllocation({ ...other, upload: "10mbit" });
     await network.standbyAllocation("vm-1");
     expect(limitsOf(await network.recreateAllocation("vm-1"))).toEqual(before);
@@ -98,7 +113,10 @@ describe("of a live guest", () => {
     const allocation = await network.createAllocation(REQUEST);
     const before = limitsOf(allocation);
     await expectRefused(() => network.updateLimits("vm-1", { download: "1mbps" }), "CONFIG");
-    await expectRefused(() => network.updateLimits("vm-1", { upload: { rate: "2mbit", ceil: "1mbit" } }), "CONFIG");
+    await expectRefused(
+      () => network.updateLimits("vm-1", { upload: { rate: "2mbit", ceil: "1mbit" } }),
+      "CONFIG",
+    );
     await expectRefused(() => network.updateLimits("vm-1", { speed: 1 } as object), "CONFIG");
     await expectRefused(() => network.updateLimits("vm-9", { download: "1mbit" }), "NOT_FOUND");
     expect(limitsOf(allocation)).toEqual(before);
@@ -120,7 +138,11 @@ describe("in standby", () => {
     await first.close();
     const second = await openForTest(options);
     await second.updateLimits("vm-1", { download: "7mbit" });
-    expect(limitsOf(await second.recreateAllocation("vm-1"))).toEqual({ download: 7e6, rate: 3e6, ceil: 5e6 });
+    expect(limitsOf(await second.recreateAllocation("vm-1"))).toEqual({
+      download: 7e6,
+      rate: 3e6,
+      ceil: 5e6,
+    });
   });
 
   it("may be asked for as they are", async () => {
@@ -139,7 +161,10 @@ describe("in standby", () => {
 it("keep the lease of a guest that updates and goes to standby in one tick", async () => {
   const network = await openForTest();
   await network.createAllocation(REQUEST);
-  await Promise.all([network.updateLimits("vm-1", { download: "7mbit" }), network.standbyAllocation("vm-1")]);
+  await Promise.all([
+    network.updateLimits("vm-1", { download: "7mbit" }),
+    network.standbyAllocation("vm-1"),
+  ]);
   expect(readLeases(SHAPER)).toEqual(new Map());
   expect(limitsOf(await network.recreateAllocation("vm-1"))).toMatchObject({ download: 7e6 });
 });

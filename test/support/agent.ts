@@ -21,14 +21,19 @@ interface Answer {
 /** Runs in the network namespace of the test. Killed when the test has finished. */
 export class Agent {
   readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: Error) => void }
+  >();
   readonly #exited: Promise<unknown>;
   #calls = 0;
 
   /** `launcher` is a command that runs the rest of its arguments, such as setpriv. */
   constructor(launcher: readonly string[] = []) {
     const [command, ...args] = [...launcher, process.execPath, PROGRAM];
-    this.#child = spawn(command as string, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#child = spawn(command as string, args, {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
     this.#exited = once(this.#child, "exit");
     this.#child.on("message", (message) => this.#answered(message as Answer));
     this.#child.once("exit", () => {
@@ -55,7 +60,10 @@ export class Agent {
     return (await this.#ask("createAllocation", [request])) as PlainAllocation;
   }
 
-  /** The agent dies after a fork from a warm slot armed it, before its limits were sent to the kernel. */
+  /**
+   * The agent dies after a fork from a warm slot armed it, before its limits were sent to the
+   * kernel.
+   */
   async forkAndDie(request: AllocationRequest): Promise<void> {
     this.#ask("forkAndDie", [request]).catch(() => {});
     await this.#exited;

@@ -1,5 +1,6 @@
-// The guard, gate and classify programs with maps of their own, and the maps' contents as bytes made by hand.
-// Independent of src/ but for the addon: a shared mistake in the layout would hide itself.
+// The guard, gate and classify programs with maps of their own, and the maps' contents as bytes
+// made by hand. Independent of src/ but for the addon: a shared mistake in the layout would hide
+// itself.
 
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Addon } from "../../src/kernel/binding.js";
@@ -75,7 +76,10 @@ export function settingsBytes(fields: NetworkFields): Buffer {
   return value;
 }
 
-/** The maps and the loaded programs. Close it: the kernel keeps them as long as a descriptor is open. */
+/**
+ * The maps and the loaded programs. Close it: the kernel keeps them as long as a descriptor is
+ * open.
+ */
 export class BpfPrograms {
   readonly #addon: Addon = loadAddon();
   readonly bpf = this.#addon.bpf;
@@ -88,7 +92,12 @@ export class BpfPrograms {
     const hash = { keySize: 4, valueSize: LEASE_BYTES, maxEntries: 65_536, noPrealloc: true };
     this.maps = {
       leases: bpf.createMap({ name: "leases", type: "hash", ...hash }).fd,
-      settings: bpf.createMap({ name: "settings", type: "array", ...array, valueSize: SETTINGS_BYTES }).fd,
+      settings: bpf.createMap({
+        name: "settings",
+        type: "array",
+        ...array,
+        valueSize: SETTINGS_BYTES,
+      }).fd,
       drops: bpf.createMap({
         name: "drops",
         type: "percpu_array",
@@ -124,7 +133,8 @@ export class BpfPrograms {
   /** One counter, CPU by CPU. */
   dropsByCpu(index: number): bigint[] {
     const cpus = this.bpf.possibleCpus();
-    const values = this.bpf.mapGet(this.maps.drops, u32(index), cpus * COUNTER_BYTES) ?? Buffer.alloc(0);
+    const values =
+      this.bpf.mapGet(this.maps.drops, u32(index), cpus * COUNTER_BYTES) ?? Buffer.alloc(0);
     return Array.from({ length: cpus }, (_, cpu) => values.readBigUInt64LE(cpu * COUNTER_BYTES));
   }
 
@@ -140,10 +150,12 @@ export class BpfPrograms {
 
   resetDrops(): void {
     const zeros = Buffer.alloc(this.bpf.possibleCpus() * COUNTER_BYTES);
-    for (let index = 0; index < COUNTERS; index++) this.bpf.mapSet(this.maps.drops, u32(index), zeros);
+    for (let index = 0; index < COUNTERS; index++)
+      this.bpf.mapSet(this.maps.drops, u32(index), zeros);
   }
 
   close(): void {
-    for (const fd of [...Object.values(this.programs), ...Object.values(this.maps)]) this.#addon.closeFd(fd);
+    for (const fd of [...Object.values(this.programs), ...Object.values(this.maps)])
+      this.#addon.closeFd(fd);
   }
 }

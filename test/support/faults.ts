@@ -1,8 +1,16 @@
-// Makes chosen kernel operations of a network's workers fail. Make it before the network is opened, and open with
-// `{ kernelModule: faults.module }`; the operations are counted from the last call of a method here.
+// Makes chosen kernel operations of a network's workers fail. Make it before the network is opened,
+// and open with `{ kernelModule: faults.module }`; the operations are counted from the last call of
+// a method here.
 
 import { setEnvironmentData } from "node:worker_threads";
-import { CONTROL_WORDS, ENVIRONMENT_KEY, JOURNAL_BYTES, MODE, SLOT, TEXT_BYTES } from "./faulty-kernel.mjs";
+import {
+  CONTROL_WORDS,
+  ENVIRONMENT_KEY,
+  JOURNAL_BYTES,
+  MODE,
+  SLOT,
+  TEXT_BYTES,
+} from "./faulty-kernel.mjs";
 
 export const ERRNO = {
   EPERM: 1,
@@ -54,7 +62,9 @@ export class Faults {
     this.#set(MODE.refuse, fault);
   }
 
-  /** The send that holds the operation reaches the kernel, and its acks do not come back in time. */
+  /**
+   * The send that holds the operation reaches the kernel, and its acks do not come back in time.
+   */
   loseAnswer(at: number, match = ""): void {
     this.#set(MODE.loseAnswer, { errno: ERRNO.ETIMEDOUT, at, match });
   }
@@ -77,7 +87,9 @@ export class Faults {
 
   /** Their names, in order. */
   get journal(): string[] {
-    const bytes = Uint8Array.from(this.#journal.subarray(0, Atomics.load(this.#words, SLOT.journalEnd)));
+    const bytes = Uint8Array.from(
+      this.#journal.subarray(0, Atomics.load(this.#words, SLOT.journalEnd)),
+    );
     return new TextDecoder().decode(bytes).split("\n").slice(0, -1);
   }
 

@@ -6,7 +6,16 @@ import { describe } from "../../dist/kernel/describe.js";
 import { createKernel as createReal, Refused } from "../../dist/kernel/kernel.js";
 
 /** Slots of the control words. */
-export const SLOT = { count: 0, first: 1, last: 2, errno: 3, mode: 4, permille: 5, journalEnd: 6, failed: 7 };
+export const SLOT = {
+  count: 0,
+  first: 1,
+  last: 2,
+  errno: 3,
+  mode: 4,
+  permille: 5,
+  journalEnd: 6,
+  failed: 7,
+};
 export const MODE = { refuse: 0, loseAnswer: 1, random: 2 };
 export const CONTROL_WORDS = 16;
 export const TEXT_BYTES = 256;
@@ -73,12 +82,20 @@ function talk(control, real, messages, device) {
   const nameOf = (message) => (typeof device === "string" ? device : device(message));
   const failures = messages.map((message) => {
     const failed = chosen(control, describe(message));
-    return failed && { operation: describe(message), device: nameOf(message), leftBehind: [], ...failed };
+    return (
+      failed && { operation: describe(message), device: nameOf(message), leftBehind: [], ...failed }
+    );
   });
   const sent = messages.filter((_, i) => !failures[i]);
   if (control.words[SLOT.mode] === MODE.loseAnswer && sent.length < messages.length) {
     real.talk(messages, device);
-    throw new Refused({ operation: "recvmsg", device: "NETLINK_ROUTE", errno: ETIMEDOUT, text: "", leftBehind: [] });
+    throw new Refused({
+      operation: "recvmsg",
+      device: "NETLINK_ROUTE",
+      errno: ETIMEDOUT,
+      text: "",
+      leftBehind: [],
+    });
   }
   const results = sent.length > 0 ? real.talk(sent, device) : [];
   return failures.map((failure) => failure ?? results.shift());
@@ -89,8 +106,13 @@ export function createKernel() {
   const real = createReal();
   const wrapped = { ...real, talk: (messages, device) => talk(control, real, messages, device) };
   wrapped.openTap = wrapCall(control, (options) => real.openTap(options), "TUNSETIFF");
-  wrapped.setTapPersistent = wrapCall(control, (fd, on) => real.setTapPersistent(fd, on), "TUNSETPERSIST");
-  for (const name of DUMPS) wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);
+  wrapped.setTapPersistent = wrapCall(
+    control,
+    (fd, on) => real.setTapPersistent(fd, on),
+    "TUNSETPERSIST",
+  );
+  for (const name of DUMPS)
+    wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);
   const calls = Object.entries(real.bpf).map(([name, call]) => [
     name,
     NO_SYSTEM_CALL.has(name) ? call : wrapCall(control, call, `BPF ${name}`),

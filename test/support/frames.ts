@@ -51,7 +51,13 @@ export function ethernetFrame(options: EthernetOptions): Buffer {
     tag.writeUInt16BE(ETHER_TYPE.vlan);
     tag.writeUInt16BE(options.vlan, 2);
   }
-  return Buffer.concat([macBytes(options.destination), macBytes(options.source), tag, type, options.payload]);
+  return Buffer.concat([
+    macBytes(options.destination),
+    macBytes(options.source),
+    tag,
+    type,
+    options.payload,
+  ]);
 }
 
 export interface ArpOptions {
@@ -124,7 +130,10 @@ export function udpFrame(options: UdpOptions): Buffer {
   udp.writeUInt16BE(options.destinationPort, 2);
   udp.writeUInt16BE(udp.length, 4);
   // 0 means "no checksum" on the wire; its other form is 0xffff.
-  udp.writeUInt16BE(internetChecksum(Buffer.concat([pseudoHeader(options, udp.length), udp])) || 0xffff, 6);
+  udp.writeUInt16BE(
+    internetChecksum(Buffer.concat([pseudoHeader(options, udp.length), udp])) || 0xffff,
+    6,
+  );
   const { sourceIp, destinationIp, ttl } = options;
   const payload = ipv4Packet({
     sourceIp,
@@ -153,7 +162,17 @@ export interface IcmpEchoOptions {
 
 /** An ICMP echo in an Ethernet frame. */
 export function icmpEchoFrame(options: IcmpEchoOptions): Buffer {
-  const icmp = Buffer.from([options.type ?? 8, 0, 0, 0, 0x12, 0x34, 0, 1, ...Buffer.from("forknet!")]);
+  const icmp = Buffer.from([
+    options.type ?? 8,
+    0,
+    0,
+    0,
+    0x12,
+    0x34,
+    0,
+    1,
+    ...Buffer.from("forknet!"),
+  ]);
   icmp.writeUInt16BE(internetChecksum(icmp), 2);
   const { source, destination, sourceIp, destinationIp } = options;
   return ethernetFrame({
@@ -174,13 +193,28 @@ export function ipv6Frame(options: { source: string; destination: string }): Buf
   return ethernetFrame({ ...options, etherType: ETHER_TYPE.ipv6, payload: header });
 }
 
-/** A spanning-tree configuration BPDU that claims to be the root: LLC in an 802.3 frame, so the type is a length. */
+/**
+ * A spanning-tree configuration BPDU that claims to be the root: LLC in an 802.3 frame, so the type
+ * is a length.
+ */
 export function bpduFrame(options: { source: string }): Buffer {
   const bridgeId = Buffer.concat([Buffer.from([0, 0]), macBytes(options.source)]);
   const times = Buffer.from([0, 0, 20, 0, 2, 0, 15, 0]);
-  const bpdu = Buffer.concat([Buffer.alloc(5), bridgeId, Buffer.alloc(4), bridgeId, Buffer.from([0x80, 1]), times]);
+  const bpdu = Buffer.concat([
+    Buffer.alloc(5),
+    bridgeId,
+    Buffer.alloc(4),
+    bridgeId,
+    Buffer.from([0x80, 1]),
+    times,
+  ]);
   const payload = Buffer.concat([Buffer.from([0x42, 0x42, 3]), bpdu]);
-  return ethernetFrame({ source: options.source, destination: BPDU_MAC, etherType: payload.length, payload });
+  return ethernetFrame({
+    source: options.source,
+    destination: BPDU_MAC,
+    etherType: payload.length,
+    payload,
+  });
 }
 
 /** What a test asks about a frame; the layers that are not there are absent. */
@@ -189,13 +223,28 @@ export interface ParsedFrame {
   source: string;
   etherType: number;
   vlan?: number;
-  arp?: { operation: number; senderMac: string; senderIp: string; targetMac: string; targetIp: string };
-  ipv4?: { sourceIp: string; destinationIp: string; protocol: number; ttl: number; isHeaderIntact: boolean };
+  arp?: {
+    operation: number;
+    senderMac: string;
+    senderIp: string;
+    targetMac: string;
+    targetIp: string;
+  };
+  ipv4?: {
+    sourceIp: string;
+    destinationIp: string;
+    protocol: number;
+    ttl: number;
+    isHeaderIntact: boolean;
+  };
   udp?: { sourcePort: number; destinationPort: number; payload: Buffer; isIntact: boolean };
   icmp?: { type: number };
 }
 
-/** Reads a frame as far as it understands it. Throws a RangeError on one that is too short for its headers. */
+/**
+ * Reads a frame as far as it understands it. Throws a RangeError on one that is too short for its
+ * headers.
+ */
 export function parseFrame(frame: Buffer): ParsedFrame {
   const parsed: ParsedFrame = {
     destination: macText(frame.subarray(0, 6)),

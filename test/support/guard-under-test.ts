@@ -1,5 +1,5 @@
-// An armed guest on an isolated network, for tests of the guard in BPF_PROG_TEST_RUN: its frames and its verdicts.
-// Each test starts from the same maps, with the counters at 0.
+// An armed guest on an isolated network, for tests of the guard in BPF_PROG_TEST_RUN: its frames
+// and its verdicts. Each test starts from the same maps, with the counters at 0.
 
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { ACTION, BpfPrograms, type DropReason, type LeaseFields } from "./bpf-programs.js";
@@ -16,7 +16,12 @@ export const GATEWAY_MAC = "02:00:0a:64:00:01";
 export const GATEWAY_IP = "10.100.0.1";
 export const OUTSIDE_IP = "192.0.2.9";
 export const LEASE: LeaseFields = { mac: MAC, ip: IP };
-export const NETWORK = { subnet: "10.100.0.0", mask: "255.255.0.0", gateway: GATEWAY_IP, shaperIfindex: SHAPER };
+export const NETWORK = {
+  subnet: "10.100.0.0",
+  mask: "255.255.0.0",
+  gateway: GATEWAY_IP,
+  shaperIfindex: SHAPER,
+};
 
 /** The start of a frame to the outside, for udpFrame. */
 export function toOutside() {
@@ -25,14 +30,28 @@ export function toOutside() {
 }
 
 /** UDP through the gateway. */
-export function udp(destinationIp = OUTSIDE_IP, from: { source?: string; sourceIp?: string } = {}): Buffer {
+export function udp(
+  destinationIp = OUTSIDE_IP,
+  from: { source?: string; sourceIp?: string } = {},
+): Buffer {
   const { source = MAC, sourceIp = IP } = from;
-  return udpFrame({ source, destination: GATEWAY_MAC, sourceIp, destinationIp, destinationPort: 53 });
+  return udpFrame({
+    source,
+    destination: GATEWAY_MAC,
+    sourceIp,
+    destinationIp,
+    destinationPort: 53,
+  });
 }
 
 /** The guest asks for its gateway. */
 export function arp(): Buffer {
-  return arpFrame({ operation: ARP_OPERATION.request, senderMac: MAC, senderIp: IP, targetIp: GATEWAY_IP });
+  return arpFrame({
+    operation: ARP_OPERATION.request,
+    senderMac: MAC,
+    senderIp: IP,
+    targetIp: GATEWAY_IP,
+  });
 }
 
 /** A copy with other bytes at `offset`. */

@@ -1,4 +1,5 @@
-// What has to hold between a network and the kernel whenever nothing is under way. Returns what does not, in words.
+// What has to hold between a network and the kernel whenever nothing is under way. Returns what
+// does not, in words.
 
 import { isDeepStrictEqual } from "node:util";
 import type { Allocation, Network } from "../../dist/index.js";
@@ -16,7 +17,9 @@ const PERMANENT = 0x80;
 const UNLIMITED = 100e9;
 const BASE_LIMIT = 10e6;
 
-/** `limits` names guests whose limits are known; `spare` is how many unclaimed slots there may be. */
+/**
+ * `limits` names guests whose limits are known; `spare` is how many unclaimed slots there may be.
+ */
 export function brokenInvariants(
   network: Network,
   limits: ReadonlyMap<string, ExpectedLimits> = new Map(),
@@ -45,14 +48,25 @@ function duplicates(guests: readonly Allocation[]): string[] {
   const keys = ["instanceId", "instanceName", "ip", "mac", "tap", "classId"] as const;
   return keys.flatMap((key) => {
     const values = guests.map((guest) => guest[key]).filter((value) => value !== "");
-    return values.filter((value, i) => values.indexOf(value) !== i).map((value) => `two guests have ${key} ${value}`);
+    return values
+      .filter((value, i) => values.indexOf(value) !== i)
+      .map((value) => `two guests have ${key} ${value}`);
   });
 }
 
-function stateProblems({ instanceId, state, shaping, tap, classId, ifindex }: Allocation): string[] {
-  if (state === "active") return shaping === "pending" ? [`${instanceId} still waits for its limits`] : [];
+function stateProblems({
+  instanceId,
+  state,
+  shaping,
+  tap,
+  classId,
+  ifindex,
+}: Allocation): string[] {
+  if (state === "active")
+    return shaping === "pending" ? [`${instanceId} still waits for its limits`] : [];
   const isEmpty = tap === "" && classId === "" && ifindex === 0 && shaping === "none";
-  if (state === "standby") return isEmpty ? [] : [`${instanceId} is in standby with "${tap}" ${ifindex} ${shaping}`];
+  if (state === "standby")
+    return isEmpty ? [] : [`${instanceId} is in standby with "${tap}" ${ifindex} ${shaping}`];
   return [`${instanceId} is ${state} though nothing is under way`];
 }
 
@@ -68,27 +82,42 @@ function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly Lease
   must(link.name === tap, `its TAP is called ${link.name}, not ${tap}`);
   must(bridge?.kind === "bridge", "its TAP is not on the bridge");
   must(link.up, "its TAP is down");
-  must(link.port?.isolated === true && !link.port.learning && !link.port.unicastFlood, "its port is not isolated");
+  must(
+    link.port?.isolated === true && !link.port.learning && !link.port.unicastFlood,
+    "its port is not isolated",
+  );
   must(link.group === 0, `its TAP is in group ${link.group}`);
   must(link.alias.startsWith(`forknet1 ${instanceId} `), `its alias is "${link.alias}"`);
   const [lease] = leases.filter((entry) => entry.ifindex === ifindex);
   must(lease !== undefined, "it has no lease");
   if (lease) {
-    must(`1:${lease.classMinor.toString(16)}` === guest.classId, `its lease names class ${lease.classMinor}`);
+    must(
+      `1:${lease.classMinor.toString(16)}` === guest.classId,
+      `its lease names class ${lease.classMinor}`,
+    );
     must(lease.value.subarray(16, 20).join(".") === guest.ip, "its lease has another address");
     must(text(lease.value.subarray(64, 128)) === instanceId, "its lease has another id");
     // Without its limits a guest of a network with `unshaped: "block"` has to be.
-    must(guest.shaping !== "shaped" || (lease.value.readUInt32LE(4) & 1) === 0, "it is blocked though it is shaped");
+    must(
+      guest.shaping !== "shaped" || (lease.value.readUInt32LE(4) & 1) === 0,
+      "it is blocked though it is shaped",
+    );
   }
   return problems;
 }
 
 /** What the lease says is what TBF and HTB enforce. */
-function limitProblems(netlink: Netlink, guest: Allocation, leases: readonly LeaseEntry[]): string[] {
+function limitProblems(
+  netlink: Netlink,
+  guest: Allocation,
+  leases: readonly LeaseEntry[],
+): string[] {
   const lease = leases.find(({ ifindex }) => ifindex === guest.ifindex);
   if (guest.shaping !== "shaped" || !lease) return [];
   const shaper = netlink.links({ kind: "ifb" })[0];
-  const found = shaper && netlink.classes(shaper.ifindex).find(({ handle }) => (handle & 0xffff) === lease.classMinor);
+  const found =
+    shaper &&
+    netlink.classes(shaper.ifindex).find(({ handle }) => (handle & 0xffff) === lease.classMinor);
   const tbf = netlink.qdiscs(guest.ifindex).find((qdisc) => qdisc.tbf)?.tbf;
   const { download, upload } = limitsIn(lease.value);
   const { rate, ceil } = upload ?? { rate: BASE_LIMIT, ceil: UNLIMITED };
@@ -97,7 +126,10 @@ function limitProblems(netlink: Netlink, guest: Allocation, leases: readonly Lea
   const problems: string[] = [];
   if (!found?.leaf) problems.push(`${guest.instanceId}: its class has no leaf`);
   if (expected.every((value, i) => value === actual[i])) return problems;
-  return [...problems, `${guest.instanceId}: ${actual.join(", ")} bytes/s are in force, not ${expected.join(", ")}`];
+  return [
+    ...problems,
+    `${guest.instanceId}: ${actual.join(", ")} bytes/s are in force, not ${expected.join(", ")}`,
+  ];
 }
 
 /** The limits in a lease. 0 is unlimited. */
@@ -110,10 +142,16 @@ export function limitsIn(lease: Buffer): ExpectedLimits {
   return { download: download || null, upload: rate ? { rate, ceil } : null };
 }
 
-function wishProblems(guest: Allocation, leases: readonly LeaseEntry[], wished: ExpectedLimits | undefined): string[] {
+function wishProblems(
+  guest: Allocation,
+  leases: readonly LeaseEntry[],
+  wished: ExpectedLimits | undefined,
+): string[] {
   const lease = leases.find(({ ifindex }) => ifindex === guest.ifindex);
   if (!wished || !lease || isDeepStrictEqual(limitsIn(lease.value), wished)) return [];
-  return [`${guest.instanceId} has ${JSON.stringify(limitsIn(lease.value))}, not ${JSON.stringify(wished)}`];
+  return [
+    `${guest.instanceId} has ${JSON.stringify(limitsIn(lease.value))}, not ${JSON.stringify(wished)}`,
+  ];
 }
 
 /** TAPs, leases and neighbours that nobody owns. */
@@ -126,14 +164,21 @@ function strayProblems(
   const owned = new Set(active.map(({ ifindex }) => ifindex));
   const others = netlink.links({ kind: "tun" }).filter(({ ifindex }) => !owned.has(ifindex));
   const isSlot = ({ alias, group }: LinkInfo) => alias.startsWith("forknet1 /slot ") && group === 0;
-  const strays = others.filter((link) => !isSlot(link)).map(({ name, alias }) => `nobody owns ${name} "${alias}"`);
+  const strays = others
+    .filter((link) => !isSlot(link))
+    .map(({ name, alias }) => `nobody owns ${name} "${alias}"`);
   const slots = others.filter(isSlot);
   if (slots.length > spare) strays.push(`${slots.length} unclaimed slots, not ${spare}`);
-  const addresses = new Set([...active.map(({ ip }) => ip), ...slots.map(({ alias }) => alias.split(" ")[2])]);
-  for (const { ifindex } of leases) if (!owned.has(ifindex)) strays.push(`a lease for ${ifindex}, which nobody owns`);
+  const addresses = new Set([
+    ...active.map(({ ip }) => ip),
+    ...slots.map(({ alias }) => alias.split(" ")[2]),
+  ]);
+  for (const { ifindex } of leases)
+    if (!owned.has(ifindex)) strays.push(`a lease for ${ifindex}, which nobody owns`);
   for (const { ip, state } of netlink.neighbors()) {
     const dotted = [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
-    if (state === PERMANENT && !addresses.delete(dotted)) strays.push(`a neighbour entry for ${dotted}`);
+    if (state === PERMANENT && !addresses.delete(dotted))
+      strays.push(`a neighbour entry for ${dotted}`);
   }
   for (const ip of addresses) strays.push(`no neighbour entry for ${ip}`);
   return strays;

@@ -1,5 +1,6 @@
-// Puts a kernel test file into a network namespace of its own, and fails it when it leaves something behind.
-// Where the privileges are missing it skips the file (see kernel-runner.ts), or fails it with FORKNET_REQUIRE_KERNEL=1.
+// Puts a kernel test file into a network namespace of its own, and fails it when it leaves
+// something behind. Where the privileges are missing it skips the file (see kernel-runner.ts), or
+// fails it with FORKNET_REQUIRE_KERNEL=1.
 
 import { aroundAll } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -12,7 +13,10 @@ const SETTLE_MS = 3000;
 const REMEDY =
   "run them as root on Linux with /dev/net/tun and BPF (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF), e.g. sudo npm run test:kernel";
 
-/** Moves the process into a new namespace, and uses once what every kernel test uses. Throws what the kernel says. */
+/**
+ * Moves the process into a new namespace, and uses once what every kernel test uses. Throws what
+ * the kernel says.
+ */
 function enterNamespace(addon: Addon): void {
   addon.unshareNetwork();
   const netlink = new addon.Netlink();
@@ -23,10 +27,16 @@ function enterNamespace(addon: Addon): void {
     netlink.close();
   }
   addon.closeFd(addon.openTap({ name: "probe0" }).fd);
-  addon.closeFd(addon.bpf.createMap({ name: "probe", type: "hash", keySize: 4, valueSize: 4, maxEntries: 1 }).fd);
+  addon.closeFd(
+    addon.bpf.createMap({ name: "probe", type: "hash", keySize: 4, valueSize: 4, maxEntries: 1 })
+      .fd,
+  );
 }
 
-/** libuv makes the pipe behind signals and child processes at first use and keeps it: that is no leak of a test's. */
+/**
+ * libuv makes the pipe behind signals and child processes at first use and keeps it: that is no
+ * leak of a test's.
+ */
 function openLazyFiles(): void {
   const ignore = (): void => undefined;
   process.on("SIGUSR2", ignore);
@@ -50,5 +60,6 @@ aroundAll(async (runFile) => {
   const before = readKernelState(addon);
   await runFile();
   const left = await settledDifference(before, () => readKernelState(addon), SETTLE_MS);
-  if (left.length > 0) throw new Error(`the file left the kernel in another state:\n${left.join("\n")}`);
+  if (left.length > 0)
+    throw new Error(`the file left the kernel in another state:\n${left.join("\n")}`);
 });

@@ -1,5 +1,6 @@
 // What the kernel holds for this process and its network namespace, as lines that can be compared.
-// Independent of src/ but for the addon's dumps: what a test leaves behind is found by reading, not by bookkeeping.
+// Independent of src/ but for the addon's dumps: what a test leaves behind is found by reading, not
+// by bookkeeping.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,9 +15,13 @@ const NUD_NOARP = 0x40;
 const SETTLE_POLL_MS = 20;
 
 const hex = (value: number): string => value.toString(16);
-const ipText = (ip: number): string => [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
+const ipText = (ip: number): string =>
+  [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
 
-/** Links, qdiscs, classes, filters, addresses, routes, neighbours and FDB entries of the current namespace. */
+/**
+ * Links, qdiscs, classes, filters, addresses, routes, neighbours and FDB entries of the current
+ * namespace.
+ */
 export function readNetwork(netlink: Netlink): KernelState {
   const links = netlink.links();
   const nameOf = new Map(links.map((link) => [link.ifindex, link.name]));
@@ -31,7 +36,8 @@ export function readNetwork(netlink: Netlink): KernelState {
     lines.push(`route ${to} table ${table} type ${type}`);
   }
   for (const { ifindex, ip, mac, state } of netlink.neighbors()) {
-    if ((state & NUD_NOARP) === 0) lines.push(`neighbour ${ipText(ip)} ${hex(mac)} on ${name(ifindex)}`);
+    if ((state & NUD_NOARP) === 0)
+      lines.push(`neighbour ${ipText(ip)} ${hex(mac)} on ${name(ifindex)}`);
   }
   return lines.sort();
 }
@@ -47,20 +53,24 @@ function linkLines(netlink: Netlink, link: LinkInfo): string[] {
     // Handle 0 is a queue the kernel made by itself; it takes no filters.
     for (const hook of hooks.filter((handle) => handle !== 0)) {
       for (const filter of netlink.filters(ifindex, hook)) {
-        lines.push(`filter ${filter.kind} ${filter.priority} ${hex(filter.handle)} parent ${hex(hook)} on ${name}`);
+        lines.push(
+          `filter ${filter.kind} ${filter.priority} ${hex(filter.handle)} parent ${hex(hook)} on ${name}`,
+        );
       }
     }
   }
-  for (const cls of netlink.classes(ifindex)) lines.push(`class ${cls.kind} ${hex(cls.handle)} on ${name}`);
+  for (const cls of netlink.classes(ifindex))
+    lines.push(`class ${cls.kind} ${hex(cls.handle)} on ${name}`);
   if (kind === "bridge") {
-    for (const entry of netlink.fdb(ifindex)) lines.push(`fdb ${hex(entry.mac)} state ${entry.state} on ${name}`);
+    for (const entry of netlink.fdb(ifindex))
+      lines.push(`fdb ${hex(entry.mac)} state ${entry.state} on ${name}`);
   }
   return lines;
 }
 
 /**
- * The open files of this process: what each one is, without the numbers that differ from run to run. BPF maps and
- * programs carry their id, so that a leaked one can be named.
+ * The open files of this process: what each one is, without the numbers that differ from run to
+ * run. BPF maps and programs carry their id, so that a leaked one can be named.
  */
 export function readOpenFiles(): KernelState {
   const lines: string[] = [];
@@ -77,7 +87,9 @@ export function readOpenFiles(): KernelState {
 
 function bpfId(fd: string, target: string): string {
   if (!/bpf/.test(target)) return "";
-  const id = /^(?:map|prog|link)_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
+  const id = /^(?:map|prog|link)_id:\s*(\d+)/m.exec(
+    readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"),
+  );
   return id ? ` id ${id[1]}` : "";
 }
 
@@ -97,11 +109,16 @@ export function compareKernelStates(before: KernelState, after: KernelState): st
   for (const line of before) counts.set(line, (counts.get(line) ?? 0) - 1);
   for (const line of after) counts.set(line, (counts.get(line) ?? 0) + 1);
   return [...counts]
-    .flatMap(([line, count]) => Array.from({ length: Math.abs(count) }, () => `${count > 0 ? "+" : "-"} ${line}`))
+    .flatMap(([line, count]) =>
+      Array.from({ length: Math.abs(count) }, () => `${count > 0 ? "+" : "-"} ${line}`),
+    )
     .sort();
 }
 
-/** Compares again until nothing differs or the time is up: sockets and processes close a little after they are told to. */
+/**
+ * Compares again until nothing differs or the time is up: sockets and processes close a little
+ * after they are told to.
+ */
 export async function settledDifference(
   before: KernelState,
   read: () => KernelState,

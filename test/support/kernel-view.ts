@@ -1,8 +1,15 @@
-// What the kernel says about one guest, one link, one class: for tests that look at forknet's work from outside.
-// Independent of src/ but for the addon's dumps. Whole states are compared in kernel-state.ts.
+// What the kernel says about one guest, one link, one class: for tests that look at forknet's work
+// from outside. Independent of src/ but for the addon's dumps. Whole states are compared in
+// kernel-state.ts.
 
 import { loadAddon } from "../../src/kernel/addon.js";
-import type { ClassInfo, LinkInfo, NeighborInfo, Netlink, QdiscInfo } from "../../src/kernel/binding.js";
+import type {
+  ClassInfo,
+  LinkInfo,
+  NeighborInfo,
+  Netlink,
+  QdiscInfo,
+} from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";
 import { type KernelState, readNetwork } from "./kernel-state.js";
 
@@ -25,7 +32,9 @@ export function withNetlink<T>(use: (netlink: Netlink) => T): T {
 
 /** Sends messages as an outsider would with `ip` and `tc`; throws when one is refused. */
 export function tellKernel(...messages: Message[]): void {
-  const refused = withNetlink((netlink) => netlink.talk(messages)).find((refusal) => refusal !== null);
+  const refused = withNetlink((netlink) => netlink.talk(messages)).find(
+    (refusal) => refusal !== null,
+  );
   if (refused) throw new Error(`refused: errno ${refused.errno} ${refused.text}`);
 }
 
@@ -45,7 +54,10 @@ export function deleteLink(name: string): void {
 }
 
 /** A link of somebody else: an IFB, up, with addresses. */
-export function makeForeignLink(name: string, ...addresses: { ip: number; prefixLength: number }[]): number {
+export function makeForeignLink(
+  name: string,
+  ...addresses: { ip: number; prefixLength: number }[]
+): number {
   tellKernel({ op: "link.create", name, kind: "ifb" });
   const ifindex = indexOf(name);
   tellKernel({ op: "link.set", ifindex, up: true });
@@ -56,7 +68,9 @@ export function makeForeignLink(name: string, ...addresses: { ip: number; prefix
 /** Names of the bridge's TAPs that are up and wait for a guest. */
 export function warmSlots(bridge: string): string[] {
   const taps = withNetlink((netlink) => netlink.links({ kind: "tun", master: indexOf(bridge) }));
-  return taps.filter(({ up, alias }) => up && alias.startsWith("forknet1 /slot")).map(({ name }) => name);
+  return taps
+    .filter(({ up, alias }) => up && alias.startsWith("forknet1 /slot"))
+    .map(({ name }) => name);
 }
 
 /** Everything of the namespace that is not an open file. */
@@ -66,22 +80,31 @@ export function readNetworkLines(): KernelState {
 
 /** The download limit in force, in bytes per second. */
 export function tbfOf(tap: string): QdiscInfo["tbf"] {
-  return withNetlink((netlink) => netlink.qdiscs(indexOf(tap)).find(({ kind }) => kind === "tbf")?.tbf);
+  return withNetlink(
+    (netlink) => netlink.qdiscs(indexOf(tap)).find(({ kind }) => kind === "tbf")?.tbf,
+  );
 }
 
 /** A class of the shaper, by what the allocation calls it: "1:10". */
 export function classNamed(shaper: string, classId: string): ClassInfo | undefined {
   const minor = Number.parseInt(classId.slice(2), 16);
-  return withNetlink((netlink) => netlink.classes(indexOf(shaper)).find(({ handle }) => handle === (HTB_ROOT | minor)));
+  return withNetlink((netlink) =>
+    netlink.classes(indexOf(shaper)).find(({ handle }) => handle === (HTB_ROOT | minor)),
+  );
 }
 
 /** The queue under a class. */
 export function leafOf({ ifindex, handle, leaf }: ClassInfo): QdiscInfo | undefined {
-  return withNetlink((netlink) => netlink.qdiscs(ifindex).find((one) => one.parent === handle && one.handle === leaf));
+  return withNetlink((netlink) =>
+    netlink.qdiscs(ifindex).find((one) => one.parent === handle && one.handle === leaf),
+  );
 }
 
 /** Names of the BPF filters at both hooks of a TAP. */
-export function filterNames(tap: string): { ingress: (string | undefined)[]; egress: (string | undefined)[] } {
+export function filterNames(tap: string): {
+  ingress: (string | undefined)[];
+  egress: (string | undefined)[];
+} {
   const ifindex = indexOf(tap);
   return withNetlink((netlink) => ({
     ingress: netlink.filters(ifindex, INGRESS).map(({ bpf }) => bpf?.name),
@@ -91,14 +114,18 @@ export function filterNames(tap: string): { ingress: (string | undefined)[]; egr
 
 export function neighborsOf(bridge: string): NeighborInfo[] {
   const ifindex = indexOf(bridge);
-  return withNetlink((netlink) => netlink.neighbors(ifindex)).filter((entry) => entry.ifindex === ifindex);
+  return withNetlink((netlink) => netlink.neighbors(ifindex)).filter(
+    (entry) => entry.ifindex === ifindex,
+  );
 }
 
 /** Forwarding entries of one port. */
 export function fdbOf(bridge: string, tap: string): { mac: number; state: number }[] {
   const port = indexOf(tap);
   const entries = withNetlink((netlink) => netlink.fdb(indexOf(bridge)));
-  return entries.filter(({ ifindex }) => ifindex === port).map(({ mac, state }) => ({ mac, state }));
+  return entries
+    .filter(({ ifindex }) => ifindex === port)
+    .map(({ mac, state }) => ({ mac, state }));
 }
 
 /** "10.100.0.7" as the kernel's dumps give it here. */

@@ -13,7 +13,14 @@ export function ok<Value>(value: Value): JobResult<Value> {
 }
 
 export function refused(errno: number, rest: Partial<KernelFailure> = {}): JobResult<never> {
-  const failure = { operation: "RTM_NEWLINK", device: "tap0", errno, text: "", leftBehind: [], ...rest };
+  const failure = {
+    operation: "RTM_NEWLINK",
+    device: "tap0",
+    errno,
+    text: "",
+    leftBehind: [],
+    ...rest,
+  };
   return { ok: false, failure, ...TIME };
 }
 
@@ -26,7 +33,10 @@ export async function settled(): Promise<void> {
 export class LaneWorker<Job, Value, Seen = Job> {
   readonly calls: Seen[][] = [];
   readonly #make: (job: Job) => Seen;
-  readonly #answers: { resolve: (results: JobResult<Value>[]) => void; reject: (error: Error) => void }[] = [];
+  readonly #answers: {
+    resolve: (results: JobResult<Value>[]) => void;
+    reject: (error: Error) => void;
+  }[] = [];
 
   constructor(make: (job: Job) => Seen) {
     this.#make = make;
@@ -35,7 +45,9 @@ export class LaneWorker<Job, Value, Seen = Job> {
   lane(options: Partial<LaneOptions> = {}): Lane<Job, Value> {
     const call = (jobs: readonly Job[]) => {
       this.calls.push(jobs.map(this.#make));
-      return new Promise<JobResult<Value>[]>((resolve, reject) => this.#answers.push({ resolve, reject }));
+      return new Promise<JobResult<Value>[]>((resolve, reject) =>
+        this.#answers.push({ resolve, reject }),
+      );
     };
     return new Lane(call, { maxBatch: 10, ...options });
   }

@@ -1,5 +1,6 @@
-// What a caller may expect of a network, whatever overlaps: a description of its answers that knows nothing of src/.
-// A guest whose calls did not overlap is predicted exactly; for the rest, what the answers say has to fit the end.
+// What a caller may expect of a network, whatever overlaps: a description of its answers that knows
+// nothing of src/. A guest whose calls did not overlap is predicted exactly; for the rest, what the
+// answers say has to fit the end.
 
 import { ForknetError, type Network } from "../../dist/index.js";
 import type { ExpectedLimits } from "./invariants.js";
@@ -58,18 +59,24 @@ export class Model {
     const problems = this.problems.splice(0);
     for (const [id, { state }] of this.#known) {
       const actual = network.getAllocation(id)?.state ?? "absent";
-      if (!this.#blurred.has(id) && actual !== state) problems.push(`${id} is ${actual}, and should be ${state}`);
+      if (!this.#blurred.has(id) && actual !== state)
+        problems.push(`${id} is ${actual}, and should be ${state}`);
     }
     return problems;
   }
 
   /** Limits of the guests that are known to be active. */
   limits(): Map<string, ExpectedLimits> {
-    const known = [...this.#known].filter(([id, { state }]) => state === "active" && !this.#blurred.has(id));
+    const known = [...this.#known].filter(
+      ([id, { state }]) => state === "active" && !this.#blurred.has(id),
+    );
     return new Map(known.map(([id, { limits }]) => [id, limits]));
   }
 
-  /** Takes over what the network says of guests whose calls overlapped; their limits stay unknown until set anew. */
+  /**
+   * Takes over what the network says of guests whose calls overlapped; their limits stay unknown
+   * until set anew.
+   */
   learn(network: Network): void {
     for (const id of this.#blurred) {
       const state = network.getAllocation(id)?.state;
@@ -84,14 +91,16 @@ export class Model {
     const known = this.#known.get(id);
     const isExact = !this.#blurred.has(id);
     if (call === "create") {
-      if (isExact && known && known.state !== "absent") this.problems.push(`${id} was created though ${known.state}`);
+      if (isExact && known && known.state !== "absent")
+        this.problems.push(`${id} was created though ${known.state}`);
       this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED) });
     } else if (call === "release") {
       this.#known.set(id, { state: "absent", limits: UNLIMITED });
     } else if (known) {
       const { limits } = known;
       if (call === "standby") this.#known.set(id, { state: "standby", limits });
-      if (call === "recreate") this.#known.set(id, { state: "active", limits: limitsOf(step, limits) });
+      if (call === "recreate")
+        this.#known.set(id, { state: "active", limits: limitsOf(step, limits) });
       if (call === "update") this.#known.set(id, { ...known, limits: limitsOf(step, limits) });
       if (isExact && known.state === "absent" && call !== "reconcile")
         this.problems.push(`${call} of nobody succeeded`);
@@ -101,7 +110,8 @@ export class Model {
   /** A refused call changes nothing, but a refused release has begun. */
   #failed(step: Step, error: unknown): void {
     const { id, call } = step;
-    const code = error instanceof ForknetError ? error.code.replace("ERR_FORKNET_", "") : String(error);
+    const code =
+      error instanceof ForknetError ? error.code.replace("ERR_FORKNET_", "") : String(error);
     if (code === "ROLLBACK") this.rolledBack = true;
     if (![...ALWAYS, ...REFUSALS[call]].includes(code))
       this.problems.push(`${call} of ${id} failed with ${code}: ${error}`);

@@ -1,5 +1,6 @@
-// What the kernel holds for one network and what the network says of it, as lines that can be compared: beyond
-// kernel-state.ts the lease map, the limits that are in force, and the allocations.
+// What the kernel holds for one network and what the network says of it, as lines that can be
+// compared: beyond kernel-state.ts the lease map, the limits that are in force, and the
+// allocations.
 
 import type { Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -9,7 +10,10 @@ import { type KernelState, readNetwork } from "./kernel-state.js";
 const HTB_ROOT = 0x0001_0000;
 const LEASE_BYTES = 192;
 const CLASS_AT = 14;
-/** The top bit of a leaf's handle tells one use of its class from the next; a failed use may leave it turned. */
+/**
+ * The top bit of a leaf's handle tells one use of its class from the next; a failed use may leave
+ * it turned.
+ */
 const LEAF_GENERATION = 0x8000_0000;
 
 export interface LeaseEntry {
@@ -41,18 +45,23 @@ export function readLeaseMap(netlink: Netlink): LeaseEntry[] {
   }
 }
 
-/** Links, qdiscs, classes, filters, neighbours, leases and enforced limits of the namespace, and the allocations. */
+/**
+ * Links, qdiscs, classes, filters, neighbours, leases and enforced limits of the namespace, and the
+ * allocations.
+ */
 export function readEverything(network?: Network): KernelState {
   const addon = loadAddon();
   const netlink = new addon.Netlink();
   try {
     const leases = readLeaseMap(netlink);
     const lines = readNetwork(netlink).map(withoutLeafGeneration);
-    for (const { ifindex, value } of leases) lines.push(`lease of ${ifindex}: ${value.toString("hex")}`);
+    for (const { ifindex, value } of leases)
+      lines.push(`lease of ${ifindex}: ${value.toString("hex")}`);
     const used = new Set(leases.map(({ classMinor }) => classMinor));
     for (const link of netlink.links())
       lines.push(...limitsOf(netlink, link, used), `group ${link.group} of ${link.name}`);
-    for (const allocation of network?.listAllocations() ?? []) lines.push(JSON.stringify(allocation));
+    for (const allocation of network?.listAllocations() ?? [])
+      lines.push(JSON.stringify(allocation));
     return lines.sort();
   } finally {
     netlink.close();
@@ -65,13 +74,22 @@ function withoutLeafGeneration(line: string): string {
   });
 }
 
-/** The limits of TAPs, and of the classes that a guest uses: a class on the free list has those of its last guest. */
-function limitsOf(netlink: Netlink, { ifindex, name, kind }: LinkInfo, used: ReadonlySet<number>): string[] {
+/**
+ * The limits of TAPs, and of the classes that a guest uses: a class on the free list has those of
+ * its last guest.
+ */
+function limitsOf(
+  netlink: Netlink,
+  { ifindex, name, kind }: LinkInfo,
+  used: ReadonlySet<number>,
+): string[] {
   if (kind === "ifb") {
     return netlink
       .classes(ifindex)
       .filter(({ handle }) => used.has(handle & 0xffff))
       .map(({ handle, rate, ceil }) => `class ${handle.toString(16)} rate ${rate} ceil ${ceil}`);
   }
-  return netlink.qdiscs(ifindex).flatMap(({ tbf }) => (tbf ? [`tbf of ${name} ${JSON.stringify(tbf)}`] : []));
+  return netlink
+    .qdiscs(ifindex)
+    .flatMap(({ tbf }) => (tbf ? [`tbf of ${name} ${JSON.stringify(tbf)}`] : []));
 }

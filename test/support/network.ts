@@ -1,5 +1,5 @@
-// Networks for kernel tests: options with a state directory of their own, a short way to open one, and its end.
-// The kernel is read back in kernel-view.ts.
+// Networks for kernel tests: options with a state directory of their own, a short way to open one,
+// and its end. The kernel is read back in kernel-view.ts.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,11 +13,19 @@ export const BRIDGE = "vmbr0";
 /** The shaper's name says the gateway: 10.100.0.1. */
 export const SHAPER = "fku0a640001";
 
-/** No warm slots, and capacity for any test. The state directory goes when the test has finished. */
+/**
+ * No warm slots, and capacity for any test. The state directory goes when the test has finished.
+ */
 export function testOptions(overrides: Partial<NetworkOptions> = {}): NetworkOptions {
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-test-"));
   onTestFinished(() => rmSync(stateDir, { recursive: true, force: true }));
-  const defaults = { bridge: BRIDGE, subnet: "10.100.0.0/16", uploadCapacity: "100gbit", pool: { size: 0 }, stateDir };
+  const defaults = {
+    bridge: BRIDGE,
+    subnet: "10.100.0.0/16",
+    uploadCapacity: "100gbit",
+    pool: { size: 0 },
+    stateDir,
+  };
   return { ...defaults, ...overrides };
 }
 
@@ -42,7 +50,8 @@ export async function destroyNetwork(network: Network, options: NetworkOptions):
   } catch (error) {
     if ((error as { code?: string }).code !== "ERR_FORKNET_CLOSED") throw error;
     await network.close();
-    if (linkNamed(options.bridge)?.alias.startsWith("forknet1 ")) await (await openNetwork(options)).destroy();
+    if (linkNamed(options.bridge)?.alias.startsWith("forknet1 "))
+      await (await openNetwork(options)).destroy();
   }
 }
 
@@ -51,7 +60,9 @@ function withoutLeafHandle(line: string): string {
   return line.replace(/^(qdisc bfifo) [0-9a-f]+/, "$1");
 }
 
-/** Expects a refusal with this code, and fields that match; the kernel is the same before and after. */
+/**
+ * Expects a refusal with this code, and fields that match; the kernel is the same before and after.
+ */
 export async function expectRefused(
   call: () => Promise<unknown>,
   code: string,
@@ -62,7 +73,10 @@ export async function expectRefused(
   expect(compareKernelStates(before, readNetworkLines().map(withoutLeafHandle))).toEqual([]);
 }
 
-/** The same for a network that does not open: what the kernel holds for this process is as before, too. */
+/**
+ * The same for a network that does not open: what the kernel holds for this process is as before,
+ * too.
+ */
 export async function expectNotOpened(
   options: NetworkOptions,
   code: string,

@@ -1,11 +1,14 @@
-// A port of the bridge that is nobody's guest, as an uplink is: it hears whatever the bridge floods.
+// A port of the bridge that is nobody's guest, as an uplink is: it hears whatever the bridge
+// floods.
 
 import { onTestFinished } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { deleteLink, indexOf, tellKernel } from "./kernel-view.js";
 import { RawTap } from "./raw-tap.js";
 
-/** Makes a TAP with the kernel's default port flags and opens it; gone when the test has finished. */
+/**
+ * Makes a TAP with the kernel's default port flags and opens it; gone when the test has finished.
+ */
 export function openOutsidePort(bridge: string, name = "outside0"): RawTap {
   const addon = loadAddon();
   const { fd, ifindex } = addon.openTap({ name, vnetHdr: true, exclusive: true });

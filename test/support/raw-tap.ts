@@ -1,5 +1,5 @@
-// A TAP as a VMM has it, with no guest stack behind: hand-made frames go in, and whatever the host sends comes out.
-// The frames themselves are built and read in frames.ts.
+// A TAP as a VMM has it, with no guest stack behind: hand-made frames go in, and whatever the host
+// sends comes out. The frames themselves are built and read in frames.ts.
 
 import { execFileSync } from "node:child_process";
 import { readSync, writeSync } from "node:fs";
@@ -8,7 +8,9 @@ import { loadAddon } from "../../src/kernel/addon.js";
 
 export interface RawTapOptions {
   tap: string;
-  /** With a virtio header before every frame; hidden from the test. Default true, as a VMM opens it. */
+  /**
+   * With a virtio header before every frame; hidden from the test. Default true, as a VMM opens it.
+   */
   vnetHdr?: boolean;
   /** Must be as the TAP was created. Default false. */
   multiQueue?: boolean;
@@ -21,8 +23,9 @@ const DEFAULT_RECEIVE_MS = 1000;
 const FORWARDING_MS = 3000;
 
 /**
- * An open TAP. It asks for no offloads, so the host's frames arrive complete, checksums included; but those that an
- * earlier guest asked for stay with a persistent TAP. Take one that no guest has used.
+ * An open TAP. It asks for no offloads, so the host's frames arrive complete, checksums included;
+ * but those that an earlier guest asked for stay with a persistent TAP. Take one that no guest has
+ * used.
  */
 export class RawTap {
   /** The open queue, for a test that goes its own way. */
@@ -33,8 +36,8 @@ export class RawTap {
   #isOpen = true;
 
   /**
-   * Opens an existing TAP of the current namespace and, when it is an UP port, waits until its bridge takes its frames.
-   * Throws the addon's error when it is busy.
+   * Opens an existing TAP of the current namespace and, when it is an UP port, waits until its
+   * bridge takes its frames. Throws the addon's error when it is busy.
    */
   constructor(options: RawTapOptions) {
     const { tap: name, vnetHdr = true, multiQueue = false } = options;
@@ -51,9 +54,13 @@ export class RawTap {
     if (link.master !== 0 && link.up) this.#awaitForwarding(name);
   }
 
-  /** Sends frames from the guest's side. Throws EIO when the TAP is down, EBADFD when it was deleted. */
+  /**
+   * Sends frames from the guest's side. Throws EIO when the TAP is down, EBADFD when it was
+   * deleted.
+   */
   send(...frames: Uint8Array[]): void {
-    for (const frame of frames) writeSync(this.fd, Buffer.concat([Buffer.alloc(this.#headerBytes), frame]));
+    for (const frame of frames)
+      writeSync(this.fd, Buffer.concat([Buffer.alloc(this.#headerBytes), frame]));
   }
 
   /** One frame that is there already, or undefined. */
@@ -75,7 +82,10 @@ export class RawTap {
   }
 
   /** The first frame that matches, undefined when none came in time. Others are thrown away. */
-  async receive(matches: (frame: Buffer) => boolean, timeoutMs = DEFAULT_RECEIVE_MS): Promise<Buffer | undefined> {
+  async receive(
+    matches: (frame: Buffer) => boolean,
+    timeoutMs = DEFAULT_RECEIVE_MS,
+  ): Promise<Buffer | undefined> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const frame = this.read();
@@ -107,7 +117,8 @@ export class RawTap {
     this.close();
   }
 
-  // The carrier that comes with opening reaches the bridge through a work queue; frames sent before that are dropped.
+  // The carrier that comes with opening reaches the bridge through a work queue; frames sent before
+  // that are dropped.
   #awaitForwarding(name: string): void {
     const deadline = performance.now() + FORWARDING_MS;
     while (!execFileSync("bridge", ["link", "show", "dev", name]).includes(" state forwarding ")) {

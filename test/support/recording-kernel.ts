@@ -1,4 +1,5 @@
-// A kernel that does nothing and remembers what it was told; chosen operations are refused. For plans as pure data.
+// A kernel that does nothing and remembers what it was told; chosen operations are refused. For
+// plans as pure data.
 
 import type { KernelFailure } from "../../src/errors.js";
 import type { NetworkFacts } from "../../src/facts.js";
@@ -22,13 +23,18 @@ export const FACTS: NetworkFacts = {
 
 export interface Recording {
   kernel: Kernel;
-  /** Every operation in order: messages as describe() names them with their device, and the names of other calls. */
+  /**
+   * Every operation in order: messages as describe() names them with their device, and the names of
+   * other calls.
+   */
   operations: string[];
   messages: Message[];
 }
 
 /** `errnoOf` says with which errno an operation is refused, 0 for not. */
-export function recordingKernel(errnoOf: (operation: string, nth: number) => number = () => 0): Recording {
+export function recordingKernel(
+  errnoOf: (operation: string, nth: number) => number = () => 0,
+): Recording {
   const operations: string[] = [];
   const messages: Message[] = [];
   const failed = (operation: string, device: string): KernelFailure | null => {
@@ -43,7 +49,9 @@ export function recordingKernel(errnoOf: (operation: string, nth: number) => num
   const kernel = {
     talk: (sent: readonly Message[], device: string | ((message: Message) => string)) => {
       messages.push(...sent);
-      return sent.map((message) => failed(describe(message), typeof device === "string" ? device : device(message)));
+      return sent.map((message) =>
+        failed(describe(message), typeof device === "string" ? device : device(message)),
+      );
     },
     openTap: ({ name }: { name: string }) => {
       must("TUNSETIFF", name);

@@ -1,5 +1,5 @@
-// The calls of a random run: what they are made of, and how they are made. Few ids, names and addresses, so that
-// they meet.
+// The calls of a random run: what they are made of, and how they are made. Few ids, names and
+// addresses, so that they meet.
 
 import fc from "fast-check";
 import type { Network } from "../../dist/index.js";
@@ -52,7 +52,8 @@ export async function make(network: Network, given: Step): Promise<unknown> {
   const { id, name } = given;
   const controller = new AbortController();
   if (given.abortAfterMs === 0) queueMicrotask(() => controller.abort());
-  else if (given.abortAfterMs !== undefined) setTimeout(() => controller.abort(), given.abortAfterMs);
+  else if (given.abortAfterMs !== undefined)
+    setTimeout(() => controller.abort(), given.abortAfterMs);
   const { signal } = controller;
   const limits = {
     ...(given.download === undefined ? {} : { download: `${given.download}mbit` }),
@@ -62,7 +63,10 @@ export async function make(network: Network, given: Step): Promise<unknown> {
   const ip = given.ip === undefined ? {} : { ip: given.ip };
   switch (given.call) {
     case "create":
-      return network.createAllocation({ instanceId: id, instanceName: name, ...limits, ...tapName, ...ip }, { signal });
+      return network.createAllocation(
+        { instanceId: id, instanceName: name, ...limits, ...tapName, ...ip },
+        { signal },
+      );
     case "recreate":
       return network.recreateAllocation(id, { ...limits, ...tapName, signal });
     case "standby":

@@ -1,4 +1,5 @@
-// In-memory OpenTelemetry for one test file: what was traced, what is under what, and what a metric reads.
+// In-memory OpenTelemetry for one test file: what was traced, what is under what, and what a metric
+// reads.
 
 import { context, metrics, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -20,7 +21,10 @@ class ReaderOnDemand extends MetricReader {
 const exporter = new InMemorySpanExporter();
 const reader = new ReaderOnDemand();
 
-/** Registers the SDK for the calling file. Spans are forgotten before each test; metrics go on counting. */
+/**
+ * Registers the SDK for the calling file. Spans are forgotten before each test; metrics go on
+ * counting.
+ */
 export function recordTelemetry(): void {
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
   const meters = new MeterProvider({ readers: [reader] });
@@ -55,7 +59,9 @@ export function onlySpan(name: string): ReadableSpan {
 /** Names of the spans under this one, in order of their end. */
 export function childrenOf(parent: ReadableSpan): string[] {
   const { spanId, traceId } = parent.spanContext();
-  const children = exporter.getFinishedSpans().filter((span) => span.parentSpanContext?.spanId === spanId);
+  const children = exporter
+    .getFinishedSpans()
+    .filter((span) => span.parentSpanContext?.spanId === spanId);
   for (const child of children) expect(child.spanContext().traceId).toBe(traceId);
   return children.map(({ name }) => name);
 }
@@ -72,13 +78,19 @@ export async function collectErrors(): Promise<unknown[]> {
   return (await reader.collect()).errors;
 }
 
-/** The points of one metric of the test network: attribute values in order of their names, to the value or count. */
+/**
+ * The points of one metric of the test network: attribute values in order of their names, to the
+ * value or count.
+ */
 export async function readMetric(name: string): Promise<Map<string, number>> {
   const { resourceMetrics } = await reader.collect();
   const found = resourceMetrics.scopeMetrics
     .flatMap(({ scope, metrics: all }) => (scope.name === "forknet" ? all : []))
     .find(({ descriptor }) => descriptor.name === name);
-  const points = (found?.dataPoints ?? []) as { attributes: Record<string, unknown>; value: number | Histogram }[];
+  const points = (found?.dataPoints ?? []) as {
+    attributes: Record<string, unknown>;
+    value: number | Histogram;
+  }[];
   return new Map(
     points.map(({ attributes, value }) => {
       const { "forknet.bridge": bridge, ...rest } = attributes;

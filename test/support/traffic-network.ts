@@ -1,5 +1,6 @@
-// What traffic tests need around a network: guests behind its TAPs, forks that surely come from a warm slot, workers
-// that can be held back, and the judgement of a goodput. Opening and removing networks is left to network.ts.
+// What traffic tests need around a network: guests behind its TAPs, forks that surely come from a
+// warm slot, workers that can be held back, and the judgement of a goodput. Opening and removing
+// networks is left to network.ts.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +12,9 @@ import { openWith } from "../../dist/open.js";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import { destroyNetwork } from "./network.js";
 
-/** TCP payload in a full frame of 1514 bytes: 66 are headers (Ethernet, IPv4, TCP with time stamps). */
+/**
+ * TCP payload in a full frame of 1514 bytes: 66 are headers (Ethernet, IPv4, TCP with time stamps).
+ */
 export const PAYLOAD_SHARE = 1448 / 1514;
 export const MBIT = 1e6;
 const WARM_MS = 10_000;
@@ -39,14 +42,20 @@ export async function forkWarm(network: Network, request: AllocationRequest): Pr
   }
 }
 
-/** Opens a network whose workers stop before a message of this kind ("qdisc.tbf,change") until `letGo` is called. */
+/**
+ * Opens a network whose workers stop before a message of this kind ("qdisc.tbf,change") until
+ * `letGo` is called.
+ */
 export async function openHeld(
   options: NetworkOptions,
   hold: string,
 ): Promise<{ network: Network; hold: () => void; letGo: () => void }> {
   const directory = mkdtempSync(join(tmpdir(), "forknet-held-"));
   const file = join(directory, "held");
-  const kernelModule = new URL(`./held-kernel.mjs?${new URLSearchParams({ file, hold })}`, import.meta.url).href;
+  const kernelModule = new URL(
+    `./held-kernel.mjs?${new URLSearchParams({ file, hold })}`,
+    import.meta.url,
+  ).href;
   const network = await openWith(options, { kernelModule });
   const letGo = () => rmSync(file, { force: true });
   onTestFinished(async () => {
@@ -62,15 +71,23 @@ export function shareOf(rateBits: number, { bitsPerSecond }: { bitsPerSecond: nu
 }
 
 /**
- * Expects every value within `tolerance` of 1. A measurement that misses is repeated twice: when the machine's other
- * work stops a sender or a receiver for a while, the flow is not limited by what is tested here.
+ * Expects every value within `tolerance` of 1. A measurement that misses is repeated twice: when
+ * the machine's other work stops a sender or a receiver for a while, the flow is not limited by
+ * what is tested here.
  */
-export async function expectShares(measure: () => Promise<Record<string, number>>, tolerance: number): Promise<void> {
+export async function expectShares(
+  measure: () => Promise<Record<string, number>>,
+  tolerance: number,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const shares = await measure();
-    const missed = Object.entries(shares).filter(([, share]) => !(Math.abs(share - 1) <= tolerance));
+    const missed = Object.entries(shares).filter(
+      ([, share]) => !(Math.abs(share - 1) <= tolerance),
+    );
     if (missed.length === 0) return;
     if (attempt === ATTEMPTS) expect(shares, `within ${tolerance} of 1`).toEqual({});
-    console.log(`measured again: ${missed.map(([name, share]) => `${name} ${share.toFixed(3)}`).join(", ")}`);
+    console.log(
+      `measured again: ${missed.map(([name, share]) => `${name} ${share.toFixed(3)}`).join(", ")}`,
+    );
   }
 }

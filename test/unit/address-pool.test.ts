@@ -29,19 +29,24 @@ describe("an address pool", () => {
     expect(pool.free).toBe(0);
   });
 
-  test.each([8, 12, 16, 24, 28])("never gives network, gateway or broadcast of a /%d", (prefixLength) => {
-    const subnet = parseSubnet(`10.0.0.0/${prefixLength}`, undefined);
-    const size = 2 ** (32 - prefixLength);
-    // The walk passes the end of the subnet, and so all three.
-    const pool = new AddressPool(subnet, size - 3);
-    const taken = Array.from({ length: Math.min(size - 3, 5) }, () => pool.take());
-    expect(taken.slice(0, 4)).toEqual([size - 3, size - 2, 2, 3].map((offset) => subnet.network + offset));
-    expect(pool.free).toBe(size - 3 - taken.length);
-    for (const ip of [subnet.network, subnet.gateway, subnet.broadcast]) {
-      expect(pool.isTaken(ip)).toBe(true);
-      expect(pool.claim(ip)).toBe(false);
-    }
-  });
+  test.each([8, 12, 16, 24, 28])(
+    "never gives network, gateway or broadcast of a /%d",
+    (prefixLength) => {
+      const subnet = parseSubnet(`10.0.0.0/${prefixLength}`, undefined);
+      const size = 2 ** (32 - prefixLength);
+      // The walk passes the end of the subnet, and so all three.
+      const pool = new AddressPool(subnet, size - 3);
+      const taken = Array.from({ length: Math.min(size - 3, 5) }, () => pool.take());
+      expect(taken.slice(0, 4)).toEqual(
+        [size - 3, size - 2, 2, 3].map((offset) => subnet.network + offset),
+      );
+      expect(pool.free).toBe(size - 3 - taken.length);
+      for (const ip of [subnet.network, subnet.gateway, subnet.broadcast]) {
+        expect(pool.isTaken(ip)).toBe(true);
+        expect(pool.claim(ip)).toBe(false);
+      }
+    },
+  );
 
   test("starts somewhere else each time", () => {
     const firsts = new Set(Array.from({ length: 8 }, () => new AddressPool(WIDE).take()));

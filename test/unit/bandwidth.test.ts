@@ -67,14 +67,21 @@ describe("parseBandwidth", () => {
     );
   });
 
-  test.each(["10mbps", "10MBps", "1kbps", "10 mbps", "1gibps", "5mb/s", "10bps"])("refuses %s by name", (value) => {
-    expect(() => parseBandwidth(value, "download")).toThrow(/tc reads "mbps" as megabytes; write "mbit"/);
-  });
+  test.each(["10mbps", "10MBps", "1kbps", "10 mbps", "1gibps", "5mb/s", "10bps"])(
+    "refuses %s by name",
+    (value) => {
+      expect(() => parseBandwidth(value, "download")).toThrow(
+        /tc reads "mbps" as megabytes; write "mbit"/,
+      );
+    },
+  );
 
   test("says what it got", () => {
     const message =
       "Expected bits per second as a positive whole number or a string like \"100mbit\" for download, but received 'fast'";
-    expect(() => parseBandwidth("fast", "download")).toThrow(new ForknetError("ERR_FORKNET_CONFIG", message));
+    expect(() => parseBandwidth("fast", "download")).toThrow(
+      new ForknetError("ERR_FORKNET_CONFIG", message),
+    );
   });
 
   test.prop([fc.string()])("reads text as a positive whole number or refuses it", (text) => {
@@ -109,10 +116,13 @@ describe("formatBandwidth", () => {
 });
 
 describe("toBytesPerSecond", () => {
-  test.prop([bits])("never gives more than was asked for, and less than a byte too little", (value) => {
-    const bytes = toBytesPerSecond(value);
-    expect(Number.isSafeInteger(bytes)).toBe(true);
-    expect(BigInt(bytes) * 8n).toBeLessThanOrEqual(BigInt(value));
-    expect(BigInt(bytes + 1) * 8n).toBeGreaterThan(BigInt(value));
-  });
+  test.prop([bits])(
+    "never gives more than was asked for, and less than a byte too little",
+    (value) => {
+      const bytes = toBytesPerSecond(value);
+      expect(Number.isSafeInteger(bytes)).toBe(true);
+      expect(BigInt(bytes) * 8n).toBeLessThanOrEqual(BigInt(value));
+      expect(BigInt(bytes + 1) * 8n).toBeGreaterThan(BigInt(value));
+    },
+  );
 });

@@ -20,7 +20,8 @@ test("judges what was measured and leaves out what was not", () => {
 });
 
 test("asks for at least as much where more is better", () => {
-  const upload = (ratio: number) => judge({ "data-path": { manyToOne: [ratio], sizes: [1, 1000] } });
+  const upload = (ratio: number) =>
+    judge({ "data-path": { manyToOne: [ratio], sizes: [1, 1000] } });
   expect(verdictOf(upload(0.9), "upload")?.isMet).toBe(true);
   expect(verdictOf(upload(0.89), "upload")?.isMet).toBe(false);
 });

@@ -35,7 +35,11 @@ test("says times as a reader does", () => {
 });
 
 test("draws a row for each distribution, names escaped", () => {
-  const picture = rangeChart({ title: "a < b", note: "n", rows: [{ name: "x & y", curve: curve([1, 10, 100]) }] });
+  const picture = rangeChart({
+    title: "a < b",
+    note: "n",
+    rows: [{ name: "x & y", curve: curve([1, 10, 100]) }],
+  });
   expect(picture).toContain("a &lt; b");
   expect(picture).toContain("x &amp; y");
   expect(picture).not.toContain("NaN");

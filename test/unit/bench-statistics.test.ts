@@ -6,7 +6,15 @@ import { curve, median, quantile, summarize, thinned } from "../../bench/statist
 
 test("gives percentiles by nearest rank, so that each was measured", () => {
   const samples = Array.from({ length: 200 }, (_, i) => 200 - i);
-  expect(summarize(samples)).toEqual({ n: 200, min: 1, p50: 100, p95: 190, p99: 198, max: 200, mean: 100.5 });
+  expect(summarize(samples)).toEqual({
+    n: 200,
+    min: 1,
+    p50: 100,
+    p95: 190,
+    p99: 198,
+    max: 200,
+    mean: 100.5,
+  });
   expect(summarize([7])).toEqual({ n: 1, min: 7, p50: 7, p95: 7, p99: 7, max: 7, mean: 7 });
   expect(quantile([1, 2, 3], 0)).toBe(1);
   expect(quantile([1, 2, 3], 1)).toBe(3);

@@ -1,5 +1,6 @@
 // The checked-in bytecode is what its C source compiles to, and generate.sh notices when it is not.
-// Needs the clang that wrote it; with FORKNET_REQUIRE_KERNEL=1 (CI) its absence is a failure, elsewhere a skip.
+// Needs the clang that wrote it; with FORKNET_REQUIRE_KERNEL=1 (CI) its absence is a failure,
+// elsewhere a skip.
 
 import { spawnSync } from "node:child_process";
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +25,9 @@ afterEach(() => {
 });
 
 function generate(directory: string, ...args: string[]) {
-  const { status, stdout, stderr } = spawnSync("bash", [join(directory, "generate.sh"), ...args], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync("bash", [join(directory, "generate.sh"), ...args], {
+    encoding: "utf8",
+  });
   return { status, stdout, stderr };
 }
 
@@ -41,7 +44,10 @@ describe("with the clang that wrote the header", { timeout: COMPILE_TIMEOUT_MS }
   it.skipIf(isMissing && !mustRun)("another rule in the source is noticed", () => {
     const program = join(copy, "guard.bpf.c");
     writeFileSync(program, readFileSync(program, "utf8").replace("ip->ihl < 5", "ip->ihl < 6"));
-    expect(generate(copy, "--check")).toMatchObject({ status: 1, stderr: expect.stringContaining("run native/bpf") });
+    expect(generate(copy, "--check")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("run native/bpf"),
+    });
   });
 
   it.skipIf(isMissing && !mustRun)("the same source gives the same header in another place", () => {
@@ -63,7 +69,10 @@ describe("with the clang that wrote the header", { timeout: COMPILE_TIMEOUT_MS }
 describe("without it", () => {
   it("exits with 77 and names the version it wants", () => {
     const header = join(copy, "programs.generated.h");
-    writeFileSync(header, readFileSync(header, "utf8").replace(/^\/\/ Compiler: .*$/m, "// Compiler: clang 1.2.3"));
+    writeFileSync(
+      header,
+      readFileSync(header, "utf8").replace(/^\/\/ Compiler: .*$/m, "// Compiler: clang 1.2.3"),
+    );
     expect(generate(copy, "--check")).toMatchObject({
       status: EXIT_NO_CLANG,
       stderr: expect.stringContaining("Expected clang 1.2.3"),
@@ -73,12 +82,17 @@ describe("without it", () => {
 
 describe("extract.mjs", () => {
   it.each([
-    ["something else than an object", "// not an ELF object, but longer than an ELF header has to be, all 64 bytes"],
+    [
+      "something else than an object",
+      "// not an ELF object, but longer than an ELF header has to be, all 64 bytes",
+    ],
     ["nothing", ""],
   ])("refuses %s", (_, content) => {
     const object = join(copy, "guard.o");
     writeFileSync(object, content);
-    const run = spawnSync(process.execPath, [join(copy, "extract.mjs"), object, "clang"], { encoding: "utf8" });
+    const run = spawnSync(process.execPath, [join(copy, "extract.mjs"), object, "clang"], {
+      encoding: "utf8",
+    });
     expect(run).toMatchObject({ status: 1, stdout: "" });
   });
 });

@@ -1,5 +1,5 @@
-// Minors of HTB classes: those of the kernel's free list come first, no two guests have the same, and each use of one
-// has another leaf than the use before.
+// Minors of HTB classes: those of the kernel's free list come first, no two guests have the same,
+// and each use of one has another leaf than the use before.
 
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
@@ -82,7 +82,9 @@ describe("a class pool", () => {
   });
 
   test.prop([
-    fc.array(fc.record({ release: fc.boolean(), reaches: fc.boolean(), which: fc.nat(20) }), { maxLength: 100 }),
+    fc.array(fc.record({ release: fc.boolean(), reaches: fc.boolean(), which: fc.nat(20) }), {
+      maxLength: 100,
+    }),
   ])("never gives one class to two, and never the leaf that is there", (steps) => {
     const pool = new ClassPool();
     const held: ClassClaim[] = [];
@@ -105,15 +107,15 @@ describe("a class pool", () => {
   });
 });
 
-test.prop([fc.integer({ min: FIRST_GUEST_MINOR, max: LAST_MINOR }), fc.constantFrom(0 as const, 1 as const)])(
-  "a leaf's handle is a major of its own and tells its generation",
-  (minor, flip) => {
-    const handle = leafHandle({ minor, flip });
-    expect(handle & 0xffff).toBe(0);
-    expect((handle >>> 16) & LAST_MINOR).toBe(minor);
-    expect(flipOf(handle)).toBe(flip);
-    // 0xffff is TC_H_ROOT's major, and 1 the tree's own.
-    expect([1, 2, 0xffff]).not.toContain(minor === LAST_MINOR && flip === 1 ? 0 : handle >>> 16);
-    expect(formatClass(minor)).toBe(`1:${minor.toString(16)}`);
-  },
-);
+test.prop([
+  fc.integer({ min: FIRST_GUEST_MINOR, max: LAST_MINOR }),
+  fc.constantFrom(0 as const, 1 as const),
+])("a leaf's handle is a major of its own and tells its generation", (minor, flip) => {
+  const handle = leafHandle({ minor, flip });
+  expect(handle & 0xffff).toBe(0);
+  expect((handle >>> 16) & LAST_MINOR).toBe(minor);
+  expect(flipOf(handle)).toBe(flip);
+  // 0xffff is TC_H_ROOT's major, and 1 the tree's own.
+  expect([1, 2, 0xffff]).not.toContain(minor === LAST_MINOR && flip === 1 ? 0 : handle >>> 16);
+  expect(formatClass(minor)).toBe(`1:${minor.toString(16)}`);
+});

@@ -2,7 +2,13 @@
 
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { configError, errnoName, errorFromFailure, ForknetError, type KernelFailure } from "../../src/errors.js";
+import {
+  configError,
+  errnoName,
+  errorFromFailure,
+  ForknetError,
+  type KernelFailure,
+} from "../../src/errors.js";
 import { Guarantees } from "../../src/guarantees.js";
 
 const failure = (fields: Partial<KernelFailure>): KernelFailure => ({
@@ -39,9 +45,21 @@ describe("a refusal of the kernel", () => {
   });
 
   test.each([
-    [{ errno: 1 }, "PERMISSION", "RTM_NEWTCLASS 1:a0 on fku0a640001: EPERM: this needs CAP_NET_ADMIN"],
-    [{ errno: 1, operation: "BPF", device: "" }, "PERMISSION", "BPF: EPERM: this needs CAP_BPF and CAP_NET_ADMIN"],
-    [{ errno: 13, operation: "BPF", device: "" }, "PERMISSION", "BPF: EACCES: this needs CAP_BPF and CAP_NET_ADMIN"],
+    [
+      { errno: 1 },
+      "PERMISSION",
+      "RTM_NEWTCLASS 1:a0 on fku0a640001: EPERM: this needs CAP_NET_ADMIN",
+    ],
+    [
+      { errno: 1, operation: "BPF", device: "" },
+      "PERMISSION",
+      "BPF: EPERM: this needs CAP_BPF and CAP_NET_ADMIN",
+    ],
+    [
+      { errno: 13, operation: "BPF", device: "" },
+      "PERMISSION",
+      "BPF: EACCES: this needs CAP_BPF and CAP_NET_ADMIN",
+    ],
     [
       { errno: 1, operation: "TUNSETIFF", device: "tap0" },
       "PERMISSION",
@@ -57,7 +75,11 @@ describe("a refusal of the kernel", () => {
       "PERMISSION",
       "open /dev/net/tun: ENODEV: /dev/net/tun is missing (modprobe tun, or give the container the device)",
     ],
-    [{ errno: 54, operation: "RTM_NEWLINK master", device: "vmbr0" }, "EXHAUSTED", "bridge vmbr0 is full (1023 ports)"],
+    [
+      { errno: 54, operation: "RTM_NEWLINK master", device: "vmbr0" },
+      "EXHAUSTED",
+      "bridge vmbr0 is full (1023 ports)",
+    ],
     [
       { errno: 2, operation: "RTM_NEWQDISC htb", text: "Specified qdisc kind is unknown" },
       "UNSUPPORTED",
@@ -68,7 +90,11 @@ describe("a refusal of the kernel", () => {
       "UNSUPPORTED",
       "RTM_NEWTFILTER on fku0a640001: ENOENT (TC classifier not found): the kernel lacks this feature",
     ],
-    [{ errno: 95 }, "UNSUPPORTED", "RTM_NEWTCLASS 1:a0 on fku0a640001: EOPNOTSUPP: the kernel lacks this feature"],
+    [
+      { errno: 95 },
+      "UNSUPPORTED",
+      "RTM_NEWTCLASS 1:a0 on fku0a640001: EOPNOTSUPP: the kernel lacks this feature",
+    ],
     [
       { errno: 2, text: "Failed to find specified qdisc" },
       "KERNEL",
@@ -76,7 +102,11 @@ describe("a refusal of the kernel", () => {
     ],
     [{ errno: 2 }, "KERNEL", "RTM_NEWTCLASS 1:a0 on fku0a640001: ENOENT"],
     [{ errno: 110, operation: "recvmsg", device: "" }, "KERNEL", "recvmsg: ETIMEDOUT"],
-    [{ operation: "lane", device: "", text: "Error: worker gone" }, "KERNEL", "lane (Error: worker gone)"],
+    [
+      { operation: "lane", device: "", text: "Error: worker gone" },
+      "KERNEL",
+      "lane (Error: worker gone)",
+    ],
     [
       { code: "ERR_FORKNET_CONFLICT", errno: 16, text: "a link named tap0 exists" } as const,
       "CONFLICT",
@@ -117,7 +147,11 @@ describe("a refused option", () => {
   });
 
   test("is told on one short line, whatever came", () => {
-    for (const value of ["x".repeat(10_000), { a: { b: { c: 1 } } }, Array.from({ length: 5000 }, () => 1)]) {
+    for (const value of [
+      "x".repeat(10_000),
+      { a: { b: { c: 1 } } },
+      Array.from({ length: 5000 }, () => 1),
+    ]) {
       const { message } = configError("x", "y", value);
       expect(message.length).toBeLessThan(1000);
       expect(message).not.toContain("\n");
@@ -126,7 +160,10 @@ describe("a refused option", () => {
 
   test("keeps its cause", () => {
     const cause = new Error("why");
-    expect(new ForknetError("ERR_FORKNET_ABORTED", "text", { cause })).toMatchObject({ cause, name: "ForknetError" });
+    expect(new ForknetError("ERR_FORKNET_ABORTED", "text", { cause })).toMatchObject({
+      cause,
+      name: "ForknetError",
+    });
     expect(Object.keys(new ForknetError("ERR_FORKNET_ABORTED", "text"))).not.toContain("cause");
   });
 });
@@ -142,17 +179,23 @@ describe("guarantees", () => {
       }),
     );
     guarantees.change(0, 40);
-    expect(() => guarantees.change(40, 41)).toThrow(expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }));
+    expect(() => guarantees.change(40, 41)).toThrow(
+      expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }),
+    );
     guarantees.change(60, 0);
     guarantees.change(40, 100);
-    expect(() => guarantees.change(0, 1)).toThrow(expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }));
+    expect(() => guarantees.change(0, 1)).toThrow(
+      expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }),
+    );
   });
 
   test("that are adopted count, and may be lowered though they are too many", () => {
     const guarantees = new Guarantees(100);
     guarantees.adopt(150);
     guarantees.change(150, 120);
-    expect(() => guarantees.change(120, 121)).toThrow(expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }));
+    expect(() => guarantees.change(120, 121)).toThrow(
+      expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }),
+    );
     guarantees.change(120, 0);
     guarantees.change(0, 100);
   });

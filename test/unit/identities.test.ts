@@ -1,4 +1,5 @@
-// Claims of addresses, MACs, TAP names and classes: all of it or nothing, and never the same to two.
+// Claims of addresses, MACs, TAP names and classes: all of it or nothing, and never the same to
+// two.
 
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
@@ -22,7 +23,9 @@ describe("addresses", () => {
     const identities = new Identities(SUBNET);
     identities.claimAddress({ ip: FIRST, mac: MAC });
     const { freeAddresses } = identities;
-    expect(() => identities.claimAddress({ ip: FIRST })).toThrow(failure("ADDRESS_IN_USE", "ip 10.0.0.2 is in use"));
+    expect(() => identities.claimAddress({ ip: FIRST })).toThrow(
+      failure("ADDRESS_IN_USE", "ip 10.0.0.2 is in use"),
+    );
     expect(() => identities.claimAddress({ ip: SECOND, mac: MAC })).toThrow(
       failure("ADDRESS_IN_USE", "mac 02:ff:00:00:00:01 is in use"),
     );
@@ -31,7 +34,10 @@ describe("addresses", () => {
     );
     expect(identities.freeAddresses).toBe(freeAddresses);
     // Neither the derived MAC of the first nor the address of the second was touched.
-    expect(identities.claimAddress({ ip: SECOND, mac: macOf(FIRST) })).toEqual({ ip: SECOND, mac: macOf(FIRST) });
+    expect(identities.claimAddress({ ip: SECOND, mac: macOf(FIRST) })).toEqual({
+      ip: SECOND,
+      mac: macOf(FIRST),
+    });
   });
 
   test("whose derived MAC belongs to another guest are passed over, and stay free", () => {
@@ -39,7 +45,9 @@ describe("addresses", () => {
     identities.claimAddress({ ip: FIRST, mac: macOf(SECOND) });
     const rest = [1, 2, 3].map(() => identities.claimAddress({}).ip).sort((a, b) => a - b);
     expect(rest).toEqual([THIRD, THIRD + 1, THIRD + 2]);
-    expect(() => identities.claimAddress({})).toThrow(failure("EXHAUSTED", "^no address is left in 10.0.0.0/29"));
+    expect(() => identities.claimAddress({})).toThrow(
+      failure("EXHAUSTED", "^no address is left in 10.0.0.0/29"),
+    );
     expect(() => identities.claimAddress({ ip: SECOND })).toThrow(
       failure("ADDRESS_IN_USE", "mac 02:00:0a:00:00:03 is in use"),
     );
@@ -71,16 +79,23 @@ describe("ports", () => {
   test("with a name that is taken are refused, and no class is used up", () => {
     const identities = new Identities(SUBNET);
     identities.claimPort(FIRST, "tap0");
-    expect(() => identities.claimPort(SECOND, "tap0")).toThrow(failure("ADDRESS_IN_USE", "tapName tap0 is in use"));
+    expect(() => identities.claimPort(SECOND, "tap0")).toThrow(
+      failure("ADDRESS_IN_USE", "tapName tap0 is in use"),
+    );
     expect(identities.claimPort(SECOND, "tap1").class.minor).toBe(0x11);
   });
 
   test("run out of classes, and leave the name free then", () => {
     const identities = new Identities(SUBNET);
     const ports = Array.from({ length: 32_752 }, (_, i) => identities.claimPort(FIRST, `tap${i}`));
-    expect(() => identities.claimPort(FIRST, "late")).toThrow(failure("EXHAUSTED", "no class is left on the shaper"));
+    expect(() => identities.claimPort(FIRST, "late")).toThrow(
+      failure("EXHAUSTED", "no class is left on the shaper"),
+    );
     identities.releasePort(ports[7] as (typeof ports)[number]);
-    expect(identities.claimPort(FIRST, "late")).toMatchObject({ tapName: "late", class: ports[7]?.class });
+    expect(identities.claimPort(FIRST, "late")).toMatchObject({
+      tapName: "late",
+      class: ports[7]?.class,
+    });
   });
 });
 
@@ -100,10 +115,18 @@ describe("adopted identities", () => {
   test("of leftovers are held until they are given back, but not taken from a guest", () => {
     const identities = new Identities(SUBNET);
     identities.adoptGuest({ ip: FIRST, mac: MAC }, "tap0");
-    const giveBack = [identities.hold(FIRST, "tap0"), identities.hold(SECOND, "left0"), identities.hold(0, "left1")];
-    expect(() => identities.claimAddress({ ip: SECOND })).toThrow(failure("ADDRESS_IN_USE", "10.0.0.3"));
+    const giveBack = [
+      identities.hold(FIRST, "tap0"),
+      identities.hold(SECOND, "left0"),
+      identities.hold(0, "left1"),
+    ];
+    expect(() => identities.claimAddress({ ip: SECOND })).toThrow(
+      failure("ADDRESS_IN_USE", "10.0.0.3"),
+    );
     for (const back of giveBack) back();
-    expect(() => identities.claimAddress({ ip: FIRST })).toThrow(failure("ADDRESS_IN_USE", "10.0.0.2"));
+    expect(() => identities.claimAddress({ ip: FIRST })).toThrow(
+      failure("ADDRESS_IN_USE", "10.0.0.2"),
+    );
     expect(() => identities.claimPort(FIRST, "tap0")).toThrow(failure("ADDRESS_IN_USE", "tap0"));
     expect(identities.claimAddress({ ip: SECOND }).ip).toBe(SECOND);
     expect(identities.claimPort(SECOND, "left0").tapName).toBe("left0");
@@ -121,7 +144,10 @@ test.prop([fc.array(wish, { maxLength: 60 })])(
   "no two guests share anything, and all is free again at the end",
   (wishes) => {
     const identities = new Identities(SUBNET);
-    const guests: { address: { ip: number; mac: number }; port: ReturnType<Identities["claimPort"]> }[] = [];
+    const guests: {
+      address: { ip: number; mac: number };
+      port: ReturnType<Identities["claimPort"]>;
+    }[] = [];
     const end = (guest: (typeof guests)[number]) => {
       identities.releasePort(guest.port);
       identities.releaseAddress(guest.address);

@@ -2,11 +2,22 @@
 
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
-import { contains, formatIpv4, formatMac, macOf, parseIpv4, parseMac, parseSubnet } from "../../src/identity/ipv4.js";
+import {
+  contains,
+  formatIpv4,
+  formatMac,
+  macOf,
+  parseIpv4,
+  parseMac,
+  parseSubnet,
+} from "../../src/identity/ipv4.js";
 
 const address = fc.nat(0xffffffff);
 const config = (message: string) =>
-  expect.objectContaining({ code: "ERR_FORKNET_CONFIG", message: expect.stringContaining(message) });
+  expect.objectContaining({
+    code: "ERR_FORKNET_CONFIG",
+    message: expect.stringContaining(message),
+  });
 
 describe("IPv4 addresses", () => {
   test.prop([address])("are read back as they were", (ip) => {
@@ -51,7 +62,9 @@ describe("IPv4 addresses", () => {
 });
 
 describe("MAC addresses", () => {
-  const unicast = fc.integer({ min: 1, max: 2 ** 48 - 1 }).filter((mac) => (Math.floor(mac / 2 ** 40) & 1) === 0);
+  const unicast = fc
+    .integer({ min: 1, max: 2 ** 48 - 1 })
+    .filter((mac) => (Math.floor(mac / 2 ** 40) & 1) === 0);
 
   test.prop([unicast])("are read back as they were, in either case", (mac) => {
     expect(parseMac(formatMac(mac), "mac")).toBe(mac);
@@ -98,7 +111,12 @@ describe("subnets", () => {
       const size = 2 ** (32 - prefixLength);
       const network = Math.floor(ip / size) * size;
       const subnet = parseSubnet(`${formatIpv4(network)}/${prefixLength}`, undefined);
-      expect(subnet).toMatchObject({ network, prefixLength, broadcast: network + size - 1, gateway: network + 1 });
+      expect(subnet).toMatchObject({
+        network,
+        prefixLength,
+        broadcast: network + size - 1,
+        gateway: network + 1,
+      });
       expect(subnet.mask).toBe(2 ** 32 - size);
       expect(contains(subnet, ip)).toBe(true);
       expect(contains(subnet, network)).toBe(true);
@@ -150,6 +168,8 @@ describe("subnets", () => {
   );
 
   test("refuse a gateway that is no address", () => {
-    expect(() => parseSubnet("10.0.0.0/29", "gw")).toThrow(config('an IPv4 address like "10.100.0.7" for gateway'));
+    expect(() => parseSubnet("10.0.0.0/29", "gw")).toThrow(
+      config('an IPv4 address like "10.100.0.7" for gateway'),
+    );
   });
 });

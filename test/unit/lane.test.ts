@@ -1,4 +1,5 @@
-// A lane without a worker: what goes into one call, in which order, what is repeated, and what a cancel does.
+// A lane without a worker: what goes into one call, in which order, what is repeated, and what a
+// cancel does.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deferred } from "../../src/deferred.js";
@@ -128,24 +129,30 @@ describe("a cancel", () => {
 });
 
 describe("a refusal", () => {
-  test.each([EINTR, EAGAIN, EBUSY, ENOBUFS])("with errno %d is repeated and may pass", async (errno) => {
-    const onFailure = vi.fn();
-    const ticket = worker.lane({ onFailure }).submit("a");
-    await settled();
-    await worker.answer(refused(errno));
-    expect(worker.calls).toHaveLength(1);
-    await vi.runAllTimersAsync();
-    expect(worker.calls).toHaveLength(2);
-    await worker.done();
-    await expect(ticket.done).resolves.toMatchObject({ value: "a" });
-    expect(onFailure).toHaveBeenCalledOnce();
-  });
+  test.each([EINTR, EAGAIN, EBUSY, ENOBUFS])(
+    "with errno %d is repeated and may pass",
+    async (errno) => {
+      const onFailure = vi.fn();
+      const ticket = worker.lane({ onFailure }).submit("a");
+      await settled();
+      await worker.answer(refused(errno));
+      expect(worker.calls).toHaveLength(1);
+      await vi.runAllTimersAsync();
+      expect(worker.calls).toHaveLength(2);
+      await worker.done();
+      await expect(ticket.done).resolves.toMatchObject({ value: "a" });
+      expect(onFailure).toHaveBeenCalledOnce();
+    },
+  );
 
   test("that does not pass is given up, each pause longer than the one before", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     const delays = vi.spyOn(globalThis, "setTimeout");
     const ticket = worker.lane().submit("a");
-    const outcome = expect(ticket.done).rejects.toMatchObject({ code: "ERR_FORKNET_KERNEL", errnoName: "EBUSY" });
+    const outcome = expect(ticket.done).rejects.toMatchObject({
+      code: "ERR_FORKNET_KERNEL",
+      errnoName: "EBUSY",
+    });
     for (let i = 0; i < MOST_ATTEMPTS; i++) {
       await settled();
       await worker.answer(refused(EBUSY));
@@ -160,7 +167,10 @@ describe("a refusal", () => {
   test.each([
     ["of another kind", refused(EPERM)],
     ["whose undo failed", refused(EBUSY, { leftBehind: ["TAP tap0"] })],
-    ["that is not the kernel's own", refused(EBUSY, { code: "ERR_FORKNET_CONFLICT", text: "taken" })],
+    [
+      "that is not the kernel's own",
+      refused(EBUSY, { code: "ERR_FORKNET_CONFLICT", text: "taken" }),
+    ],
   ])("%s is final", async (_, result) => {
     const ticket = worker.lane().submit("a");
     const outcome = expect(ticket.done).rejects.toHaveProperty("code");

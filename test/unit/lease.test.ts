@@ -1,18 +1,26 @@
-// A lease as bytes of the kernel map and as an alias: both are read back as they were, and the bytes lie where the
-// BPF programs look for them.
+// A lease as bytes of the kernel map and as an alias: both are read back as they were, and the
+// bytes lie where the BPF programs look for them.
 
 import { readFileSync } from "node:fs";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
 import { addressInAlias, formatAlias, formatSlotAlias, parseAlias } from "../../src/lease/alias.js";
-import { decodeLease, encodeLease, LEASE_BYTES, LEASE_VERSION, type Lease } from "../../src/lease/lease.js";
+import {
+  decodeLease,
+  encodeLease,
+  LEASE_BYTES,
+  LEASE_VERSION,
+  type Lease,
+} from "../../src/lease/lease.js";
 
 const ALIAS_BYTES = 255;
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
 const label = fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/);
 const bits = fc.integer({ min: 8, max: LARGEST });
-const upload = fc.tuple(bits, bits).map(([a, b]) => ({ rate: Math.min(a, b), ceil: Math.max(a, b) }));
+const upload = fc
+  .tuple(bits, bits)
+  .map(([a, b]) => ({ rate: Math.min(a, b), ceil: Math.max(a, b) }));
 
 const lease: fc.Arbitrary<Lease> = fc.record({
   instanceId: label,
@@ -32,7 +40,10 @@ const FULL: Lease = {
   ip: 0x0a640007,
   mac: 0x02000a640007,
   classMinor: 0x7abc,
-  limits: { download: 0x0011223344556677, upload: { rate: 0x0001020304050607, ceil: 0x0002030405060708 } },
+  limits: {
+    download: 0x0011223344556677,
+    upload: { rate: 0x0001020304050607, ceil: 0x0002030405060708 },
+  },
   createdMs: 0x0000019112345678,
   generation: 0xdeadbeef,
   blocked: true,
@@ -43,14 +54,24 @@ describe("the binary lease", () => {
     expect(decodeLease(encodeLease(one))).toEqual(one);
   });
 
-  test.prop([lease, lease])("leaves nothing of the lease before in a buffer that is used again", (before, after) => {
-    const buffer = encodeLease(before);
-    expect(encodeLease(after, buffer)).toBe(buffer);
-    expect(buffer).toEqual(encodeLease(after));
-  });
+  test.prop([lease, lease])(
+    "leaves nothing of the lease before in a buffer that is used again",
+    (before, after) => {
+      const buffer = encodeLease(before);
+      expect(encodeLease(after, buffer)).toBe(buffer);
+      expect(buffer).toEqual(encodeLease(after));
+    },
+  );
 
   /** Sizes of the C types of layout.h, in bytes. */
-  const SIZES: Record<string, number> = { __u8: 1, char: 1, __u16: 2, __u32: 4, __be32: 4, __u64: 8 };
+  const SIZES: Record<string, number> = {
+    __u8: 1,
+    char: 1,
+    __u16: 2,
+    __u32: 4,
+    __be32: 4,
+    __u64: 8,
+  };
 
   /** Offset and size of each field of `struct lease`, read out of the header. */
   function layout(): Map<string, { at: number; bytes: number }> {
@@ -73,7 +94,10 @@ describe("the binary lease", () => {
   test("lies as native/bpf/layout.h says", () => {
     const bytes = encodeLease(FULL);
     const hex = Object.fromEntries(
-      [...layout()].map(([name, { at, bytes: size }]) => [name, bytes.toString("hex", at, at + size)]),
+      [...layout()].map(([name, { at, bytes: size }]) => [
+        name,
+        bytes.toString("hex", at, at + size),
+      ]),
     );
     expect(hex).toEqual({
       version: "01000000",
@@ -116,7 +140,9 @@ describe("the alias", () => {
     expect(formatAlias(one)).toBe(
       "forknet1 vm-1 web.0 10.100.0.7 02:00:0a:64:00:07 1:a0 down=20mbit up=5mbit/20mbit at=loyw3v28",
     );
-    expect(formatAlias({ ...one, limits: { download: null, upload: null } })).toContain(" down=max up=max at=");
+    expect(formatAlias({ ...one, limits: { download: null, upload: null } })).toContain(
+      " down=max up=max at=",
+    );
   });
 
   test.prop([lease])("is read back as it was, but for what only the map knows", (one) => {
@@ -175,10 +201,13 @@ describe("the alias", () => {
     expect(addressInAlias(formatSlotAlias(one.ip, one.mac, one.classMinor))).toBe(one.ip);
   });
 
-  test.each(["forknet1 /bridge 10.100.0.0/16", "forknet1 /shaper vmbr0", "forknet1 a b 300.0.0.1 x", "", "x"])(
-    "%o has none",
-    (alias) => {
-      expect(addressInAlias(alias)).toBeUndefined();
-    },
-  );
+  test.each([
+    "forknet1 /bridge 10.100.0.0/16",
+    "forknet1 /shaper vmbr0",
+    "forknet1 a b 300.0.0.1 x",
+    "",
+    "x",
+  ])("%o has none", (alias) => {
+    expect(addressInAlias(alias)).toBeUndefined();
+  });
 });

@@ -12,10 +12,17 @@ import {
   toKernelLimits,
 } from "../../src/limits.js";
 
-const DEFAULTS = { uploadBurstMultiplier: 4, downloadBurstMultiplier: 4, downloadLatencyMs: 50, baseLimit: 10e6 };
+const DEFAULTS = {
+  uploadBurstMultiplier: 4,
+  downloadBurstMultiplier: 4,
+  downloadLatencyMs: 50,
+  baseLimit: 10e6,
+};
 const LARGEST_U32 = 0xffffffff;
 const LARGEST = Number.MAX_SAFE_INTEGER;
-/** The edges: one byte a second, the rate where 32 bits end, unlimited, and what a number can hold. */
+/**
+ * The edges: one byte a second, the rate where 32 bits end, unlimited, and what a number can hold.
+ */
 const EDGES = [8, 1e6, 2 ** 32 * 8 - 8, 2 ** 32 * 8, 100e9, LARGEST];
 
 const bits = fc.oneof(fc.integer({ min: 8, max: LARGEST }), fc.constantFrom(...EDGES));
@@ -54,7 +61,10 @@ describe("toKernelLimits", () => {
   });
 
   test("keeps ceil at or over rate when the base limit is over unlimited", () => {
-    const { htb } = toKernelLimits({ download: null, upload: null }, { ...DEFAULTS, baseLimit: LARGEST });
+    const { htb } = toKernelLimits(
+      { download: null, upload: null },
+      { ...DEFAULTS, baseLimit: LARGEST },
+    );
     expect(htb.ceil).toBeGreaterThanOrEqual(htb.rate);
   });
 
@@ -68,7 +78,13 @@ describe("toKernelLimits", () => {
       expect(BigInt(htb.ceil) * 8n).toBeLessThanOrEqual(BigInt(upload.ceil));
       expect(Math.min(tbf.rate, htb.rate)).toBeGreaterThanOrEqual(1);
       expect(htb.ceil).toBeGreaterThanOrEqual(htb.rate);
-      const fields = [tbf.burstBytes, tbf.limitBytes, htb.burstBytes, htb.cburstBytes, htb.leafLimitBytes];
+      const fields = [
+        tbf.burstBytes,
+        tbf.limitBytes,
+        htb.burstBytes,
+        htb.cburstBytes,
+        htb.leafLimitBytes,
+      ];
       for (const field of fields) {
         expect(Number.isInteger(field)).toBe(true);
         expect(field).toBeLessThanOrEqual(LARGEST_U32);
@@ -87,17 +103,26 @@ describe("toKernelLimits", () => {
       expect(less?.[field]).toBeLessThanOrEqual(more?.[field] ?? 0);
   });
 
-  test.prop([fc.integer({ min: 0, max: 2 ** 50 })])("gives HTB a bucket of a tick and a frame", (rate) => {
-    expect(htbBucket(rate)).toBe(Math.min(Math.ceil(rate / 250) + 1540, LARGEST_U32));
-  });
+  test.prop([fc.integer({ min: 0, max: 2 ** 50 })])(
+    "gives HTB a bucket of a tick and a frame",
+    (rate) => {
+      expect(htbBucket(rate)).toBe(Math.min(Math.ceil(rate / 250) + 1540, LARGEST_U32));
+    },
+  );
 });
 
 describe("resolveLimits", () => {
   test("multiplies the rate where no ceil is given", () => {
     expect(resolveLimits({ upload: "20mbit" }, 4).upload).toEqual({ rate: 20e6, ceil: 80e6 });
-    expect(resolveLimits({ upload: { rate: "20mbit" } }, 1.5).upload).toEqual({ rate: 20e6, ceil: 30e6 });
+    expect(resolveLimits({ upload: { rate: "20mbit" } }, 1.5).upload).toEqual({
+      rate: 20e6,
+      ceil: 30e6,
+    });
     expect(resolveLimits({ upload: { rate: 9, ceil: 9 } }, 4).upload).toEqual({ rate: 9, ceil: 9 });
-    expect(resolveLimits({ upload: LARGEST }, 1000).upload).toEqual({ rate: LARGEST, ceil: LARGEST });
+    expect(resolveLimits({ upload: LARGEST }, 1000).upload).toEqual({
+      rate: LARGEST,
+      ceil: LARGEST,
+    });
   });
 
   test("takes what is left out as unlimited", () => {
@@ -109,7 +134,10 @@ describe("resolveLimits", () => {
       { upload: { rate: "2mbit", ceil: "1mbit" } },
       "at least upload.rate (2000000) for upload.ceil, but received '1mbit'",
     ],
-    [{ upload: { rate: "2mbit", cell: 1 } }, "only rate and ceil for upload, but received { rate: '2mbit', cell: 1 }"],
+    [
+      { upload: { rate: "2mbit", cell: 1 } },
+      "only rate and ceil for upload, but received { rate: '2mbit', cell: 1 }",
+    ],
     [{ upload: {} }, "for upload.rate, but received undefined"],
     [{ upload: { rate: "10mbps" } }, "write \"mbit\") for upload.rate, but received '10mbps'"],
     [{ upload: { rate: 8, ceil: 0 } }, "for upload.ceil, but received 0"],
@@ -118,7 +146,10 @@ describe("resolveLimits", () => {
   ])("refuses %o", (request, message) => {
     const resolve = () => resolveLimits(request as Parameters<typeof resolveLimits>[0], 4);
     expect(resolve).toThrow(
-      expect.objectContaining({ code: "ERR_FORKNET_CONFIG", message: expect.stringContaining(message) }),
+      expect.objectContaining({
+        code: "ERR_FORKNET_CONFIG",
+        message: expect.stringContaining(message),
+      }),
     );
   });
 });
@@ -128,7 +159,9 @@ describe("comparing", () => {
 
   test("sees every difference", () => {
     expect(sameLimits(limits, structuredClone(limits))).toBe(true);
-    expect(sameLimits({ download: null, upload: null }, { download: null, upload: null })).toBe(true);
+    expect(sameLimits({ download: null, upload: null }, { download: null, upload: null })).toBe(
+      true,
+    );
     for (const other of [
       { ...limits, download: null },
       { ...limits, upload: null },

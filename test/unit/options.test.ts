@@ -1,4 +1,5 @@
-// Options and requests: defaults, and every refusal in the one form, naming the option and what came.
+// Options and requests: defaults, and every refusal in the one form, naming the option and what
+// came.
 
 import { describe, expect, test } from "vitest";
 import { type NetworkOptions, resolveOptions } from "../../src/options.js";
@@ -76,7 +77,10 @@ describe("openNetwork's options", () => {
   test.each([
     [{ bridge: undefined }, "an interface name .* for bridge, but received undefined"],
     [{ bridge: "" }, "for bridge, but received ''"],
-    [{ bridge: "a23456789012345x" }, "of 1 to 15 characters .* for bridge, but received 'a23456789012345x'"],
+    [
+      { bridge: "a23456789012345x" },
+      "of 1 to 15 characters .* for bridge, but received 'a23456789012345x'",
+    ],
     [{ bridge: "vm/br0" }, "for bridge"],
     [{ bridge: "vm br0" }, "for bridge"],
     [{ bridge: "vmbr0\n" }, "for bridge"],
@@ -89,14 +93,23 @@ describe("openNetwork's options", () => {
     [{ bridge: "default" }, "for bridge"],
     [{ bridge: 7 }, "for bridge, but received 7"],
     [{ subnet: "10.0.0.0/30" }, "for subnet, but received '10.0.0.0/30'"],
-    [{ gateway: "10.101.0.1" }, "a usable address inside 10.100.0.0/16 for gateway, but received '10.101.0.1'"],
+    [
+      { gateway: "10.101.0.1" },
+      "a usable address inside 10.100.0.0/16 for gateway, but received '10.101.0.1'",
+    ],
     [{ dns: "1.1.1.1" }, "an array of IPv4 addresses for dns, but received '1.1.1.1'"],
     [{ dns: ["one"] }, "for dns, but received 'one'"],
     [{ isolated: "yes" }, "true or false for isolated, but received 'yes'"],
     [{ uploadCapacity: "10mbps" }, "for uploadCapacity, but received '10mbps'"],
-    [{ uploadBurstMultiplier: 0.5 }, "a number from 1 to 1000 for uploadBurstMultiplier, but received 0.5"],
+    [
+      { uploadBurstMultiplier: 0.5 },
+      "a number from 1 to 1000 for uploadBurstMultiplier, but received 0.5",
+    ],
     [{ downloadBurstMultiplier: Number.NaN }, "for downloadBurstMultiplier, but received NaN"],
-    [{ downloadLatencyMs: "50" }, "a number from 1 to 10000 for downloadLatencyMs, but received '50'"],
+    [
+      { downloadLatencyMs: "50" },
+      "a number from 1 to 10000 for downloadLatencyMs, but received '50'",
+    ],
     [{ unshaped: "drop" }, '"limit" or "block" for unshaped, but received \'drop\''],
     [{ baseLimit: 0 }, "for baseLimit, but received 0"],
     [{ pool: 5 }, "an object for pool, but received 5"],
@@ -106,18 +119,25 @@ describe("openNetwork's options", () => {
     [{ tap: { owner: -1 } }, "for tap.owner, but received -1"],
     [{ tap: { group: 2 ** 32 - 1 } }, "for tap.group, but received 4294967295"],
     [{ tap: { vnetHdr: 1 } }, "for tap.vnetHdr, but received 1"],
-    [{ tap: { queues: 2 } }, "only the options group, multiQueue, owner, vnetHdr for tap, but received 'queues'"],
+    [
+      { tap: { queues: 2 } },
+      "only the options group, multiQueue, owner, vnetHdr for tap, but received 'queues'",
+    ],
     [{ tap: null }, "an object for tap, but received null"],
     [{ stateDir: "state" }, "an absolute path for stateDir, but received 'state'"],
     [{ stateDir: null }, "an absolute path for stateDir, but received null"],
     [{ nat: true }, "for nat, but received true"],
     [{ subnets: [] }, "only the options .* for openNetwork, but received 'subnets'"],
   ])("are refused as %o", (bad, message) => {
-    expect(() => resolveOptions({ ...GIVEN, ...bad } as unknown as NetworkOptions)).toThrow(config(message));
+    expect(() => resolveOptions({ ...GIVEN, ...bad } as unknown as NetworkOptions)).toThrow(
+      config(message),
+    );
   });
 
   test.each([null, undefined, "vmbr0", [GIVEN]])("must be an object, not %o", (options) => {
-    expect(() => resolveOptions(options as unknown as NetworkOptions)).toThrow(config("an object for openNetwork"));
+    expect(() => resolveOptions(options as unknown as NetworkOptions)).toThrow(
+      config("an object for openNetwork"),
+    );
   });
 
   test("take a bridge name of 15 characters", () => {
@@ -143,7 +163,10 @@ describe("a request", () => {
       tapName: "tap0",
       limits: { download: 20e6, upload: { rate: 1e6, ceil: 2e6 } },
     });
-    expect(resolveRequest(request, OPTIONS)).toEqual({ ...request, limits: { download: null, upload: null } });
+    expect(resolveRequest(request, OPTIONS)).toEqual({
+      ...request,
+      limits: { download: null, upload: null },
+    });
   });
 
   const BAD_LABELS = ["", "a".repeat(65), "a/b", "a\n", "a\0b", "a b", "ä", 7, null, undefined];
@@ -151,7 +174,9 @@ describe("a request", () => {
   test.each(BAD_LABELS)("is refused with %o as id or name", (label) => {
     const expected = (option: string) =>
       config(`1 to 64 of A-Z a-z 0-9 . _ - for ${option}, but received `.replace(/[.]/g, "\\."));
-    expect(() => resolveRequest({ ...request, instanceId: label as string }, OPTIONS)).toThrow(expected("instanceId"));
+    expect(() => resolveRequest({ ...request, instanceId: label as string }, OPTIONS)).toThrow(
+      expected("instanceId"),
+    );
     expect(() => resolveRequest({ ...request, instanceName: label as string }, OPTIONS)).toThrow(
       expected("instanceName"),
     );
@@ -205,6 +230,8 @@ describe("a request", () => {
     expect(() => resolveUpdate(null as never, present, OPTIONS)).toThrow(
       config("an object for updateLimits, but received null"),
     );
-    expect(() => resolveRecreate({ tapName: "" }, present, OPTIONS)).toThrow(config("for tapName, but received ''"));
+    expect(() => resolveRecreate({ tapName: "" }, present, OPTIONS)).toThrow(
+      config("for tapName, but received ''"),
+    );
   });
 });

@@ -1,4 +1,5 @@
-// The plans of a slot and of its limits as pure data: which messages, in which order, and what is taken back when one is refused.
+// The plans of a slot and of its limits as pure data: which messages, in which order, and what is
+// taken back when one is refused.
 
 import { describe, expect, test } from "vitest";
 import type { KernelFailure } from "../../src/errors.js";
@@ -8,7 +9,12 @@ import { type ShapeJob, shape } from "../../src/plans/shape.js";
 import { afterPersist, beforePersist, createSlot, type SlotSpec } from "../../src/plans/slot.js";
 import { FACTS, recordingKernel, TAP_IFINDEX } from "../support/recording-kernel.js";
 
-const DEFAULTS = { uploadBurstMultiplier: 4, downloadBurstMultiplier: 4, downloadLatencyMs: 50, baseLimit: 10e6 };
+const DEFAULTS = {
+  uploadBurstMultiplier: 4,
+  downloadBurstMultiplier: 4,
+  downloadLatencyMs: 50,
+  baseLimit: 10e6,
+};
 const LIMITS = toKernelLimits({ download: 20e6, upload: { rate: 5e6, ceil: 20e6 } }, DEFAULTS);
 const LOWER = toKernelLimits({ download: 3e6, upload: { rate: 1e6, ceil: 2e6 } }, DEFAULTS);
 const SPEC: SlotSpec = {
@@ -66,7 +72,11 @@ describe("a slot", () => {
     expect(master).toBeGreaterThan(Math.max(guard, gate));
     // Port data applies to the present master: in one message with it, it would be about none.
     expect(port).toBeGreaterThan(master);
-    expect(messages[master]).toEqual({ op: "link.set", ifindex: TAP_IFINDEX, master: FACTS.bridge.ifindex });
+    expect(messages[master]).toEqual({
+      op: "link.set",
+      ifindex: TAP_IFINDEX,
+      master: FACTS.bridge.ifindex,
+    });
     expect(up).toBe(messages.length - 1);
     expect(messages.filter((m) => m.op === "link.set" && "up" in m)).toHaveLength(1);
   });
@@ -75,8 +85,18 @@ describe("a slot", () => {
     const port = (isolated: boolean) =>
       afterPersist({ ...FACTS, isolated }, SPEC, TAP_IFINDEX).find((m) => m.op === "port.set");
     const common = { op: "port.set", ifindex: TAP_IFINDEX, learning: false, unicastFlood: false };
-    expect(port(true)).toEqual({ ...common, isolated: true, multicastFlood: false, broadcastFlood: false });
-    expect(port(false)).toEqual({ ...common, isolated: false, multicastFlood: true, broadcastFlood: true });
+    expect(port(true)).toEqual({
+      ...common,
+      isolated: true,
+      multicastFlood: false,
+      broadcastFlood: false,
+    });
+    expect(port(false)).toEqual({
+      ...common,
+      isolated: false,
+      multicastFlood: true,
+      broadcastFlood: true,
+    });
   });
 
   test("has its TBF before clsact, while it is down, and no IPv6 address", () => {
@@ -84,7 +104,9 @@ describe("a slot", () => {
     expect(link).toMatchObject({ op: "link.set", alias: SPEC.alias, addressGeneration: "none" });
     expect(tbf).toMatchObject({ op: "qdisc.tbf", verb: "add", ...LIMITS.tbf });
     expect(clsact).toMatchObject({ op: "qdisc.clsact", verb: "add" });
-    expect(beforePersist({ ...FACTS, ipv6: false }, SPEC, TAP_IFINDEX)[0]).not.toHaveProperty("addressGeneration");
+    expect(beforePersist({ ...FACTS, ipv6: false }, SPEC, TAP_IFINDEX)[0]).not.toHaveProperty(
+      "addressGeneration",
+    );
   });
 
   test("changes a class that is there, and gives it another leaf", () => {
@@ -97,27 +119,47 @@ describe("a slot", () => {
       parent: 0x10001,
       ...rates,
     });
-    const leaf = { verb: "replace", parent: 0x10010, handle: 0x8010_0000, limitBytes: leafLimitBytes };
+    const leaf = {
+      verb: "replace",
+      parent: 0x10010,
+      handle: 0x8010_0000,
+      limitBytes: leafLimitBytes,
+    };
     expect(messages.find((m) => m.op === "qdisc.bfifo")).toMatchObject(leaf);
   });
 
-  const UNDO = ["RTM_DELNEIGH 10.100.0.7 on vmbr0", "RTM_DELTCLASS 1:10 on fku0a640001", "RTM_DELLINK on fk0a640007"];
+  const UNDO = [
+    "RTM_DELNEIGH 10.100.0.7 on vmbr0",
+    "RTM_DELTCLASS 1:10 on fku0a640001",
+    "RTM_DELLINK on fk0a640007",
+  ];
 
   test("that cannot come up is taken back in reverse order", () => {
-    const { kernel, operations } = recordingKernel((operation) => (operation === "RTM_NEWLINK up" ? EPERM : 0));
+    const { kernel, operations } = recordingKernel((operation) =>
+      operation === "RTM_NEWLINK up" ? EPERM : 0,
+    );
     const failure = refusalOf(() => createSlot(kernel, FACTS, SPEC));
-    expect(failure).toMatchObject({ operation: "RTM_NEWLINK up", errno: EPERM, device: "fk0a640007", leftBehind: [] });
+    expect(failure).toMatchObject({
+      operation: "RTM_NEWLINK up",
+      errno: EPERM,
+      device: "fk0a640007",
+      leftBehind: [],
+    });
     expect(operations.slice(-3)).toEqual(UNDO);
   });
 
   test("leaves a class that was there before", () => {
-    const { kernel, operations } = recordingKernel((operation) => (operation === "RTM_NEWLINK up" ? EPERM : 0));
+    const { kernel, operations } = recordingKernel((operation) =>
+      operation === "RTM_NEWLINK up" ? EPERM : 0,
+    );
     refusalOf(() => createSlot(kernel, FACTS, { ...SPEC, class: { ...SPEC.class, exists: true } }));
     expect(operations.slice(-2)).toEqual([UNDO[0], UNDO[2]]);
   });
 
   test("takes back only what was done, and closes the TAP whatever fails", () => {
-    const { kernel, operations } = recordingKernel((operation) => (operation === "RTM_NEWQDISC clsact" ? EBUSY : 0));
+    const { kernel, operations } = recordingKernel((operation) =>
+      operation === "RTM_NEWQDISC clsact" ? EBUSY : 0,
+    );
     expect(refusalOf(() => createSlot(kernel, FACTS, SPEC)).errno).toBe(EBUSY);
     expect(operations.slice(-2)).toEqual(["RTM_NEWQDISC clsact on fk0a640007", "close 99"]);
   });
@@ -150,8 +192,19 @@ describe("shaping", () => {
     const { kernel, messages } = recordingKernel();
     expect(shape(kernel, FACTS, [job])).toEqual([null]);
     expect(messages).toEqual([
-      expect.objectContaining({ op: "qdisc.tbf", verb: "change", ifindex: TAP_IFINDEX, ...LIMITS.tbf }),
-      expect.objectContaining({ op: "class.htb", verb: "change", ifindex: 4, handle: 0x10010, rate: LIMITS.htb.rate }),
+      expect.objectContaining({
+        op: "qdisc.tbf",
+        verb: "change",
+        ifindex: TAP_IFINDEX,
+        ...LIMITS.tbf,
+      }),
+      expect.objectContaining({
+        op: "class.htb",
+        verb: "change",
+        ifindex: 4,
+        handle: 0x10010,
+        rate: LIMITS.htb.rate,
+      }),
       expect.objectContaining({
         op: "qdisc.bfifo",
         ifindex: 4,
@@ -185,7 +238,12 @@ describe("shaping", () => {
   });
 
   test("puts the former limits and the former alias back for the one that is refused", () => {
-    const other = { ...job, tapName: "fk0a640008", ifindex: 8, class: { ...job.class, minor: 0x11 } };
+    const other = {
+      ...job,
+      tapName: "fk0a640008",
+      ifindex: 8,
+      class: { ...job.class, minor: 0x11 },
+    };
     const { kernel, messages } = recordingKernel((operation, nth) =>
       operation === "RTM_NEWTCLASS 1:11" && nth < 7 ? EPERM : 0,
     );
@@ -198,14 +256,23 @@ describe("shaping", () => {
       leftBehind: [],
     });
     const back = messages.slice(6);
-    expect(back.every((message) => !("ifindex" in message) || message.ifindex !== TAP_IFINDEX)).toBe(true);
-    expect(back.find((message) => message.op === "qdisc.tbf")).toMatchObject({ ifindex: 8, ...LOWER.tbf });
+    expect(
+      back.every((message) => !("ifindex" in message) || message.ifindex !== TAP_IFINDEX),
+    ).toBe(true);
+    expect(back.find((message) => message.op === "qdisc.tbf")).toMatchObject({
+      ifindex: 8,
+      ...LOWER.tbf,
+    });
     expect(back.at(-1)).toEqual({ op: "link.set", ifindex: 8, alias: "old" });
   });
 
   test("tells what stayed when the former limits are refused, too, unless the TAP is gone", () => {
-    const refusing = recordingKernel((operation) => (operation.startsWith("RTM_NEWTCLASS") ? EPERM : 0)).kernel;
-    expect(shape(refusing, FACTS, [job])[0]).toMatchObject({ leftBehind: ["limits of fk0a640007"] });
+    const refusing = recordingKernel((operation) =>
+      operation.startsWith("RTM_NEWTCLASS") ? EPERM : 0,
+    ).kernel;
+    expect(shape(refusing, FACTS, [job])[0]).toMatchObject({
+      leftBehind: ["limits of fk0a640007"],
+    });
     const gone = recordingKernel(() => ENODEV).kernel;
     expect(shape(gone, FACTS, [job])[0]).toMatchObject({ errno: ENODEV, leftBehind: [] });
   });

@@ -1,5 +1,5 @@
-// The way of limits into the kernel, with a lane whose worker answers on demand: what overtakes, what is cancelled,
-// what a guest says of itself meanwhile.
+// The way of limits into the kernel, with a lane whose worker answers on demand: what overtakes,
+// what is cancelled, what a guest says of itself meanwhile.
 
 import diagnostics from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -15,7 +15,12 @@ import type { Metrics } from "../../src/telemetry/metrics.js";
 import { LaneWorker, ok, refused, settled } from "../support/lane-worker.js";
 import { FACTS } from "../support/recording-kernel.js";
 
-const DEFAULTS = { uploadBurstMultiplier: 4, downloadBurstMultiplier: 4, downloadLatencyMs: 50, baseLimit: 10e6 };
+const DEFAULTS = {
+  uploadBurstMultiplier: 4,
+  downloadBurstMultiplier: 4,
+  downloadLatencyMs: 50,
+  baseLimit: 10e6,
+};
 const [EPERM, EBUSY] = [1, 16] as const;
 const limits = (download: number): Limits => ({ download, upload: null });
 const kernelLimits = (download: number) => toKernelLimits(limits(download), DEFAULTS);
@@ -33,7 +38,14 @@ beforeEach(() => {
   worker = new LaneWorker((make) => make());
   const leases = { arm } as unknown as LeaseTable;
   shaping = new Shaping(FACTS, DEFAULTS, worker.lane(), leases, { shaped } as unknown as Metrics);
-  const lease = { instanceId: "a", instanceName: "b", ip: 0x0a640007, mac: 7, classMinor: 0x10, limits: limits(20e6) };
+  const lease = {
+    instanceId: "a",
+    instanceName: "b",
+    ip: 0x0a640007,
+    mac: 7,
+    classMinor: 0x10,
+    limits: limits(20e6),
+  };
   guest = new Guest(
     { ...lease, createdMs: 0, generation: 1, blocked: false },
     { subnet: parseSubnet("10.100.0.0/16", undefined), dns: [] },

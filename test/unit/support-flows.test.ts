@@ -1,9 +1,16 @@
-// The traffic that kernel tests send, over loopback: integrity, limits, and ends that no peer can hold up.
+// The traffic that kernel tests send, over loopback: integrity, limits, and ends that no peer can
+// hold up.
 
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Guest } from "../../src/stand-in/guest.js";
-import { probeTcp, receiveTcp, sendTcp, TcpService, type TcpServiceOptions } from "../../src/stand-in/tcp-service.js";
+import {
+  probeTcp,
+  receiveTcp,
+  sendTcp,
+  TcpService,
+  type TcpServiceOptions,
+} from "../../src/stand-in/tcp-service.js";
 import { measureTcp } from "../../src/stand-in/traffic.js";
 import { echoUdp, sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 
@@ -33,7 +40,12 @@ describe("TCP", () => {
 
   it("ends a flow without limits when the receiver has seen enough", async () => {
     const source = await listen({ role: "source" });
-    const received = await receiveTcp({ host: HOST, port: source.port, warmUpMs: 10, durationMs: 50 });
+    const received = await receiveTcp({
+      host: HOST,
+      port: source.port,
+      warmUpMs: 10,
+      durationMs: 50,
+    });
     expect(received.goodput.bitsPerSecond).toBeGreaterThan(0);
     expect((await source.nextReport()).bytes).toBeGreaterThanOrEqual(received.bytes);
   });
@@ -74,25 +86,39 @@ describe("measureTcp", () => {
   const guest = { sendTcp, receiveTcp } as unknown as Guest;
 
   it.each(["upload", "download"] as const)("measures an %s", async (direction) => {
-    const goodput = await measureTcp({ guest, hostIp: HOST, direction, seconds: 0.1, warmUpSeconds: 0.02 });
+    const goodput = await measureTcp({
+      guest,
+      hostIp: HOST,
+      direction,
+      seconds: 0.1,
+      warmUpSeconds: 0.02,
+    });
     expect(goodput.bitsPerSecond).toBeGreaterThan(0);
     expect(goodput.seconds).toBeLessThan(1);
   });
 
   it("rejects when the guest cannot connect", async () => {
     const lost = { sendTcp: () => Promise.reject(new Error("no route")) } as unknown as Guest;
-    await expect(measureTcp({ guest: lost, hostIp: HOST, direction: "upload", seconds: 1 })).rejects.toThrow(
-      "no route",
-    );
+    await expect(
+      measureTcp({ guest: lost, hostIp: HOST, direction: "upload", seconds: 1 }),
+    ).rejects.toThrow("no route");
   });
 });
 
 describe("UDP", () => {
   it("counts datagrams by their sender", async () => {
     const service = await UdpService.listen({ host: HOST });
-    const sent = await sendUdp({ host: HOST, port: service.port, count: 20, perSecond: 2000, sizeBytes: 10 });
+    const sent = await sendUdp({
+      host: HOST,
+      port: service.port,
+      count: 20,
+      perSecond: 2000,
+      sizeBytes: 10,
+    });
     expect(sent).toEqual({ sent: 20, refused: 0 });
-    await expect.poll(() => service.report()).toEqual({ datagrams: 20, bytes: 200, sources: { [HOST]: 20 } });
+    await expect
+      .poll(() => service.report())
+      .toEqual({ datagrams: 20, bytes: 200, sources: { [HOST]: 20 } });
     await service.close();
     await service.close();
   });
@@ -101,7 +127,9 @@ describe("UDP", () => {
     const echo = await UdpService.listen({ host: HOST, echo: true });
     const mute = await UdpService.listen({ host: HOST });
     expect(await echoUdp({ host: HOST, port: echo.port })).toBeGreaterThan(0);
-    expect(await echoUdp({ host: HOST, port: mute.port, timeoutMs: 20, attempts: 2 })).toBeUndefined();
+    expect(
+      await echoUdp({ host: HOST, port: mute.port, timeoutMs: 20, attempts: 2 }),
+    ).toBeUndefined();
     await Promise.all([echo.close(), mute.close()]);
   });
 });

@@ -1,4 +1,5 @@
-// The hand-made frames of the kernel tests: checked against bytes that were worked out elsewhere, and read back.
+// The hand-made frames of the kernel tests: checked against bytes that were worked out elsewhere,
+// and read back.
 
 import { describe, expect, it } from "vitest";
 import {
@@ -35,13 +36,20 @@ describe("checksums", () => {
       protocol: 17,
       payload: Buffer.alloc(95),
     });
-    // The textbook example has DF set (0x4000) and checksum 0xb861; without DF the sum is 0x4000 less.
+    // The textbook example has DF set (0x4000) and checksum 0xb861; without DF the sum is 0x4000
+    // less.
     expect(packet.readUInt16BE(10)).toBe(0xb861 + 0x4000);
   });
 
   it("never sends 0 as a UDP checksum, which would mean that there is none", () => {
     const sent = Array.from({ length: 65_536 }, (_, port) => port).find((port) => {
-      const frame = udpFrame({ ...GUEST, ...GATEWAY, sourcePort: port, destinationPort: 9, payload: "" });
+      const frame = udpFrame({
+        ...GUEST,
+        ...GATEWAY,
+        sourcePort: port,
+        destinationPort: 9,
+        payload: "",
+      });
       return frame.readUInt16BE(14 + 20 + 6) === 0xffff;
     });
     expect(sent).toBeDefined();
@@ -50,13 +58,20 @@ describe("checksums", () => {
 
 describe("frames", () => {
   it("reads its own UDP frame, tag included", () => {
-    const parsed = parseFrame(udpFrame({ ...GUEST, ...GATEWAY, destinationPort: 9000, vlan: 42, payload: "odd" }));
+    const parsed = parseFrame(
+      udpFrame({ ...GUEST, ...GATEWAY, destinationPort: 9000, vlan: 42, payload: "odd" }),
+    );
     expect(parsed).toMatchObject({
       source: GUEST.source,
       destination: GATEWAY.destination,
       etherType: ETHER_TYPE.ipv4,
       vlan: 42,
-      ipv4: { sourceIp: GUEST.sourceIp, destinationIp: GATEWAY.destinationIp, protocol: 17, isHeaderIntact: true },
+      ipv4: {
+        sourceIp: GUEST.sourceIp,
+        destinationIp: GATEWAY.destinationIp,
+        protocol: 17,
+        isHeaderIntact: true,
+      },
       udp: { sourcePort: 4000, destinationPort: 9000, isIntact: true },
     });
     expect(parsed.udp?.payload.toString()).toBe("odd");
@@ -85,11 +100,18 @@ describe("frames", () => {
       targetIp: GATEWAY.destinationIp,
     });
     expect(frame.toString("hex")).toBe(
-      "ffffffffffff02000a00000708060001080006040001" + "02000a0000070a000007" + "0000000000000a000001",
+      "ffffffffffff02000a00000708060001080006040001" +
+        "02000a0000070a000007" +
+        "0000000000000a000001",
     );
     expect(parseFrame(frame)).toMatchObject({
       destination: BROADCAST_MAC,
-      arp: { operation: 1, senderMac: GUEST.source, senderIp: GUEST.sourceIp, targetIp: GATEWAY.destinationIp },
+      arp: {
+        operation: 1,
+        senderMac: GUEST.source,
+        senderIp: GUEST.sourceIp,
+        targetIp: GATEWAY.destinationIp,
+      },
     });
   });
 

@@ -1,4 +1,5 @@
-// The comparison that fails a kernel test file: it must name what is new and what is gone, and count equal lines.
+// The comparison that fails a kernel test file: it must name what is new and what is gone, and
+// count equal lines.
 
 import { describe, expect, it } from "vitest";
 import { compareKernelStates, readOpenFiles, settledDifference } from "../support/kernel-state.js";

@@ -1,0 +1,46 @@
+// One call of the public interface as telemetry sees it: a span, and a duration in the histogram.
+
+import type { Span } from "@opentelemetry/api";
+import { monotonicMs } from "../clock.js";
+import type { Metrics } from "./metrics.js";
+import { addChild, endSpan, errorType, startSpan } from "./traces.js";
+
+/** Tells which kind of slot served the call, once that is known. */
+export type SetSlot = (kind: string) => void;
+
+/** Runs `create_allocation` and its like inside their span; a failure gets its status and its code. */
+export async function measured<T>(
+  { operation, instanceId, bridge }: { operation: string; instanceId: string; bridge: string },
+  metrics: Metrics,
+  run: (span: Span, setSlot: SetSlot) => Promise<T>,
+): Promise<T> {
+  const startedMs = monotonicMs();
+  const attributes = { "forknet.instance_id": instanceId, "forknet.bridge": bridge };
+  const span = startSpan(`forknet.${operation}`, attributes);
+  let slot: string | undefined;
+  const setSlot: SetSlot = (kind) => {
+    slot = kind;
+    span.setAttribute("forknet.slot", kind);
+  };
+  let failed: unknown;
+  try {
+    return await run(span, setSlot);
+  } catch (error) {
+    failed = error;
+    throw error;
+  } finally {
+    endSpan(span, failed);
+    const type = failed === undefined ? undefined : errorType(failed);
+    metrics.operation(operation, (monotonicMs() - startedMs) / 1000, slot, type);
+  }
+}
+
+/** Runs the synchronous reservation of a fork and adds its span. */
+export function reserved<T>(span: Span, reserve: () => T): T {
+  const startedMs = monotonicMs();
+  try {
+    return reserve();
+  } finally {
+    addChild(span, "forknet.reserve", startedMs, monotonicMs());
+  }
+}
