@@ -22,7 +22,9 @@ function newest(path) {
   return Math.max(status.mtimeMs, ...inside);
 }
 
-const sources = ["native", "binding.gyp", "scripts/build-addon.mjs"].map((name) => join(root, name));
+const sources = ["native", "binding.gyp", "scripts/build-addon.mjs"].map((name) =>
+  join(root, name),
+);
 if (existsSync(binary) && statSync(binary).mtimeMs > Math.max(...sources.map(newest))) {
   process.exit(0);
 }
@@ -38,12 +40,16 @@ if (existsSync(join(prefix, "include", "node", "node_api.h"))) {
 const require = createRequire(import.meta.url);
 const gyp = join(dirname(require.resolve("node-gyp/package.json")), "bin", "node-gyp.js");
 // "configure build" and not "rebuild": only what changed is compiled again.
-const result = spawnSync(process.execPath, [gyp, "configure", "build", "--release", "--loglevel=warn", "--jobs=max"], {
-  cwd: root,
-  env: environment,
-  encoding: "utf8",
-  maxBuffer: 1 << 28,
-});
+const result = spawnSync(
+  process.execPath,
+  [gyp, "configure", "build", "--release", "--loglevel=warn", "--jobs=max"],
+  {
+    cwd: root,
+    env: environment,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  },
+);
 
 if (result.status !== 0) {
   process.stderr.write(`${result.stdout ?? ""}${result.stderr ?? ""}`);

@@ -9,7 +9,8 @@ const R_BPF_64_64 = 1;
 const INSTRUCTION_BYTES = 8;
 
 const [objectPath, compiler] = process.argv.slice(2);
-if (objectPath === undefined || compiler === undefined) fail("usage: node extract.mjs OBJECT COMPILER");
+if (objectPath === undefined || compiler === undefined)
+  fail("usage: node extract.mjs OBJECT COMPILER");
 const elf = readFileSync(objectPath);
 
 function fail(message) {
@@ -24,7 +25,8 @@ function text(at) {
 /** Offsets are those of Elf64_Ehdr and Elf64_Shdr; every value here is far below 2^53. */
 function readSections() {
   const isElf64Little = elf.readUInt32BE(0) === 0x7f454c46 && elf[4] === 2 && elf[5] === 1;
-  if (!isElf64Little || elf.readUInt16LE(18) !== 247) fail("Expected a little-endian ELF64 object for BPF");
+  if (!isElf64Little || elf.readUInt16LE(18) !== 247)
+    fail("Expected a little-endian ELF64 object for BPF");
   const table = Number(elf.readBigUInt64LE(40));
   const sections = [];
   for (let index = 0; index < elf.readUInt16LE(60); index++) {
@@ -77,7 +79,9 @@ function readInstructions(program) {
 /** Elf64_Rel is 16 bytes. Only loads of a map's address are expected: no calls between programs, no global data. */
 function readMapLoads(program, sections, symbols) {
   const loads = [];
-  for (const table of sections.filter(({ type, info }) => type === SHT_REL && info === program.section.index)) {
+  for (const table of sections.filter(
+    ({ type, info }) => type === SHT_REL && info === program.section.index,
+  )) {
     for (let at = table.offset; at < table.offset + table.size; at += 16) {
       const place = Number(elf.readBigUInt64LE(at)) - program.value;
       if (place < 0 || place >= program.size) continue;
@@ -90,7 +94,16 @@ function readMapLoads(program, sections, symbols) {
   return loads.sort((a, b) => a.instruction - b.instruction);
 }
 
-const CLASSES = ["BPF_LD", "BPF_LDX", "BPF_ST", "BPF_STX", "BPF_ALU", "BPF_JMP", "BPF_JMP32", "BPF_ALU64"];
+const CLASSES = [
+  "BPF_LD",
+  "BPF_LDX",
+  "BPF_ST",
+  "BPF_STX",
+  "BPF_ALU",
+  "BPF_JMP",
+  "BPF_JMP32",
+  "BPF_ALU64",
+];
 const SIZES = { 0: "BPF_W", 8: "BPF_H", 16: "BPF_B", 24: "BPF_DW" };
 const MODES = { 0: "BPF_IMM", 96: "BPF_MEM", 192: "BPF_ATOMIC" };
 // biome-ignore format: by the operation's number, sixteen of them
