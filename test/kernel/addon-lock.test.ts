@@ -30,8 +30,8 @@ async function holder(call: string) {
 }
 
 const locks = [
-  ["lockAbstract", "forknet-test", addon.lockAbstract],
-  ["lockFile", join(directory, "lock"), addon.lockFile],
+  ["lockAbstract", "forknet-test", (name: string) => addon.lockAbstract(name)],
+  ["lockFile", join(directory, "lock"), (path: string) => addon.lockFile(path)],
 ] as const;
 
 describe.each(locks)("%s", (call, name, lock) => {

@@ -17,7 +17,7 @@ const commands = {
   },
 };
 
-process.on("message", async ({ id, method, args }) => {
+async function answer({ id, method, args }) {
   try {
     const command = commands[method] ?? ((...rest) => network[method](...rest));
     process.send({ id, value: await command(...args) });
@@ -25,4 +25,6 @@ process.on("message", async ({ id, method, args }) => {
     const { message, code, ...fields } = error;
     process.send({ id, error: { message, code, ...fields } });
   }
-});
+}
+
+process.on("message", (question) => void answer(question));
