@@ -9,7 +9,7 @@ import type { PortClaim } from "./identity/identities.js";
 import { formatAlias } from "./lease/alias.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { Parts } from "./parts.js";
-import type { FormerSlot } from "./plans/rebind.js";
+import type { FormerSlot } from "./plans/slot.js";
 import type { Donor } from "./reservations.js";
 import type { WarmSlot } from "./slot-pool.js";
 import { addChild } from "./telemetry/traces.js";

@@ -4,17 +4,9 @@
 
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
-import type { Ipv4, Mac, Message } from "../kernel/messages.js";
-import { classMessages, type SlotSpec } from "./slot.js";
+import type { Message } from "../kernel/messages.js";
+import { classMessages, type FormerSlot, type SlotSpec } from "./slot.js";
 import { type Undo, undoing } from "./undo.js";
-
-/** The slot as it stands: unarmed, on the bridge, with this name and address. */
-export interface FormerSlot {
-  tapName: string;
-  ifindex: number;
-  ip: Ipv4;
-  mac: Mac;
-}
 
 /**
  * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws

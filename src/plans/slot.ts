@@ -17,8 +17,15 @@ import { EBUSY, EINVAL, failureOf, type Kernel, mustTalk, Refused } from "../ker
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { joinBridge } from "./port.js";
-import type { FormerSlot } from "./rebind.js";
 import { type Undo, undoing } from "./undo.js";
+
+/** A warm slot that is to become another: unarmed, on the bridge, with this name and address. */
+export interface FormerSlot {
+  tapName: string;
+  ifindex: number;
+  ip: Ipv4;
+  mac: Mac;
+}
 
 /** Everything a slot is made from. Plain data. */
 export interface SlotSpec {
