@@ -23,8 +23,9 @@ export class ProcessLock {
    * network open.
    */
   static take(bridge: string, stateDir: string): ProcessLock {
-    makeStateDir(stateDir);
+    // First: without the addon nothing may be made.
     const addon = loadAddon();
+    makeStateDir(stateDir);
     const file = lockFile(stateDir);
     if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
     let socket: { fd: number } | { holder: number };
