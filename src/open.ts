@@ -54,7 +54,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
   try {
     const lock = ProcessLock.take(options.bridge, options.stateDir);
     endings.push(() => lock.release());
-    const standby = StandbyStore.open(options.stateDir);
+    const standby = await StandbyStore.open(options.stateDir);
     endings.push(() => standby.close());
     const stored = standby.all();
     checkStored(stored, options);

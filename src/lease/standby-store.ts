@@ -3,7 +3,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { open, type RootDatabase } from "lmdb";
+import type { RootDatabase } from "lmdb";
 import { ForknetError } from "../errors.js";
 import type { Lease } from "./lease.js";
 
@@ -30,9 +30,12 @@ export class StandbyStore {
    * Makes the directory (0700) and opens the store. Throws ERR_FORKNET_PERMISSION or
    * ERR_FORKNET_KERNEL.
    */
-  static open(stateDir: string): StandbyStore {
+  static async open(stateDir: string): Promise<StandbyStore> {
     makeStateDir(stateDir);
     try {
+      // Not before it is needed: its binary does not exist for every system the package may be
+      // imported on.
+      const { open } = await import("lmdb");
       const path = join(stateDir, "standby.mdb");
       return new StandbyStore(
         open<StandbyRecord, string>({ path, encoding: "json", noSubdir: true, mapSize: MAP_BYTES }),
