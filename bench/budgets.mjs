@@ -40,7 +40,8 @@ export const budgets = [
     side: "at most",
     limit: 1 / 50,
     unit: "",
-    measure: ({ bySize }) => bySize[100]?.usableToUsual && median(bySize[100].usableToUsual.deferred),
+    measure: ({ bySize }) =>
+      bySize[100]?.usableToUsual && median(bySize[100].usableToUsual.deferred),
   },
   {
     name: "100 forks at once, pool of 128: all shaped",
@@ -49,12 +50,14 @@ export const budgets = [
     side: "at most",
     limit: 1 / 50,
     unit: "",
-    measure: ({ bySize }) => bySize[100]?.shapedToUsual && median(bySize[100].shapedToUsual.deferred),
+    measure: ({ bySize }) =>
+      bySize[100]?.shapedToUsual && median(bySize[100].shapedToUsual.deferred),
   },
   {
     name: "100 releases at once: all gone",
     question: "release",
-    formula: "median over rounds of: all gone by forknet / the floor's deletion of 100 TAPs as one group",
+    formula:
+      "median over rounds of: all gone by forknet / the floor's deletion of 100 TAPs as one group",
     side: "at most",
     limit: 2,
     unit: "",
@@ -72,7 +75,8 @@ export const budgets = [
   {
     name: "event-loop delay during a burst of 1000 forks, p99",
     question: "event-loop",
-    formula: "the larger of cold and warm: median over rounds of the p99 that monitorEventLoopDelay(1 ms) gives",
+    formula:
+      "the larger of cold and warm: median over rounds of the p99 that monitorEventLoopDelay(1 ms) gives",
     side: "at most",
     limit: 5,
     unit: "ms",

@@ -17,11 +17,17 @@ export function pictures({ questions, machine, takenAt }) {
   const { fork, burst, growth, wait, "data-path": dataPath } = questions;
   return [
     ...(fork ? [forkLatency(fork, where)] : []),
-    ...Object.entries(burst?.bySize ?? {}).map(([size, { timelines }]) => burstTimeline(size, timelines, where)),
+    ...Object.entries(burst?.bySize ?? {}).map(([size, { timelines }]) =>
+      burstTimeline(size, timelines, where),
+    ),
     ...(growth ? [growthLines(growth, where)] : []),
     ...(wait ? [waits(wait, where)] : []),
     ...(dataPath
-      ? [throughput(dataPath, where, false), throughput(dataPath, where, true), roundTrips(dataPath, where)]
+      ? [
+          throughput(dataPath, where, false),
+          throughput(dataPath, where, true),
+          roundTrips(dataPath, where),
+        ]
       : []),
   ];
 }
@@ -49,7 +55,11 @@ function burstTimeline(size, timelines, where) {
     { name, label: name, points: steps(usable) },
     { name, label: `${name}: shaped`, isDashed: true, points: steps(shaped) },
   ]);
-  const x = /** @type {const} */ ({ label: "time since the first call", kind: "log", format: msLabel });
+  const x = /** @type {const} */ ({
+    label: "time since the first call",
+    kind: "log",
+    format: msLabel,
+  });
   const y = /** @type {const} */ ({ label: "guests", kind: "linear", format: String });
   // Where usable means shaped, one line says both.
   const told = series.filter(({ isDashed, points }, i) => {
@@ -77,7 +87,10 @@ function growthLines({ series }, where) {
     name,
     label: name,
     hasDots: true,
-    points: points.map((/** @type {{ guests: number, p50: number }} */ { guests, p50 }) => ({ x: guests, y: p50 })),
+    points: points.map((/** @type {{ guests: number, p50: number }} */ { guests, p50 }) => ({
+      x: guests,
+      y: p50,
+    })),
   }));
   const x = /** @type {const} */ ({ label: "guests", kind: "linear", format: String });
   const y = /** @type {const} */ ({ label: "p50", kind: "log", format: formatUs });
@@ -88,7 +101,11 @@ function growthLines({ series }, where) {
 function waits({ curves }, where) {
   const title = "A VMM opens its TAP while 200 guests are released: how long it waits";
   const note = `TUNSETIFF every 2 ms. Dot: median. Bar: p5 to p95. Line: shortest to longest. ${where}`;
-  return { file: "wait.svg", title, svg: rangeChart({ title, note, rows: rows(curves, US_PER_MS) }) };
+  return {
+    file: "wait.svg",
+    title,
+    svg: rangeChart({ title, note, rows: rows(curves, US_PER_MS) }),
+  };
 }
 
 /**
@@ -100,16 +117,27 @@ function waits({ curves }, where) {
 function throughput({ throughput: cells, sizes }, where, areFrames) {
   const title = `TCP through one guest by the number of guests with limits${areFrames ? ", without offloads" : ""}`;
   const note = `One flow. Solid: upload. Dashed: download. ${where}`;
-  const shown = cells.filter((/** @type {any} */ { limits }) => limits.endsWith("single frames") === areFrames);
+  const shown = cells.filter(
+    (/** @type {any} */ { limits }) => limits.endsWith("single frames") === areFrames,
+  );
   const names = [...new Set(shown.map((/** @type {any} */ { limits }) => limits))];
   const series = /** @type {const} */ (["upload", "download"]).flatMap((direction) =>
     names.map((name) => {
       const own = shown.filter((/** @type {any} */ { limits }) => limits === name);
       const points = own.map((/** @type {any} */ cell) => ({ x: cell.guests, y: cell[direction] }));
       // One guest without limits is what every number of guests is held against.
-      const line = points.length === 1 ? sizes.map((/** @type {number} */ x) => ({ x, y: points[0].y })) : points;
+      const line =
+        points.length === 1
+          ? sizes.map((/** @type {number} */ x) => ({ x, y: points[0].y }))
+          : points;
       const label = `${name.split(",")[0]}: ${direction}`;
-      return { name, label, isDashed: direction === "download", hasDots: points.length > 1, points: line };
+      return {
+        name,
+        label,
+        isDashed: direction === "download",
+        hasDots: points.length > 1,
+        points: line,
+      };
     }),
   );
   const x = /** @type {const} */ ({ label: "guests", kind: "log", format: String });

@@ -20,7 +20,15 @@ export function describeCommit() {
   const git = (/** @type {string[]} */ ...args) =>
     execFileSync("git", args, { encoding: "utf8", cwd: import.meta.dirname });
   try {
-    const dirty = git("status", "--porcelain", "--untracked-files=no", "--", "../src", "../native", "../bench");
+    const dirty = git(
+      "status",
+      "--porcelain",
+      "--untracked-files=no",
+      "--",
+      "../src",
+      "../native",
+      "../bench",
+    );
     return { commit: git("rev-parse", "HEAD").trim(), dirty: dirty !== "" };
   } catch {
     return { commit: "unknown", dirty: true };
@@ -34,7 +42,9 @@ export function load() {
 
 function distribution() {
   try {
-    return /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "unknown";
+    return (
+      /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "unknown"
+    );
   } catch {
     return "unknown";
   }

@@ -46,7 +46,8 @@ export function parseOptions(args, names) {
     throw new Error(`${/** @type {Error} */ (error).message}\n${USAGE}`);
   }
   const unknown = values.only.find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new Error(`Expected one of ${names.join(", ")} for --only, but received ${unknown}`);
+  if (unknown !== undefined)
+    throw new Error(`Expected one of ${names.join(", ")} for --only, but received ${unknown}`);
   const { check, report, only, json } = values;
   const scale = values.tiny ? "tiny" : values.quick ? "quick" : "full";
   return { scale, check, report, only, json };

@@ -66,7 +66,15 @@ export class Peers {
   usual(variant, { n, oneByOne = false, release = 0 }) {
     const program = /** @type {string} */ (this.programs.usual);
     const how = /** @type {string[]} */ (USUAL[/** @type {keyof typeof USUAL} */ (variant)]);
-    return runTrial([program, ...how, "-n", String(n), "-release", String(release), ...(oneByOne ? ["-one"] : [])]);
+    return runTrial([
+      program,
+      ...how,
+      "-n",
+      String(n),
+      "-release",
+      String(release),
+      ...(oneByOne ? ["-one"] : []),
+    ]);
   }
 
   /**

@@ -35,7 +35,12 @@ export function buildPrograms() {
 
 /** @param {string} name */
 function compile(name) {
-  return build(name, "floor", ["g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-o"], [`${name}.cc`]);
+  return build(
+    name,
+    "floor",
+    ["g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-o"],
+    [`${name}.cc`],
+  );
 }
 
 /**
@@ -58,10 +63,16 @@ function must(complaint, name) {
 function build(name, folder, before, after, environment = {}) {
   const target = join(output, name);
   const source = join(here, folder);
-  const newest = Math.max(...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs));
+  const newest = Math.max(
+    ...readdirSync(source).map((file) => statSync(join(source, file)).mtimeMs),
+  );
   if (existsSync(target) && statSync(target).mtimeMs > newest) return undefined;
   const [command, ...args] = /** @type {[string, ...string[]]} */ ([...before, target, ...after]);
   const env = { ...process.env, ...environment };
-  const { status, stderr, error } = spawnSync(command, args, { cwd: source, env, encoding: "utf8" });
+  const { status, stderr, error } = spawnSync(command, args, {
+    cwd: source,
+    env,
+    encoding: "utf8",
+  });
   return status === 0 ? undefined : (error?.message ?? stderr.trim()) || `ended with ${status}`;
 }

@@ -26,7 +26,9 @@ export function writeReport(run) {
 function markdown(run, drawn) {
   const { machine, commit, dirty, takenAt, seconds, scale, loadBefore, missing } = run;
   const chartsOf = (/** @type {string} */ start) =>
-    drawn.filter(({ file }) => file.startsWith(start)).map(({ file, title }) => `![${title}](${file})\n`);
+    drawn
+      .filter(({ file }) => file.startsWith(start))
+      .map(({ file, title }) => `![${title}](${file})\n`);
   const parts = Object.entries(run.questions).flatMap(([name, { title, how, table }]) => [
     `## ${title}\n`,
     `${how}\n`,

@@ -11,7 +11,9 @@
  * @property {number} mean
  */
 
-const CURVE = [0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1];
+const CURVE = [
+  0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1,
+];
 
 /**
  * The sample below which the share `q` of all lies: nearest rank, so always one that was measured.

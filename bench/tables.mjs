@@ -8,7 +8,9 @@ import { rounded } from "./statistics.mjs";
 export function formatTable(rows) {
   const [header, ...body] = cells(rows);
   if (!header) return "(nothing)";
-  const widths = header.map((_, column) => Math.max(...[header, ...body].map((row) => row[column]?.length ?? 0)));
+  const widths = header.map((_, column) =>
+    Math.max(...[header, ...body].map((row) => row[column]?.length ?? 0)),
+  );
   const isNumber = header.map((name) => typeof rows[0]?.[name] === "number");
   const line = (/** @type {string[]} */ row) =>
     row
@@ -42,5 +44,7 @@ export function budgetRows(verdicts) {
 /** The header and every row as strings. @param {readonly Row[]} rows */
 function cells(rows) {
   const header = Object.keys(rows[0] ?? {});
-  return header.length === 0 ? [] : [header, ...rows.map((row) => header.map((name) => String(row[name] ?? "")))];
+  return header.length === 0
+    ? []
+    : [header, ...rows.map((row) => header.map((name) => String(row[name] ?? "")))];
 }

@@ -33,13 +33,18 @@ export async function runTrial(command) {
     complaint += text;
   });
   const [code, signal] = await once(child, "close");
-  const what = command.map((word) => (word.startsWith("/") ? word.split("/").at(-1) : word)).join(" ");
-  if (code !== 0) throw new Error(`${what} ended with ${signal ?? code}: ${complaint.trim().slice(-2000)}`);
+  const what = command
+    .map((word) => (word.startsWith("/") ? word.split("/").at(-1) : word))
+    .join(" ");
+  if (code !== 0)
+    throw new Error(`${what} ended with ${signal ?? code}: ${complaint.trim().slice(-2000)}`);
   const line = output.trim().split("\n").at(-1) ?? "";
   try {
     return JSON.parse(line);
   } catch {
-    throw new Error(`${what} printed no JSON but: ${line.slice(0, 200)} ${complaint.trim().slice(-500)}`);
+    throw new Error(
+      `${what} printed no JSON but: ${line.slice(0, 200)} ${complaint.trim().slice(-500)}`,
+    );
   }
 }
 
@@ -53,7 +58,12 @@ export async function runNodeTrial(name, options, nodeOptions = []) {
   const file = fileURLToPath(new URL(`./trials/${name}.mjs`, import.meta.url));
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-bench-"));
   try {
-    return await runTrial([process.execPath, ...nodeOptions, file, JSON.stringify({ ...options, stateDir })]);
+    return await runTrial([
+      process.execPath,
+      ...nodeOptions,
+      file,
+      JSON.stringify({ ...options, stateDir }),
+    ]);
   } finally {
     rmSync(stateDir, { recursive: true, force: true });
   }

@@ -36,7 +36,16 @@ function htbMessages(ifindex) {
   const handle = HTB_ROOT + 0x10;
   return [
     { op: "qdisc.htb", verb: "add", ifindex, handle: HTB_ROOT, defaultMinor: 0x10 },
-    { op: "class.htb", verb: "add", ifindex, parent: HTB_ROOT, handle, rate: RATE, ceil: RATE, ...bucket },
+    {
+      op: "class.htb",
+      verb: "add",
+      ifindex,
+      parent: HTB_ROOT,
+      handle,
+      rate: RATE,
+      ceil: RATE,
+      ...bucket,
+    },
   ];
 }
 
@@ -46,11 +55,18 @@ function htbMessages(ifindex) {
  */
 async function row(setting, guest) {
   const measured = async (/** @type {"upload" | "download"} */ direction) => {
-    const { bitsPerSecond } = await measureTcp({ guest, hostIp: GATEWAY, direction, seconds: SECONDS });
+    const { bitsPerSecond } = await measureTcp({
+      guest,
+      hostIp: GATEWAY,
+      direction,
+      seconds: SECONDS,
+    });
     return (bitsPerSecond / 1e6).toFixed(1).padStart(9);
   };
   const upload = await measured("upload");
-  console.log(`${setting.padEnd(24)} upload ${upload} Mbit/s   download ${await measured("download")} Mbit/s`);
+  console.log(
+    `${setting.padEnd(24)} upload ${upload} Mbit/s   download ${await measured("download")} Mbit/s`,
+  );
 }
 
 /** @param {string} name */

@@ -33,9 +33,13 @@ export function logScale(values, from, to) {
 export function linearScale(values, from, to) {
   const most = Math.max(...values);
   const magnitude = 10 ** Math.floor(Math.log10(most));
-  const step = [0.2, 0.5, 1, 2].map((share) => share * magnitude).find((size) => most / size <= 6) ?? magnitude;
+  const step =
+    [0.2, 0.5, 1, 2].map((share) => share * magnitude).find((size) => most / size <= 6) ??
+    magnitude;
   const top = Math.ceil(most / step) * step;
-  const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, i) => Number((i * step).toPrecision(6)));
+  const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, i) =>
+    Number((i * step).toPrecision(6)),
+  );
   return { at: (value) => from + (Math.min(Math.max(value, 0), top) / top) * (to - from), ticks };
 }
 

@@ -13,7 +13,9 @@ export const adoption = {
     const rounds = pick({ full: 5, quick: 2, tiny: 1 });
     const trials = await interleaved(
       rounds,
-      Object.fromEntries(sizes.map((n) => [n, async () => (await peers.forknet("adoption", { n })).openMs])),
+      Object.fromEntries(
+        sizes.map((n) => [n, async () => (await peers.forknet("adoption", { n })).openMs]),
+      ),
     );
     return {
       how: "An agent with n live guests is killed; milliseconds of the next openNetwork, until all are back.",
@@ -55,7 +57,9 @@ export const load = {
   /** @param {import("../question.mjs").Context} context */
   async run({ pick, peers }) {
     const n = pick({ full: 20, quick: 5, tiny: 1 });
-    const { all } = await interleaved(n, { all: async () => (await peers.forknet("import", {})).importMs });
+    const { all } = await interleaved(n, {
+      all: async () => (await peers.forknet("import", {})).importMs,
+    });
     const { p50, p95, max } = summarize(all ?? []);
     return {
       how: 'Milliseconds of import("forknet") in a fresh process, the addon not yet loaded.',

@@ -42,7 +42,10 @@ async function runSize({ pick, peers }, n) {
     [PEER.cold]: () => peers.forknet("burst", { n, pool: 0 }),
     [PEER.warm]: () => peers.forknet("burst", { n, pool }),
     ...Object.fromEntries(
-      (peers.hasUsual ? variants : []).map((variant) => [variant, () => peers.usual(variant, { n })]),
+      (peers.hasUsual ? variants : []).map((variant) => [
+        variant,
+        () => peers.usual(variant, { n }),
+      ]),
     ),
     ...(!isLarge && { [PEER.iproute2]: () => peers.iproute2({ n }) }),
   });
@@ -59,7 +62,9 @@ async function runSize({ pick, peers }, n) {
   /** Against what such agents do; and round by round against the fastest variant. @param {"usable" | "shaped"} what */
   const toUsual = (what) => {
     const times = (/** @type {string} */ variant) => last[variant]?.[what] ?? [];
-    const fastest = warm[what].map((_, i) => Math.min(...variants.map((variant) => times(variant)[i] ?? Number.NaN)));
+    const fastest = warm[what].map((_, i) =>
+      Math.min(...variants.map((variant) => times(variant)[i] ?? Number.NaN)),
+    );
     return {
       deferred: ratios(warm[what], times(PEER.deferred)).map(rounded),
       fastest: ratios(warm[what], fastest).map(rounded),
@@ -76,8 +81,11 @@ async function runSize({ pick, peers }, n) {
     })),
     data: {
       last,
-      timelines: Object.fromEntries(Object.entries(trials).map(([peer, all]) => [peer, timeline(all)])),
-      ...(peers.hasUsual && !isLarge && { usableToUsual: toUsual("usable"), shapedToUsual: toUsual("shaped") }),
+      timelines: Object.fromEntries(
+        Object.entries(trials).map(([peer, all]) => [peer, timeline(all)]),
+      ),
+      ...(peers.hasUsual &&
+        !isLarge && { usableToUsual: toUsual("usable"), shapedToUsual: toUsual("shaped") }),
     },
   };
 }

@@ -17,7 +17,12 @@ export const churn = {
     const n = pick({ full: 300, quick: 150, tiny: 3 });
     const rounds = pick({ full: 3, quick: 1, tiny: 1 });
     const steady = { live, n, paceMs: PACE_MS, batch: false };
-    const crowd = { live, n: pick({ full: 100, quick: 100, tiny: 3 }), paceMs: CROWD_PACE_MS, batch: true };
+    const crowd = {
+      live,
+      n: pick({ full: 100, quick: 100, tiny: 3 }),
+      paceMs: CROWD_PACE_MS,
+      batch: true,
+    };
     const warmCrowd = `${PEER.warm}, ${live} releases at once`;
     const coldCrowd = `${PEER.cold}, ${live} releases at once`;
     const samples = await interleaved(rounds, {
@@ -38,7 +43,9 @@ export const churn = {
         const { n: count, p50, p95, p99, max } = summarize(all.flat());
         return { peer, n: count, "p50 us": p50, "p95 us": p95, "p99 us": p99, "max us": max };
       }),
-      curves: Object.fromEntries(Object.entries(samples).map(([peer, all]) => [peer, curve(all.flat())])),
+      curves: Object.fromEntries(
+        Object.entries(samples).map(([peer, all]) => [peer, curve(all.flat())]),
+      ),
     };
   },
 };

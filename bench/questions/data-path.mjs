@@ -22,15 +22,20 @@ export const dataPath = {
   /** @param {import("../question.mjs").Context} context */
   async run({ pick, peers }) {
     const sizes = pick({ full: [1, 100, 1000], quick: [1, 1000], tiny: [2] });
-    const rounds = pick({ full: 5, quick: 1, tiny: 1 });
+    const rounds = pick({ full: 4, quick: 1, tiny: 1 });
     const measured = {
-      seconds: pick({ full: 1, quick: 0.7, tiny: 0.1 }),
-      echoes: pick({ full: 1000, quick: 300, tiny: 5 }),
+      seconds: pick({ full: 0.8, quick: 0.7, tiny: 0.1 }),
+      echoes: pick({ full: 700, quick: 300, tiny: 5 }),
     };
     const trial =
       (/** @type {string} */ setting, offload = true) =>
       () =>
-        peers.forknet("data-path", { setting, offload, sizes: setting === "unshaped" ? [1] : sizes, ...measured });
+        peers.forknet("data-path", {
+          setting,
+          offload,
+          sizes: setting === "unshaped" ? [1] : sizes,
+          ...measured,
+        });
     /** @type {Record<string, { bySize: Cell[] }[]>} */
     const trials = await interleaved(rounds, {
       [NO_LIMITS]: trial("unshaped"),
@@ -46,11 +51,13 @@ export const dataPath = {
         return { limits, guests, own };
       }),
     );
-    const uploads = (trials.forknet ?? []).map(({ bySize }) => bySize.map(({ uploadGbit }) => uploadGbit));
+    const uploads = (trials.forknet ?? []).map(({ bySize }) =>
+      bySize.map(({ uploadGbit }) => uploadGbit),
+    );
     return {
       how:
         `One TCP flow of ${measured.seconds} s each way and ${measured.echoes} UDP round trips, the guests added in ` +
-        `between; medians of ${rounds} rounds. The filter list's measured guest is the middle one.`,
+        `between; medians of ${rounds} rounds. Round trips on one processor. The filter list's measured guest is the middle one.`,
       table: cells.map(({ limits, guests, own }) => {
         const echo = summarize(own.flatMap(({ echo: { us } }) => us));
         return {

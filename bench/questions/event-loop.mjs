@@ -20,8 +20,10 @@ export const eventLoop = {
       [PEER.cold]: () => peers.forknet("burst", { n, pool: 0 }),
       [PEER.warm]: () => peers.forknet("burst", { n, pool }),
     });
-    const middle = (/** @type {Trial[]} */ all, /** @type {"p50" | "p99" | "max" | "samples"} */ what) =>
-      rounded(median(all.map(({ delayMs }) => delayMs[what])));
+    const middle = (
+      /** @type {Trial[]} */ all,
+      /** @type {"p50" | "p99" | "max" | "samples"} */ what,
+    ) => rounded(median(all.map(({ delayMs }) => delayMs[what])));
     return {
       how: `All ${n} asked for in one turn; monitorEventLoopDelay at 1 ms until all are shaped. Medians of ${rounds} rounds.`,
       table: Object.entries(trials).map(([peer, all]) => ({
@@ -32,7 +34,9 @@ export const eventLoop = {
         "p99 ms": middle(all, "p99"),
         "max ms": middle(all, "max"),
       })),
-      p99Ms: Object.fromEntries(Object.entries(trials).map(([peer, all]) => [peer, middle(all, "p99")])),
+      p99Ms: Object.fromEntries(
+        Object.entries(trials).map(([peer, all]) => [peer, middle(all, "p99")]),
+      ),
     };
   },
 };

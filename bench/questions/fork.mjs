@@ -29,15 +29,21 @@ export const fork = {
       [PEER.cold]: async () => (await peers.forknet("fork", cold)).us,
       [PEER.warm]: async () => allWarm(await peers.forknet("fork", warm)),
       [paced(PEER.floor)]: async () => (await peers.floor("bare", n, { paceMs: PACE_MS })).coldUs,
-      [paced(PEER.cold)]: async () => (await peers.forknet("fork", { ...cold, paceMs: PACE_MS })).us,
-      [paced(PEER.warm)]: async () => allWarm(await peers.forknet("fork", { ...warm, paceMs: PACE_MS })),
+      [paced(PEER.cold)]: async () =>
+        (await peers.forknet("fork", { ...cold, paceMs: PACE_MS })).us,
+      [paced(PEER.warm)]: async () =>
+        allWarm(await peers.forknet("fork", { ...warm, paceMs: PACE_MS })),
       ...(peers.hasUsual && {
-        [PEER.inline]: async () => scale((await peers.usual(PEER.inline, { n: slow, oneByOne: true })).usableMs),
-        [PEER.deferred]: async () => scale((await peers.usual(PEER.deferred, { n: slow, oneByOne: true })).usableMs),
+        [PEER.inline]: async () =>
+          scale((await peers.usual(PEER.inline, { n: slow, oneByOne: true })).usableMs),
+        [PEER.deferred]: async () =>
+          scale((await peers.usual(PEER.deferred, { n: slow, oneByOne: true })).usableMs),
       }),
-      [PEER.iproute2]: async () => scale((await peers.iproute2({ n: slow, oneByOne: true })).usableMs),
+      [PEER.iproute2]: async () =>
+        scale((await peers.iproute2({ n: slow, oneByOne: true })).usableMs),
     });
-    const p50 = (/** @type {string} */ peer) => (samples[peer] ?? []).map((one) => summarize(one).p50);
+    const p50 = (/** @type {string} */ peer) =>
+      (samples[peer] ?? []).map((one) => summarize(one).p50);
     const toFloor = (/** @type {string} */ peer) => {
       const floor = peer.endsWith("ms") ? paced(PEER.floor) : PEER.floor;
       return ratios(p50(peer), p50(floor)).map(rounded);
@@ -49,9 +55,19 @@ export const fork = {
       table: Object.entries(samples).map(([peer, all]) => {
         const { n: count, p50: middle, p95, p99, max } = summarize(all.flat());
         const ratio = rounded(median(toFloor(peer)));
-        return { peer, n: count, "p50 us": middle, "p95 us": p95, "p99 us": p99, "max us": max, "p50 / floor": ratio };
+        return {
+          peer,
+          n: count,
+          "p50 us": middle,
+          "p95 us": p95,
+          "p99 us": p99,
+          "max us": max,
+          "p50 / floor": ratio,
+        };
       }),
-      curves: Object.fromEntries(Object.entries(samples).map(([peer, all]) => [peer, curve(all.flat())])),
+      curves: Object.fromEntries(
+        Object.entries(samples).map(([peer, all]) => [peer, curve(all.flat())]),
+      ),
       coldToFloor: toFloor(PEER.cold),
       coldToFullFloor: ratios(p50(PEER.cold), p50(PEER.floorFull)).map(rounded),
       warmToFloor: toFloor(PEER.warm),
@@ -61,6 +77,7 @@ export const fork = {
 
 /** @param {{ us: number[], warm: number }} trial */
 function allWarm({ us, warm }) {
-  if (warm !== us.length) throw new Error(`Expected ${us.length} warm forks, but ${us.length - warm} were cold`);
+  if (warm !== us.length)
+    throw new Error(`Expected ${us.length} warm forks, but ${us.length - warm} were cold`);
   return us;
 }

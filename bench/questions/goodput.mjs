@@ -31,7 +31,10 @@ export const goodput = {
       rates.flatMap((mbit) => DIRECTIONS.map((direction) => ({ mbit, direction })));
     const slowFlows = both(pick({ full: SLOW_MBIT, quick: SLOW_MBIT, tiny: [10] }));
     const fastFlows = both(pick({ full: FAST_MBIT, quick: [100, 1000], tiny: [1000] }));
-    const trials = [{ flows: slowFlows, ...slow }, ...fastFlows.map((flow) => ({ flows: [flow], ...fast }))];
+    const trials = [
+      { flows: slowFlows, ...slow },
+      ...fastFlows.map((flow) => ({ flows: [flow], ...fast })),
+    ];
     /** @type {Map<string, { mbit: number, direction: string, shares: number[] }>} */
     const measured = new Map();
     for (let round = 0; round < rounds; round++) {

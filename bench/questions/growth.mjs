@@ -21,10 +21,14 @@ export const growth = {
       [PEER.floor]: async () => (await peers.floor("bare", n)).coldUs,
       [PEER.floorFull]: async () => (await peers.floor("full", n)).coldUs,
       [PEER.cold]: async () => (await peers.forknet("fork", { n, pool: 0, paceMs: 0 })).us,
-      [PEER.warm]: async () => (await peers.forknet("fork", { n: warmed, pool: peers.pool, paceMs: PACE_MS })).us,
+      [PEER.warm]: async () =>
+        (await peers.forknet("fork", { n: warmed, pool: peers.pool, paceMs: PACE_MS })).us,
     });
     const series = Object.fromEntries(
-      Object.entries(samples).map(([peer, rows]) => [peer, windows(/** @type {number[][]} */ (rows), window)]),
+      Object.entries(samples).map(([peer, rows]) => [
+        peer,
+        windows(/** @type {number[][]} */ (rows), window),
+      ]),
     );
     return {
       how: `Microseconds of a fork (p50 of ${window}) by the guests that are there already.`,
@@ -54,7 +58,8 @@ function windows(rounds, size) {
   const length = rounds[0]?.length ?? 0;
   for (let at = 0; at < length; at += Math.ceil(size)) {
     const samples = rounds.flatMap((round) => round.slice(at, at + size));
-    if (samples.length > 0) points.push({ guests: at, p50: summarize(samples).p50, p99: summarize(samples).p99 });
+    if (samples.length > 0)
+      points.push({ guests: at, p50: summarize(samples).p50, p99: summarize(samples).p99 });
   }
   return points;
 }

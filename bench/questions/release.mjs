@@ -24,11 +24,14 @@ export const release = {
       bySize[n] = await interleaved(rounds, {
         [PEER.floor]: async () => (await peers.floor("bare", n)).deleteGroupMs,
         [PEER.floorFull]: async () => (await peers.floor("full", n)).deleteGroupMs,
-        [ONE_BY_ONE]: async () => (sum((await peers.floor("bare", n, { one: alone })).deleteOneUs) / 1000 / alone) * n,
-        forknet: async () => Math.max(...(await peers.forknet("release", { n, release: n })).goneMs),
+        [ONE_BY_ONE]: async () =>
+          (sum((await peers.floor("bare", n, { one: alone })).deleteOneUs) / 1000 / alone) * n,
+        forknet: async () =>
+          Math.max(...(await peers.forknet("release", { n, release: n })).goneMs),
         ...(peers.hasUsual &&
           n <= MOST_USUAL && {
-            "usual way": async () => Math.max(...(await peers.usual(PEER.bounded, { n, release: n })).releaseMs),
+            "usual way": async () =>
+              Math.max(...(await peers.usual(PEER.bounded, { n, release: n })).releaseMs),
           }),
       });
     }
@@ -45,7 +48,10 @@ export const release = {
         })),
       ),
       toFloor: Object.fromEntries(
-        sizes.map((n) => [n, ratios(bySize[n]?.forknet ?? [], bySize[n]?.[PEER.floor] ?? []).map(rounded)]),
+        sizes.map((n) => [
+          n,
+          ratios(bySize[n]?.forknet ?? [], bySize[n]?.[PEER.floor] ?? []).map(rounded),
+        ]),
       ),
     };
   },

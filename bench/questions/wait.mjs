@@ -11,7 +11,8 @@ export const wait = {
   async run({ pick, peers }) {
     const n = pick({ full: 200, quick: 200, tiny: 4 });
     const rounds = pick({ full: 7, quick: 3, tiny: 1 });
-    const trial = (/** @type {string} */ peer) => peers.forknet("wait", { n, peer, programs: peers.programs });
+    const trial = (/** @type {string} */ peer) =>
+      peers.forknet("wait", { n, peer, programs: peers.programs });
     /** @type {Record<string, { releaseMs: number, duringMs: number[], beforeMs: number[] }[]>} */
     const trials = await interleaved(rounds, {
       forknet: () => trial("forknet"),
@@ -22,14 +23,19 @@ export const wait = {
     const waits = {
       "nobody releases": idle,
       ...Object.fromEntries(
-        Object.entries(trials).map(([peer, all]) => [peer, all.flatMap(({ duringMs }) => duringMs)]),
+        Object.entries(trials).map(([peer, all]) => [
+          peer,
+          all.flatMap(({ duringMs }) => duringMs),
+        ]),
       ),
     };
     return {
       how: `TUNSETIFF by another process every 2 ms while ${n} guests are released; milliseconds, over ${rounds} rounds.`,
       table: Object.entries(waits).map(([peer, all]) => {
         const { n: count, p50, p99, max } = summarize(all);
-        const took = trials[peer] ? rounded(median(trials[peer].map(({ releaseMs }) => releaseMs))) : "";
+        const took = trials[peer]
+          ? rounded(median(trials[peer].map(({ releaseMs }) => releaseMs)))
+          : "";
         return {
           "while released by": peer,
           opens: count,

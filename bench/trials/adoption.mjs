@@ -9,7 +9,9 @@ import { answer, networkOptions, trialOptions } from "./agent.mjs";
 
 const options = trialOptions();
 const victim = fileURLToPath(new URL("./adoption-victim.mjs", import.meta.url));
-const child = spawn(process.execPath, [victim, JSON.stringify(options)], { stdio: ["ignore", "pipe", "inherit"] });
+const child = spawn(process.execPath, [victim, JSON.stringify(options)], {
+  stdio: ["ignore", "pipe", "inherit"],
+});
 await once(createInterface({ input: child.stdout }), "line");
 child.kill("SIGKILL");
 await once(child, "exit");
@@ -19,5 +21,6 @@ const network = await openNetwork(networkOptions(options));
 const openMs = performance.now() - startMs;
 const adopted = network.listAllocations().filter(({ state }) => state === "active").length;
 await network.destroy();
-if (adopted !== options.n) throw new Error(`Expected ${options.n} guests to be adopted, but ${adopted} were`);
+if (adopted !== options.n)
+  throw new Error(`Expected ${options.n} guests to be adopted, but ${adopted} were`);
 answer({ openMs });

@@ -47,7 +47,12 @@ export async function openTrial(options) {
 /** A guest of the usual kind. @param {number | string} id */
 export function request(id) {
   const upload = /** @type {const} */ ({ rate: "20mbit", ceil: "80mbit" });
-  return { instanceId: `vm-${id}`, instanceName: `web-${id}`, download: /** @type {const} */ ("100mbit"), upload };
+  return {
+    instanceId: `vm-${id}`,
+    instanceName: `web-${id}`,
+    download: /** @type {const} */ ("100mbit"),
+    upload,
+  };
 }
 
 /**
@@ -57,7 +62,8 @@ export function request(id) {
 export async function untilTaps(count) {
   const deadline = performance.now() + POOL_MS;
   while (countTaps() < count) {
-    if (performance.now() > deadline) throw new Error(`Expected ${count} TAPs, but there are ${countTaps()}`);
+    if (performance.now() > deadline)
+      throw new Error(`Expected ${count} TAPs, but there are ${countTaps()}`);
     await sleep(5);
   }
   await sleep(SETTLE_MS);
@@ -87,5 +93,7 @@ export async function warmUp(network, count, pool) {
 
 /** @param {import("../../dist/index.js").Network} network */
 export async function releaseAll(network) {
-  await Promise.all(network.listAllocations().map(({ instanceId }) => network.releaseAllocation(instanceId)));
+  await Promise.all(
+    network.listAllocations().map(({ instanceId }) => network.releaseAllocation(instanceId)),
+  );
 }

@@ -31,5 +31,7 @@ await Promise.all(
 );
 delay.disable();
 await network.destroy();
-const [p50, p99, max] = [delay.percentile(50), delay.percentile(99), delay.max].map((ns) => ns / 1e6);
+const [p50, p99, max] = [delay.percentile(50), delay.percentile(99), delay.max].map(
+  (ns) => ns / 1e6,
+);
 answer({ usableMs, shapedMs, warm, delayMs: { samples: delay.count, p50, p99, max } });

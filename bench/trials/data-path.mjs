@@ -2,14 +2,13 @@
 // through `sizes`: by forknet, by a linear filter list, or one guest without any limits. With `offload` false the guest
 // sends single frames instead of segments of 64 KB, so that what a frame costs is felt forty times as often.
 
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGuest } from "../../dist/stand-in/guest.js";
-import { measureTcp } from "../../dist/stand-in/traffic.js";
+import { fileURLToPath } from "node:url";
 import { answer, openTrial, request, trialOptions } from "./agent.mjs";
-import { measureEcho } from "./echo.mjs";
 import { limitByLinearList, makePlainNetwork, PLAIN_GUEST } from "./plain-network.mjs";
 
-const WARM_UP_SECONDS = 0.3;
 /** For what the kernel still does about a thousand new links. */
 const SETTLE_MS = 300;
 
@@ -24,7 +23,11 @@ async function forknetNetwork() {
   await plug.shaped;
   const grow = async (/** @type {number} */ guests) => {
     const missing = guests - network.listAllocations().length;
-    await Promise.all(Array.from({ length: missing }, (_, i) => network.createAllocation(request(`${guests}-${i}`))));
+    await Promise.all(
+      Array.from({ length: missing }, (_, i) =>
+        network.createAllocation(request(`${guests}-${i}`)),
+      ),
+    );
   };
   return { plug, grow, end: () => network.destroy() };
 }
@@ -39,19 +42,25 @@ function plainNetwork() {
 
 const { plug, grow, end } = setting === "forknet" ? await forknetNetwork() : plainNetwork();
 const { tap, mac, ip, prefixLength, gateway } = plug;
-const guest = await startGuest({ tap, mac, ip, prefixLength, gateway, vnetHdr: offload });
-const measure = async (/** @type {"upload" | "download"} */ direction) => {
-  const timing = { seconds, warmUpSeconds: WARM_UP_SECONDS };
-  return (await measureTcp({ guest, hostIp: gateway, direction, ...timing })).bitsPerSecond / 1e9;
-};
+const guest = { tap, mac, ip, prefixLength, gateway, vnetHdr: offload };
+const meter = fork(fileURLToPath(new URL("./meter.mjs", import.meta.url)), [
+  JSON.stringify({ plug: guest, seconds, echoes }),
+]);
+/** What the meter says next; rejects when it ends instead. */
+async function said() {
+  const ended = once(meter, "exit").then(() => Promise.reject(new Error("The meter has ended")));
+  const [message] = await Promise.race([once(meter, "message"), ended]);
+  return message;
+}
+await said();
 const bySize = [];
 for (const guests of sizes) {
   await grow(guests);
   await sleep(SETTLE_MS);
-  const uploadGbit = await measure("upload");
-  const downloadGbit = await measure("download");
-  bySize.push({ guests, uploadGbit, downloadGbit, echo: await measureEcho(guest, echoes) });
+  meter.send("measure");
+  bySize.push({ guests, ...(await said()) });
 }
-await guest.stop();
+meter.disconnect();
+await once(meter, "exit");
 await end();
 answer({ bySize });

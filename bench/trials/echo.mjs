@@ -5,7 +5,7 @@ import { once } from "node:events";
 
 const LOST_MS = 500;
 /** The first ones meet cold caches and unresolved neighbours. */
-const WARM_UPS = 50;
+const WARM_UPS = 400;
 
 /**
  * @param {import("../../dist/stand-in/guest.js").Guest} guest

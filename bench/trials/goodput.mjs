@@ -20,10 +20,20 @@ const shares = await Promise.all(
     const name = `${direction}-${mbit}`;
     const rate = /** @type {const} */ (`${mbit}mbit`);
     const limits = { download: rate, upload: { rate, ceil: rate } };
-    const allocation = await network.createAllocation({ instanceId: name, instanceName: name, ...limits });
+    const allocation = await network.createAllocation({
+      instanceId: name,
+      instanceName: name,
+      ...limits,
+    });
     await allocation.shaped;
     const guest = await startGuest(allocation);
-    const goodput = await measureTcp({ guest, hostIp: allocation.gateway, direction, seconds, warmUpSeconds });
+    const goodput = await measureTcp({
+      guest,
+      hostIp: allocation.gateway,
+      direction,
+      seconds,
+      warmUpSeconds,
+    });
     await guest.stop();
     return goodput.bitsPerSecond / (mbit * 1e6 * PAYLOAD_SHARE);
   }),

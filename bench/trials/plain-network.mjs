@@ -29,8 +29,15 @@ export function makePlainNetwork() {
     const refused = netlink.talk(messages).find((refusal) => refusal !== null);
     if (refused) throw new Error(`errno ${refused.errno} ${refused.text}`);
   };
-  must({ op: "link.create", name: "br0", kind: "bridge" }, { op: "link.create", name: "ifb-up", kind: "ifb" });
-  const { fd, ifindex: tap } = addon.openTap({ name: PLAIN_GUEST.tap, exclusive: true, vnetHdr: true });
+  must(
+    { op: "link.create", name: "br0", kind: "bridge" },
+    { op: "link.create", name: "ifb-up", kind: "ifb" },
+  );
+  const { fd, ifindex: tap } = addon.openTap({
+    name: PLAIN_GUEST.tap,
+    exclusive: true,
+    vnetHdr: true,
+  });
   addon.setTapPersistent(fd, true);
   addon.closeFd(fd);
   const bridge = ifindexOf("br0");
@@ -57,14 +64,19 @@ export function limitByLinearList(guests) {
     `qdisc add dev ${PLAIN_GUEST.tap} clsact`,
     `filter add dev ${PLAIN_GUEST.tap} ingress protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ifb-up`,
     "qdisc add dev ifb-up root handle 1: htb default 2",
-    ...[1, 2].map((minor) => `class add dev ifb-up parent 1: classid 1:${minor} htb rate ${LARGE_RATE} ${QUANTUM}`),
+    ...[1, 2].map(
+      (minor) =>
+        `class add dev ifb-up parent 1: classid 1:${minor} htb rate ${LARGE_RATE} ${QUANTUM}`,
+    ),
   ];
   for (let i = 0; i < guests; i++) {
     const id = (i + 0x10).toString(16);
     const ip = i === mine ? PLAIN_GUEST.ip : `10.101.${i >> 8}.${i & 255}`;
     const rate = i === mine ? LARGE_RATE : "10mbit";
     lines.push(`class add dev ifb-up parent 1:1 classid 1:${id} htb rate ${rate} ${QUANTUM}`);
-    lines.push(`filter add dev ifb-up parent 1: protocol ip prio 1 u32 match ip src ${ip} flowid 1:${id}`);
+    lines.push(
+      `filter add dev ifb-up parent 1: protocol ip prio 1 u32 match ip src ${ip} flowid 1:${id}`,
+    );
   }
   const quiet = /** @type {const} */ (["pipe", "ignore", "inherit"]);
   spawnSync("tc", ["qdisc", "del", "dev", PLAIN_GUEST.tap, "clsact"], { stdio: "ignore" });

@@ -15,7 +15,9 @@ const { n, peer, programs, warmUps } = options;
 
 /** Runs a program of the same namespace. @param {string[]} command */
 function start([program, ...args]) {
-  const child = spawn(/** @type {string} */ (program), args, { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(/** @type {string} */ (program), args, {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   return { child, lines: createInterface({ input: child.stdout }) };
 }
 
@@ -43,7 +45,16 @@ async function byFloor() {
 }
 
 async function byUsual() {
-  const { child, lines } = start([programs.usual, "-n", String(n), "-workers", "4", "-gate", "-release", String(n)]);
+  const { child, lines } = start([
+    programs.usual,
+    "-n",
+    String(n),
+    "-workers",
+    "4",
+    "-gate",
+    "-release",
+    String(n),
+  ]);
   await once(lines, "line");
   const opener = await startOpener(programs.opener);
   await sleep(BEFORE_MS);
@@ -54,9 +65,11 @@ async function byUsual() {
   return { fromMs, toMs, opens: await opener.stop() };
 }
 
-const run = /** @type {Record<string, typeof byForknet>} */ ({ forknet: byForknet, floor: byFloor, usual: byUsual })[
-  peer
-];
+const run = /** @type {Record<string, typeof byForknet>} */ ({
+  forknet: byForknet,
+  floor: byFloor,
+  usual: byUsual,
+})[peer];
 const { fromMs, toMs, opens } = await /** @type {typeof byForknet} */ (run)();
 const before = opens.atMs[0] ?? fromMs;
 answer({
