@@ -71,7 +71,8 @@ function burstTimeline(size, timelines, where) {
 
 /** @param {{ count: number, value: number }[]} times */
 function steps(times) {
-  return times.map(({ count, value }) => ({ x: value, y: count }));
+  const points = times.map(({ count, value }) => ({ x: value, y: count }));
+  return [{ x: points[0]?.x ?? 0, y: 0 }, ...points];
 }
 
 /** @param {number} ms */

@@ -6,7 +6,7 @@ import { dot, FAINT, INK, line, path, svg, text } from "./svg.mjs";
 
 const WIDTH = 820;
 const HEIGHT = 400;
-const BOX = { left: 70, right: 570, top: 64, bottom: 350 };
+const BOX = { left: 70, right: 540, top: 80, bottom: 350 };
 const LEGEND_ROW = 20;
 
 /**
@@ -51,7 +51,7 @@ export function lineChart({ title, note, x, y, series }) {
     ]),
     line(BOX.left, BOX.bottom, BOX.right, BOX.bottom, INK),
     text((BOX.left + BOX.right) / 2, BOX.bottom + 38, x.label, { anchor: "middle" }),
-    text(BOX.left - 54, BOX.top - 8, y.label, { size: 11 }),
+    text(BOX.left - 54, BOX.top - 12, y.label, { size: 11 }),
   ];
   const lines = series.flatMap(({ name, isDashed, hasDots, points: own }, i) => {
     const color = colorOf(name);
