@@ -1,4 +1,4 @@
-// SIOCGIFINDEX and SIOCGIFNAME on a socket of the moment: dev_ioctl reads under RCU.
+// SIOCGIFINDEX and SIOCGIFNAME: dev_ioctl reads under RCU.
 #include "link_lookup.h"
 
 #include <net/if.h>
@@ -9,34 +9,24 @@
 #include <cstring>
 
 #include "netlink/kernel_error.h"
-#include "unique_fd.h"
 
 namespace forknet {
-namespace {
 
-UniqueFd OpenSocket() {
-  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) {
-    throw KernelError(errno, "socket");
-  }
-  return fd;
-}
+void LookupSocket::Renew() { fd_.Reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
 
-}  // namespace
-
-int32_t IfindexOf(const std::string& name) {
+int32_t LookupSocket::IfindexOf(const std::string& name) const {
   ifreq request{};
   std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  if (ioctl(OpenSocket().get(), SIOCGIFINDEX, &request)) {
+  if (ioctl(fd_.get(), SIOCGIFINDEX, &request)) {
     throw KernelError(errno, "SIOCGIFINDEX", name);
   }
   return request.ifr_ifindex;
 }
 
-bool LinkExists(int32_t ifindex) {
+bool LookupSocket::LinkExists(int32_t ifindex) const {
   ifreq request{};
   request.ifr_ifindex = ifindex;
-  if (ioctl(OpenSocket().get(), SIOCGIFNAME, &request) == 0) {
+  if (ioctl(fd_.get(), SIOCGIFNAME, &request) == 0) {
     return true;
   }
   if (errno != ENODEV) {

@@ -5,13 +5,28 @@
 #include <cstdint>
 #include <string>
 
+#include "unique_fd.h"
+
 namespace forknet {
 
-/** The link of this name in the calling thread's namespace. Throws KernelError, ENODEV for none. */
-int32_t IfindexOf(const std::string& name);
+/** A socket to ask about the links of the namespace it was made in. */
+class LookupSocket {
+ public:
+  /** In the calling thread's namespace. A refusal shows at the first look-up. */
+  LookupSocket() { Renew(); }
 
-/** True while a link has this ifindex. Throws KernelError for anything but ENODEV. */
-bool LinkExists(int32_t ifindex);
+  /** Moves to the namespace the calling thread is in now. */
+  void Renew();
+
+  /** The link of this name. Throws KernelError, ENODEV for none. */
+  int32_t IfindexOf(const std::string& name) const;
+
+  /** True while a link has this ifindex. Throws KernelError for anything but ENODEV. */
+  bool LinkExists(int32_t ifindex) const;
+
+ private:
+  UniqueFd fd_;
+};
 
 }  // namespace forknet
 

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "link_lookup.h"
 #include "netlink/kernel_error.h"
 
 namespace forknet {
@@ -22,7 +21,7 @@ constexpr int kVnetHeaderBytes = 10;
 
 }  // namespace
 
-Tap OpenTap(const TapOptions& options) {
+Tap OpenTap(const TapOptions& options, const LookupSocket& lookup) {
   const char* name = options.name.c_str();
   Tap tap;
   const int nonblock = options.non_blocking ? O_NONBLOCK : 0;
@@ -55,7 +54,7 @@ Tap OpenTap(const TapOptions& options) {
   // since.
   if (ioctl(fd, TUNGETIFF, &request)) throw KernelError(errno, "TUNGETIFF", name);
   tap.name.assign(request.ifr_name, strnlen(request.ifr_name, IFNAMSIZ));
-  tap.ifindex = IfindexOf(tap.name);
+  tap.ifindex = lookup.IfindexOf(tap.name);
   return tap;
 }
 

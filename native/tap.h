@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "link_lookup.h"
 #include "unique_fd.h"
 
 namespace forknet {
@@ -31,7 +32,7 @@ struct Tap {
  * Makes the TAP, or attaches to it when it exists. A new one goes with its descriptor until
  * SetTapPersistent. Throws KernelError, the syscall being the ioctl's name; then nothing stays.
  */
-Tap OpenTap(const TapOptions& options);
+Tap OpenTap(const TapOptions& options, const LookupSocket& lookup);
 
 /** TUNSETPERSIST. */
 void SetTapPersistent(int fd, bool persistent);

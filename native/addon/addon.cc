@@ -1,13 +1,13 @@
 // The addon's exports: the Netlink class and the plain functions of src/kernel/binding.ts.
-// There is no state outside the objects: every environment (main thread, each worker) has its own.
+// Every environment (main thread, each worker) has its own state, in environment.h and in objects.
 #include <napi.h>
 #include <unistd.h>
 
 #include "addon/bpf.h"
+#include "addon/environment.h"
 #include "addon/error.h"
 #include "addon/fields.h"
 #include "addon/netlink.h"
-#include "link_lookup.h"
 #include "netns.h"
 #include "process_lock.h"
 #include "tap.h"
@@ -34,7 +34,7 @@ Napi::Value OpenTapJs(const Napi::CallbackInfo& info) {
   options.exclusive = fields.MaybeBoolean("exclusive").value_or(false);
   options.non_blocking = fields.MaybeBoolean("nonBlocking").value_or(false);
   return Guarded(env, [&]() -> Napi::Value {
-    Tap tap = OpenTap(options);
+    Tap tap = OpenTap(options, Environment::Of(env).lookup);
     Napi::Object result = Napi::Object::New(env);
     result.Set("ifindex", Napi::Number::New(env, tap.ifindex));
     result.Set("name", Napi::String::New(env, tap.name));
@@ -60,11 +60,15 @@ void CloseFd(const Napi::CallbackInfo& info) {
 
 Napi::Value HasLink(const Napi::CallbackInfo& info) {
   const auto ifindex = static_cast<int32_t>(CheckInteger(info[0], 1, INT32_MAX, "ifindex"));
-  return Guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), LinkExists(ifindex)); });
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    return Napi::Boolean::New(env, Environment::Of(env).lookup.LinkExists(ifindex));
+  });
 }
 
 void UnshareNetworkJs(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] { UnshareNetwork(); });
+  Environment::Of(info.Env()).lookup.Renew();
 }
 
 std::string Path(Napi::Value value) {
@@ -78,6 +82,7 @@ std::string Path(Napi::Value value) {
 void EnterNetworkJs(const Napi::CallbackInfo& info) {
   const std::string path = Path(info[0]);
   Guarded(info.Env(), [&] { EnterNetwork(path); });
+  Environment::Of(info.Env()).lookup.Renew();
 }
 
 void WireJs(const Napi::CallbackInfo& info) {
@@ -113,6 +118,7 @@ Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment);
   exports.Set("Netlink", Netlink::Define(env));
   exports.Set("encode", Napi::Function::New<EncodeMessages>(env, "encode"));
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
