@@ -22,7 +22,6 @@ export interface NetworkFacts {
 /** HTB root, its inner class and the handles of a TAP's qdiscs and filters. */
 export const HTB_ROOT = 0x0001_0000;
 export const TBF_HANDLE = 0x0001_0000;
-export const CLSACT_PARENT = 0xffff_fff1;
 /** TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS) and the egress twin. */
 export const INGRESS = 0xffff_fff2;
 export const EGRESS = 0xffff_fff3;

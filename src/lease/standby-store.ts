@@ -27,11 +27,10 @@ export class StandbyStore {
   }
 
   /**
-   * Makes the directory (0700) and opens the store. Throws ERR_FORKNET_PERMISSION or
+   * Opens the store in a directory that is there: the process lock, taken first, makes it. Throws
    * ERR_FORKNET_KERNEL.
    */
   static async open(stateDir: string): Promise<StandbyStore> {
-    makeStateDir(stateDir);
     try {
       // Not before it is needed: its binary does not exist for every system the package may be
       // imported on.
@@ -78,7 +77,7 @@ export class StandbyStore {
   }
 }
 
-/** The directory of the store and of the lock file. */
+/** Makes the directory of the store and of the lock file (0700). */
 export function makeStateDir(stateDir: string): void {
   try {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });

@@ -111,8 +111,8 @@ function addProgramIds(kernel: Kernel, ifindex: number, parent: number, ids: Set
 }
 
 /**
- * The classifier does not use `settings`: what its program lacks comes from a TAP's guard, or is
- * made anew.
+ * The classifier does not use `settings`: what the program lacks is made anew, and the filters are
+ * brought to programs that use it.
  */
 function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
   const { bpf } = kernel;
