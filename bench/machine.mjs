@@ -28,6 +28,7 @@ export function describeCommit() {
       "../src",
       "../native",
       "../bench",
+      "../soak",
     );
     return { commit: git("rev-parse", "HEAD").trim(), dirty: dirty !== "" };
   } catch {

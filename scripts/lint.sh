@@ -40,7 +40,8 @@ lint_oxlint() {
   node_modules/.bin/oxlint --type-aware --deny-warnings .
 }
 
-lint_types() { node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p bench; }
+lint_types() { node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p bench &&
+  node_modules/.bin/tsc -p soak; }
 
 lint_format() {
   needs_tool clang-format-19 || return 2
