@@ -96,15 +96,15 @@ function judgeAll(points) {
 /** @param {string[]} args */
 async function main(args) {
   const options = parseOptions(args);
-  const takenAt = new Date().toISOString();
+  // Before the run: the sources may change under one that takes minutes.
+  const taken = { takenAt: new Date().toISOString(), ...describeCommit() };
   const { points, seconds, courses, linksLeft } = await soak(options);
   const measured = points.slice(Math.ceil(points.length * WARM_UP) - 1);
   const gauges = judgeAll(measured);
   const run = {
     ...options,
     command: ["npm run soak", ...(args.length > 0 ? ["--", ...args] : [])].join(" "),
-    takenAt,
-    ...describeCommit(),
+    ...taken,
     machine: describeMachine(),
     seconds,
     courses,
