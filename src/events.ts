@@ -3,6 +3,7 @@
 
 import diagnostics from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
+import type { StoreDamage } from "./lease/standby-store.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {
@@ -16,6 +17,13 @@ export interface Events {
    * another.
    */
   "forknet:slot-lost": { bridge: string; tap: string };
+  /**
+   * Standby leases on disk could not be used as they were, and were moved aside; `kept` of them go
+   * on. Also in `network.storeDamage`.
+   */
+  "forknet:store-damaged": { bridge: string } & StoreDamage;
+  /** The record of a restored guest could not be removed; the live guest outweighs it. */
+  "forknet:store-failed": { bridge: string; instanceId: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }

@@ -5,6 +5,7 @@ export { ForknetError, type ForknetErrorCode } from "./errors.js";
 export type { Events } from "./events.js";
 export type { Allocation, AllocationState, ShapingState } from "./guest.js";
 export type { DropReason } from "./lease/drops.js";
+export type { StoreDamage } from "./lease/standby-store.js";
 export type { UploadRequest } from "./limits.js";
 export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";

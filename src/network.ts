@@ -2,11 +2,17 @@
 
 import type { Allocation } from "./guest.js";
 import type { DropReason } from "./lease/drops.js";
+import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
 import type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
 
 /** An open network. Made by openNetwork. */
 export interface Network extends AsyncDisposable {
+  /**
+   * What was wrong with the standby leases on disk when the network opened, each also an event
+   * (forknet:store-damaged). Empty when nothing was. Live guests do not depend on them.
+   */
+  readonly storeDamage: readonly StoreDamage[];
   /**
    * Resolves when the TAP exists, is on the bridge, isolated and up. The identity is visible at
    * once, as "pending". Rejects with CONFIG, ID_EXISTS, NAME_EXISTS, ADDRESS_IN_USE, EXHAUSTED,
@@ -18,12 +24,14 @@ export interface Network extends AsyncDisposable {
   ): Promise<Allocation>;
   /**
    * Deletes the TAP and keeps the identity and limits on disk. Resolves when both are done; in
-   * standby already: at once.
+   * standby already: at once. What is kept survives a loss of power. A disk that is full or fails
+   * (KERNEL) or has become read-only (PERMISSION) leaves the guest active, with its TAP and limits.
    */
   standbyAllocation(instanceId: string): Promise<void>;
   /**
    * Brings a guest in standby back with its name, IP, MAC and limits; what is given replaces the
-   * stored.
+   * stored. Resolves also when the disk refuses to forget the record (forknet:store-failed): a live
+   * guest outweighs it.
    */
   recreateAllocation(instanceId: string, options?: RecreateOptions): Promise<Allocation>;
   /**

@@ -5,6 +5,7 @@ import { aborted, Creation, type SlotKind } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
+import type { StoreDamage } from "./lease/standby-store.js";
 import { LimitsChange } from "./limits-change.js";
 import type { Network } from "./network.js";
 import type { Parts } from "./parts.js";
@@ -23,6 +24,7 @@ import { type Reservation, Reservations } from "./reservations.js";
 import { measured, reserved, type SetSlot } from "./telemetry/operation.js";
 
 export class OpenNetwork implements Network {
+  readonly storeDamage: readonly StoreDamage[];
   readonly #parts: Parts;
   readonly #reservations: Reservations;
   readonly #creation: Creation;
@@ -32,7 +34,8 @@ export class OpenNetwork implements Network {
   #closing: Promise<void> | undefined;
 
   /** `shutDown` ends what open.ts started: threads, store, lock, file descriptors. */
-  constructor(parts: Parts, shutDown: () => Promise<void>) {
+  constructor(parts: Parts, storeDamage: readonly StoreDamage[], shutDown: () => Promise<void>) {
+    this.storeDamage = storeDamage;
     this.#parts = parts;
     this.#reservations = new Reservations(parts);
     this.#creation = new Creation(parts);
@@ -81,8 +84,7 @@ export class OpenNetwork implements Network {
         const donor = reserved(span, () => this.#reservations.reserveAgain(guest, limits, tapName));
         const undo = (error: unknown) => this.#reservations.forgetAgain(guest, former, error);
         setSlot(await this.#bringUp({ guest, donor }, span, options.signal, undo));
-        // Until the record is gone a restart finds both: then the live lease wins.
-        await this.#parts.standby.remove(instanceId);
+        await this.#removal.forgetRecord(guest);
         return guest.view;
       }),
     );

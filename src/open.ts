@@ -2,6 +2,7 @@
 // over what is there.
 
 import { errnoName, type KernelFailure } from "./errors.js";
+import { publish } from "./events.js";
 import type { NetworkFacts } from "./facts.js";
 import { Guarantees } from "./guarantees.js";
 import { Identities } from "./identity/identities.js";
@@ -9,7 +10,7 @@ import { loadAddon } from "./kernel/addon.js";
 import { type LaneName, Lanes } from "./lanes/lanes.js";
 import { readDrops } from "./lease/drops.js";
 import { LeaseTable } from "./lease/lease-table.js";
-import { StandbyStore } from "./lease/standby-store.js";
+import { StandbyStore, type StoreDamage } from "./lease/standby-store.js";
 import { baseLimits, toKernelLimits } from "./limits.js";
 import type { Network } from "./network.js";
 import { OpenNetwork } from "./open-network.js";
@@ -20,7 +21,7 @@ import { Reaper } from "./reaper.js";
 import { Registry } from "./registry.js";
 import { Shaping } from "./shaping.js";
 import { SlotPool } from "./slot-pool.js";
-import { checkStored, takeOver } from "./takeover.js";
+import { checkStored, type TakenOver, takeOver } from "./takeover.js";
 import { Metrics } from "./telemetry/metrics.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
@@ -52,9 +53,14 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     for (const end of endings.splice(0).reverse()) await end();
   };
   try {
-    const lock = ProcessLock.take(options.bridge, options.stateDir);
+    const lock = await ProcessLock.take(options.bridge, options.stateDir);
     endings.push(() => lock.release());
-    const standby = await StandbyStore.open(options.stateDir);
+    const storeDamage: StoreDamage[] = [];
+    const onDamage = (damage: StoreDamage) => {
+      storeDamage.push(damage);
+      publish("forknet:store-damaged", { bridge: options.bridge, ...damage });
+    };
+    const standby = await StandbyStore.open(options.stateDir, onDamage);
     endings.push(() => standby.close());
     const stored = standby.all();
     checkStored(stored, options);
@@ -65,14 +71,25 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
       "forknet.kept": found.standby,
       "forknet.reaped": found.leftovers,
     });
+    if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
     parts.pool.fill();
     endSpan(span);
-    return new OpenNetwork(parts, shutDown);
+    return new OpenNetwork(parts, storeDamage, shutDown);
   } catch (error) {
     endSpan(span, error);
     await shutDown();
     throw error;
   }
+}
+
+/** Their identity is another guest's now: what is left of them is kept for a person to look at. */
+async function setRivalsAside(
+  standby: StandbyStore,
+  { rivals, standby: kept }: TakenOver,
+): Promise<StoreDamage> {
+  const ids = rivals.map(({ instanceId }) => instanceId).join(", ");
+  const reason = `other guests have the address, MAC or name of ${ids}`;
+  return { reason, movedTo: await standby.setAside(rivals), kept };
 }
 
 async function assemble(

@@ -6,6 +6,7 @@ import type { Span } from "@opentelemetry/api";
 import { aborted } from "./creation.js";
 import { Deferred } from "./deferred.js";
 import { ForknetError } from "./errors.js";
+import { publish } from "./events.js";
 import type { Guest } from "./guest.js";
 import type { Parts } from "./parts.js";
 
@@ -29,7 +30,7 @@ export class Removal {
   }
 
   async #release(guest: Guest, span: Span): Promise<void> {
-    const { leases, shaping, standby, registry, guarantees, identities } = this.#parts;
+    const { leases, shaping, registry, guarantees, identities } = this.#parts;
     const reason = aborted(`instance ${guest.id} was released`);
     guest.state = "releasing";
     if (guest.ifindex !== 0) leases.disarm(guest.ifindex);
@@ -42,9 +43,9 @@ export class Removal {
     if (registry.get(guest.id) !== guest) return;
     guest.state = "releasing";
     await this.#takeTap(guest, "release", span);
-    if (standby.has(guest.id)) await standby.remove(guest.id);
     guarantees.change(guest.guaranteed, 0);
     guest.guaranteed = 0;
+    await this.#endRecord(guest);
     identities.releaseAddress(guest.lease);
     registry.remove(guest);
   }
@@ -66,7 +67,7 @@ export class Removal {
     } catch (error) {
       // A release that came meanwhile goes on from here, and counts on finding the guest disarmed.
       if (!guest.releasing) this.#bringBack(guest);
-      await standby.remove(guest.id);
+      await this.forgetRecord(guest);
       throw error;
     }
     guest.shaped.reject(reason);
@@ -75,6 +76,31 @@ export class Removal {
     guest.shaping = "none";
     guest.lease = { ...guest.lease, classMinor: 0 };
     if (!guest.releasing) guest.state = "standby";
+  }
+
+  /** Removes the record of a guest that is live: should it stay, it counts for nothing. */
+  async forgetRecord({ id: instanceId }: Guest): Promise<void> {
+    const { standby, facts } = this.#parts;
+    try {
+      await standby.remove(instanceId);
+    } catch (error) {
+      const failure = { instanceId, error: error as ForknetError };
+      publish("forknet:store-failed", { bridge: facts.bridge.name, ...failure });
+    }
+  }
+
+  /** A guest that has only its record left is in standby again when that cannot be removed. */
+  async #endRecord(guest: Guest): Promise<void> {
+    const { standby } = this.#parts;
+    if (!standby.has(guest.id)) return;
+    try {
+      await standby.remove(guest.id);
+    } catch (error) {
+      guest.lease = { ...guest.lease, classMinor: 0 };
+      guest.shaping = "none";
+      guest.state = "standby";
+      throw error;
+    }
   }
 
   /** Deletes the TAP, if there is one, and gives its name and class back. */

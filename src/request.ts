@@ -2,7 +2,7 @@
 
 import type { Bandwidth } from "./bandwidth.js";
 import { configError } from "./errors.js";
-import { contains, formatIpv4, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
+import { formatIpv4, isForGuests, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
 import { type Limits, resolveLimits, type UploadRequest } from "./limits.js";
 import { checkKeys, checkLinkName, type ResolvedOptions } from "./options.js";
@@ -93,9 +93,12 @@ export function resolveUpdate(
 
 /** 1-64 of [A-Za-z0-9._-]. */
 export function checkLabel(value: unknown, option: string): string {
-  if (typeof value !== "string" || !LABEL.test(value))
-    throw configError(option, "1 to 64 of A-Z a-z 0-9 . _ -", value);
+  if (!isLabel(value)) throw configError(option, "1 to 64 of A-Z a-z 0-9 . _ -", value);
   return value;
+}
+
+export function isLabel(value: unknown): value is string {
+  return typeof value === "string" && LABEL.test(value);
 }
 
 function mergeLimits(given: LimitsRequest, present: Limits, multiplier: number): Limits {
@@ -108,8 +111,7 @@ function mergeLimits(given: LimitsRequest, present: Limits, multiplier: number):
 
 function checkGuestAddress(text: string, subnet: Subnet): Ipv4 {
   const ip = parseIpv4(text, "ip");
-  const isReserved = ip === subnet.network || ip === subnet.broadcast || ip === subnet.gateway;
-  if (!contains(subnet, ip) || isReserved) {
+  if (!isForGuests(subnet, ip)) {
     const range = `${formatIpv4(subnet.network)}/${subnet.prefixLength}`;
     throw configError(
       "ip",

@@ -4,7 +4,7 @@
 import { ForknetError } from "./errors.js";
 import { Guest } from "./guest.js";
 import { flipOf } from "./identity/class-pool.js";
-import { contains, formatIpv4 } from "./identity/ipv4.js";
+import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import type { Lease } from "./lease/lease.js";
 import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
@@ -16,17 +16,19 @@ export interface TakenOver {
   guests: number;
   standby: number;
   leftovers: number;
+  /** Standby leases whose address, MAC or name another guest has. */
+  rivals: Lease[];
 }
 
 /**
- * Refuses a state directory that was used for another subnet, before anything is made. Throws
+ * Refuses a state directory that was used for another subnet or gateway, before anything is made. Throws
  * CONFLICT.
  */
 export function checkStored(stored: readonly Lease[], { subnet, stateDir }: ResolvedOptions): void {
-  const stranger = stored.find(({ ip }) => !contains(subnet, ip));
+  const stranger = stored.find(({ ip }) => !isForGuests(subnet, ip));
   if (!stranger) return;
   const who = `instance ${stranger.instanceId} with ${formatIpv4(stranger.ip)}`;
-  const text = `${stateDir} keeps ${who}, which is outside this network's subnet`;
+  const text = `${stateDir} keeps ${who}, which is no guest's address in this network's subnet`;
   throw new ForknetError("ERR_FORKNET_CONFLICT", text);
 }
 
@@ -39,10 +41,19 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
   }
   for (const found of adoption.guests)
     adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
+  const rivals: Lease[] = [];
   let standby = 0;
-  for (const lease of stored) standby += adoptStored(parts, lease) ? 1 : 0;
+  // Of two with one address the older is a guest that was released: it was given to the younger.
+  for (const lease of [...stored].sort((a, b) => b.createdMs - a.createdMs)) {
+    const { instanceId } = lease;
+    // Should it stay, the next open finds the same and comes here again.
+    if (parts.registry.get(instanceId)) parts.standby.remove(instanceId).catch(() => {});
+    else if (adoptStored(parts, lease)) standby++;
+    else rivals.push(lease);
+  }
   for (const leftover of adoption.leftovers) void reapLeftover(parts, leftover);
-  return { guests: adoption.guests.length, standby, leftovers: adoption.leftovers.length };
+  const { guests, leftovers } = adoption;
+  return { guests: guests.length, standby, leftovers: leftovers.length, rivals };
 }
 
 /**
@@ -72,20 +83,12 @@ function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
   shaping.start(guest);
 }
 
-/**
- * False for a lease whose guest is live: the process died before a standby or after a restore was
- * finished.
- */
-function adoptStored(parts: Parts, lease: Lease): boolean {
-  if (parts.registry.get(lease.instanceId)) {
-    // Should it stay, the next open finds the same and comes here again.
-    parts.standby.remove(lease.instanceId).catch(() => {});
-    return false;
-  }
-  parts.identities.adoptGuest(lease);
-  const guest = new Guest({ ...lease, classMinor: 0 }, parts.allocationFacts);
+/** False, with nothing taken, for a lease whose identity another guest has. */
+function adoptStored({ identities, registry, allocationFacts }: Parts, lease: Lease): boolean {
+  if (registry.hasName(lease.instanceName) || !identities.adoptAddress(lease)) return false;
+  const guest = new Guest({ ...lease, classMinor: 0 }, allocationFacts);
   guest.state = "standby";
-  parts.registry.add(guest);
+  registry.add(guest);
   return true;
 }
 

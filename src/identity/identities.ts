@@ -106,13 +106,20 @@ export class Identities {
   }
 
   /**
-   * Takes over what a guest of an earlier process holds. Throws CONFLICT when two hold the same.
+   * Takes over what a live guest of an earlier process holds. Throws CONFLICT when two hold the
+   * same.
    */
-  adoptGuest(address: AddressClaim, tapName?: string): void {
-    if (!this.#addresses.claim(address.ip)) throw twice(formatIpv4(address.ip));
+  adoptGuest(address: AddressClaim, tapName: string): void {
     if (this.#macs.has(address.mac)) throw twice(formatMac(address.mac));
-    this.#macs.add(address.mac);
-    if (tapName !== undefined) this.#tapNames.add(tapName);
+    if (!this.adoptAddress(address)) throw twice(formatIpv4(address.ip));
+    this.#tapNames.add(tapName);
+  }
+
+  /** Takes over what a standby lease holds; false, with nothing taken, when somebody has it. */
+  adoptAddress({ ip, mac }: AddressClaim): boolean {
+    if (this.#macs.has(mac) || !this.#addresses.claim(ip)) return false;
+    this.#macs.add(mac);
+    return true;
   }
 
   /**

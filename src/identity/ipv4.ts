@@ -97,3 +97,9 @@ export function parseSubnet(cidr: unknown, gateway: unknown): Subnet {
 export function contains(subnet: Subnet, ip: Ipv4): boolean {
   return (ip & subnet.mask) >>> 0 === subnet.network;
 }
+
+/** Inside, and neither the network's, the gateway's nor the broadcast address. */
+export function isForGuests(subnet: Subnet, ip: Ipv4): boolean {
+  const isReserved = ip === subnet.network || ip === subnet.broadcast || ip === subnet.gateway;
+  return contains(subnet, ip) && !isReserved;
+}

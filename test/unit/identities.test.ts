@@ -104,12 +104,20 @@ describe("adopted identities", () => {
     const identities = new Identities(SUBNET);
     identities.adoptGuest({ ip: FIRST, mac: MAC }, "tap0");
     expect(() => identities.claimPort(SECOND, "tap0")).toThrow(failure("ADDRESS_IN_USE", "tap0"));
-    expect(() => identities.adoptGuest({ ip: FIRST, mac: macOf(FIRST) })).toThrow(
+    expect(() => identities.adoptGuest({ ip: FIRST, mac: macOf(FIRST) }, "tap1")).toThrow(
       failure("CONFLICT", "two live TAPs claim 10.0.0.2"),
     );
-    expect(() => identities.adoptGuest({ ip: SECOND, mac: MAC })).toThrow(
+    expect(() => identities.adoptGuest({ ip: SECOND, mac: MAC }, "tap1")).toThrow(
       failure("CONFLICT", "two live TAPs claim 02:ff:00:00:00:01"),
     );
+  });
+
+  test("of standby leases are taken as far as nobody has them, whole or not at all", () => {
+    const identities = new Identities(SUBNET);
+    expect(identities.adoptAddress({ ip: FIRST, mac: MAC })).toBe(true);
+    expect(identities.adoptAddress({ ip: FIRST, mac: macOf(FIRST) })).toBe(false);
+    expect(identities.adoptAddress({ ip: SECOND, mac: MAC })).toBe(false);
+    expect(identities.adoptAddress({ ip: SECOND, mac: macOf(SECOND) })).toBe(true);
   });
 
   test("of leftovers are held until they are given back, but not taken from a guest", () => {
