@@ -4,10 +4,17 @@
 
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { errorFromFailure, ForknetError } from "./errors.js";
 import { loadAddon } from "./kernel/addon.js";
 import { failureOf } from "./kernel/kernel.js";
-import { makeStateDir, stateDirError } from "./lease/standby-store.js";
+import { makeStateDir, stateDirError } from "./lease/state-dir.js";
+
+type Attempt = { fd: number } | { holder: number };
+
+/** How long a holder may take to say who it is; one of another pid namespace never does. */
+const MOST_TRIES = 20;
+const RETRY_MS = 5;
 
 export class ProcessLock {
   readonly #server: Server;
@@ -22,15 +29,15 @@ export class ProcessLock {
    * Throws ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the
    * network open.
    */
-  static take(bridge: string, stateDir: string): ProcessLock {
+  static async take(bridge: string, stateDir: string): Promise<ProcessLock> {
     // First: without the addon nothing may be made.
     const addon = loadAddon();
     makeStateDir(stateDir);
-    const file = lockFile(stateDir);
+    const file = await taken(() => lockFile(stateDir));
     if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
-    let socket: { fd: number } | { holder: number };
+    let socket: Attempt;
     try {
-      socket = lockAbstract(`forknet/${bridge}`);
+      socket = await taken(() => lockAbstract(`forknet/${bridge}`));
       if ("holder" in socket) throw held(`the network on ${bridge}`, socket.holder);
     } catch (error) {
       addon.closeFd(file.fd);
@@ -50,6 +57,26 @@ export class ProcessLock {
   }
 }
 
+/**
+ * A holder that does not exist is one that was killed, whose successor has the lock and has not yet
+ * said who it is.
+ */
+async function taken(lock: () => Attempt): Promise<Attempt> {
+  for (let tries = 1; ; tries++) {
+    const attempt = lock();
+    if ("fd" in attempt || isAlive(attempt.holder) || tries === MOST_TRIES) return attempt;
+    await setTimeout(RETRY_MS);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 function held(what: string, holder: number): ForknetError {
   const who = holder === process.pid ? "this process" : `process ${holder || "unknown"}`;
   return new ForknetError("ERR_FORKNET_CONFLICT", `${what} is held by ${who}`, {
@@ -58,7 +85,7 @@ function held(what: string, holder: number): ForknetError {
 }
 
 // Every refusal here is about the directory: saying which capability is missing would mislead.
-function lockFile(stateDir: string): { fd: number } | { holder: number } {
+function lockFile(stateDir: string): Attempt {
   try {
     return loadAddon().lockFile(join(stateDir, "lock"));
   } catch (error) {
@@ -66,7 +93,7 @@ function lockFile(stateDir: string): { fd: number } | { holder: number } {
   }
 }
 
-function lockAbstract(name: string): { fd: number } | { holder: number } {
+function lockAbstract(name: string): Attempt {
   try {
     return loadAddon().lockAbstract(name);
   } catch (error) {
