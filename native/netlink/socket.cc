@@ -19,6 +19,11 @@ constexpr size_t kBytesPerSend = 65536;
 
 using Clock = std::chrono::steady_clock;
 
+/** NextReply stops at the end, or at what is no message: what such bytes said is not known. */
+void RequireEnd(Bytes rest) {
+  if (rest.size) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
+}
+
 }  // namespace
 
 void Socket::Option(int level, int option, const char* name, const void* value, unsigned size) {
@@ -154,6 +159,7 @@ void Socket::TalkChunk(const MessageBuilder& messages, size_t from, size_t to, u
       if (!ParseAck(reply, &(*acks)[index])) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
       missing--;
     }
+    RequireEnd(rest);
   }
   settled_ = true;
 }
@@ -174,6 +180,7 @@ std::vector<uint8_t> Socket::Get(MessageBuilder* request, const char* name) {
       }
       return {reply.payload.data, reply.payload.data + reply.payload.size};
     }
+    RequireEnd(rest);
   }
 }
 
@@ -187,7 +194,9 @@ bool Socket::DumpOnce(MessageBuilder* request, const char* name,
     Bytes rest = Receive();
     for (Reply reply; NextReply(&rest, &reply);) {
       if (reply.header.nlmsg_seq != sequence || reply.header.nlmsg_pid != port_) continue;
-      if (reply.header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      const bool is_lossy = reply.header.nlmsg_type == NLMSG_OVERRUN;
+      if (is_lossy || reply.header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      if (is_lossy || reply.header.nlmsg_type == NLMSG_NOOP) continue;
       if (reply.header.nlmsg_type != NLMSG_DONE && reply.header.nlmsg_type != NLMSG_ERROR) {
         visit(reply.payload);
         continue;
@@ -202,6 +211,7 @@ bool Socket::DumpOnce(MessageBuilder* request, const char* name,
       if (ack.error) throw KernelError(ack.error, name, "", ack.text);
       return !interrupted;
     }
+    RequireEnd(rest);
   }
 }
 
