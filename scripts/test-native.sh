@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the plain C++ with AddressSanitizer and UndefinedBehaviorSanitizer and runs its unit tests.
-# Needs cmake, g++ and doctest (Debian: doctest-dev). No kernel access, no root. Arguments go to the tests.
+# Needs cmake, g++ and doctest (Debian: doctest-dev). No root but for one test, which says when it is skipped.
+# Arguments go to the tests.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
