@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <bitset>
 #include <cerrno>
 #include <chrono>
 
@@ -149,15 +150,18 @@ std::vector<Ack> Socket::Talk(MessageBuilder* messages) {
 void Socket::TalkChunk(const MessageBuilder& messages, size_t from, size_t to, uint32_t first,
                        std::vector<Ack>* acks) {
   Send(messages.Range(from, to));
-  for (size_t missing = to - from; missing > 0;) {
+  std::bitset<kMessagesPerSend> answered;
+  while (answered.count() < to - from) {
     Bytes rest = Receive();
     for (Reply reply; NextReply(&rest, &reply);) {
       // Unsigned, so that a late reply to an older request lands outside the range as well.
       const uint32_t index = reply.header.nlmsg_seq - first;
       if (index < from || index >= to || reply.header.nlmsg_pid != port_) continue;
       if (reply.header.nlmsg_type != NLMSG_ERROR) continue;
+      // A second ack must not pass for the answer that another message still waits for.
+      if (answered.test(index - from)) continue;
       if (!ParseAck(reply, &(*acks)[index])) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
-      missing--;
+      answered.set(index - from);
     }
     RequireEnd(rest);
   }
