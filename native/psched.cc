@@ -35,11 +35,14 @@ Psched Psched::Read() {
   const UniqueFd fd(open(kPath, O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) throw KernelError(errno, "open", kPath);
   char text[128];
-  const ssize_t size = read(fd.get(), text, sizeof text - 1);
+  const ssize_t size = read(fd.get(), text, sizeof text);
   if (size < 0) throw KernelError(errno, "read", kPath);
-  text[size] = '\0';
+  return Parse({text, static_cast<size_t>(size)});
+}
+
+Psched Psched::Parse(const std::string& text) {
   uint32_t numbers[3];
-  const char* at = text;
+  const char* at = text.c_str();
   for (uint32_t& number : numbers) {
     char* end = nullptr;
     number = static_cast<uint32_t>(std::strtoul(at, &end, 16));

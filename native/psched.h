@@ -3,6 +3,7 @@
 #define FORKNET_PSCHED_H_
 
 #include <cstdint>
+#include <string>
 
 namespace forknet {
 
@@ -10,6 +11,9 @@ class Psched {
  public:
   /** Reads /proc/net/psched. Throws KernelError when it cannot be read or makes no sense. */
   static Psched Read();
+
+  /** The text of /proc/net/psched. Throws KernelError EINVAL when it makes no sense. */
+  static Psched Parse(const std::string& text);
 
   /** From the first three numbers of /proc/net/psched. All must be positive. */
   Psched(uint32_t time_to_us, uint32_t us_to_time, uint32_t clock_resolution);
