@@ -50,18 +50,26 @@ lint_format() {
   [ ${#files[@]} -eq 0 ] || clang-format-19 --dry-run -Werror "${files[@]}"
 }
 
+# Two builds: the fuzz targets are clang's alone.
 lint_tidy() {
-  needs_tool clang-tidy-19 && needs_tool cmake || return 2
-  local database=build/native/compile_commands.json
-  [ -e "$database" ] ||
-    cmake -S native -B build/native -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null || return 1
-  node -e '
-    const { readFileSync } = require("node:fs");
-    const here = process.cwd() + "/native/";
-    for (const { file } of JSON.parse(readFileSync(process.argv[1], "utf8")))
-      if (file.startsWith(here) && !file.startsWith(here + "test/")) console.log(file);
-  ' "$database" | sort -u |
-    xargs -r -P "$(nproc)" -n 1 clang-tidy-19 -p build/native --quiet --warnings-as-errors='*' 2> >(grep -v 'warnings\? generated' >&2)
+  needs_tool clang-tidy-19 && needs_tool cmake && needs_tool clang++-19 || return 2
+  local preset status=0
+  for preset in native fuzz; do
+    [ -e "build/$preset/compile_commands.json" ] || cmake --preset "$preset" -S native >/dev/null || return 1
+    node -e '
+      const { readFileSync } = require("node:fs");
+      const [database, preset] = process.argv.slice(1);
+      const here = process.cwd() + "/native/";
+      for (const { file } of JSON.parse(readFileSync(database, "utf8"))) {
+        const isTest = file.startsWith(here + "test/");
+        if (file.startsWith(here) && !isTest && file.startsWith(here + "fuzz/") === (preset === "fuzz"))
+          console.log(file);
+      }
+    ' "build/$preset/compile_commands.json" "$preset" | sort -u |
+      xargs -r -P "$(nproc)" -n 1 clang-tidy-19 -p "build/$preset" --quiet --warnings-as-errors='*' \
+        2> >(grep -v 'warnings\? generated' >&2) || status=1
+  done
+  return "$status"
 }
 
 # The checked-in bytecode is what its source compiles to. 77: the compiler that wrote it is not here.
@@ -82,7 +90,7 @@ lint_length() {
       echo "lint: $file has $lines lines, more than $longest_file" >&2
       status=1
     fi
-  done < <(files_in 'src/*' 'native/*' 'test/*' | grep -v generated)
+  done < <(files_in 'src/*' 'native/*' 'test/*' | grep -v -e generated -e native/fuzz/corpus)
   return "$status"
 }
 

@@ -12,6 +12,6 @@ if ! echo '#include <doctest/doctest.h>' | "${CXX:-c++}" -E -x c++ - >/dev/null 
   exit 1
 fi
 
-cmake -S "$root/native" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFORKNET_SANITIZE=ON >/dev/null
+cmake --preset native -S "$root/native" >/dev/null
 cmake --build "$build" --parallel "$(nproc)" -- --no-print-directory
 exec "$build/forknet_tests" "$@"

@@ -19,13 +19,17 @@ count() {
   skipped=$((skipped + $3))
 }
 
-# A part without cases of its own counts as one.
+# A part without cases of its own counts as one. 77: a tool that it needs is not here.
 step() {
-  local name=$1
+  local name=$1 status
   shift
   echo "== $name"
-  if "$@"; then
+  "$@"
+  status=$?
+  if [ "$status" = 0 ]; then
     count 1 0 0
+  elif [ "$status" = 77 ] && [ "${FORKNET_REQUIRE_KERNEL:-}" != 1 ]; then
+    count 0 0 1
   else
     count 0 1 0
     broken="$broken $name"
@@ -111,6 +115,7 @@ need setup bash scripts/setup.sh
 need build npm run --silent build
 
 native_tests
+step fuzz node scripts/fuzz.mjs --seconds 2
 step types bash scripts/lint.sh types
 step lint bash scripts/lint.sh biome oxlint format tidy bpf length
 vitest_project unit
