@@ -1,7 +1,7 @@
 // docs/fuzz.md: what a run of the fuzz targets did. Every figure is of that run.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { describeCommit, describeMachine } from "../bench/machine.mjs";
+import { describeMachine } from "../bench/machine.mjs";
 
 /**
  * @typedef {object} Result
@@ -16,6 +16,7 @@ import { describeCommit, describeMachine } from "../bench/machine.mjs";
  *
  * @typedef {object} Run
  * @property {string} command
+ * @property {{ commit: string, dirty: boolean }} sources
  * @property {string} compiler
  * @property {number} longestInputBytes
  * @property {Result[]} results
@@ -24,7 +25,7 @@ import { describeCommit, describeMachine } from "../bench/machine.mjs";
 
 export function writeReport(/** @type {string} */ path, /** @type {Run} */ run) {
   const machine = describeMachine();
-  const { commit, dirty } = describeCommit();
+  const { commit, dirty } = run.sources;
   const memory = (machine.memoryBytes / 2 ** 30).toFixed(1);
   const count = (/** @type {number} */ value) => value.toLocaleString("en");
   const rows = run.results.map(

@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { describeCommit } from "../bench/machine.mjs";
 import { writeReport } from "./fuzz-report.mjs";
 
 const COMPILER = "clang++-19";
@@ -110,6 +111,8 @@ if (spawnSync(COMPILER, ["--version"]).status !== 0) {
 const seconds = wholeNumber("seconds", Math.floor(DEFAULT_SECONDS_IN_TOTAL / chosen.length));
 const seed = wholeNumber("seed", 1 + Math.floor(Math.random() * 999_999));
 compile();
+// Now, and not when the report is written: somebody may go on working meanwhile.
+const compiled = describeCommit();
 
 /** @type {Awaited<ReturnType<typeof fuzz>>[]} */
 const results = [];
@@ -132,6 +135,7 @@ console.log(`fuzz: seed ${seed}, ${seconds} s a target`);
 if (options.report) {
   writeReport(join(root, "docs", "fuzz.md"), {
     command: `npm run fuzz -- --seconds ${seconds} --seed ${seed}`,
+    sources: compiled,
     compiler: execFileSync(COMPILER, ["--version"], { encoding: "utf8" }).split("\n")[0] ?? "",
     longestInputBytes: LONGEST_INPUT_BYTES,
     results,
