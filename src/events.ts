@@ -4,6 +4,7 @@
 import diagnostics from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
 import type { StoreDamage } from "./lease/standby-store.js";
+import type { Difference } from "./plans/finding.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {
@@ -24,6 +25,10 @@ export interface Events {
   "forknet:store-damaged": { bridge: string } & StoreDamage;
   /** The record of a restored guest could not be removed; the live guest outweighs it. */
   "forknet:store-failed": { bridge: string; instanceId: string; error: ForknetError };
+  /** reconcile put something right; `subject` is an instance id, or the bridge's or shaper's name. */
+  "forknet:repaired": { bridge: string; subject: string } & Difference;
+  /** What reconcile found could not be put right. */
+  "forknet:repair-failed": { bridge: string; subject: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }

@@ -14,6 +14,8 @@ export interface NetworkFacts {
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
   /** File descriptors of this process. */
   programs: { guard: number; gate: number; classify: number };
+  /** The kernel's ids of the same programs, as a filter tells them. */
+  programIds: { guard: number; gate: number; classify: number };
   maps: { leases: number; settings: number; drops: number };
   /** Link group of condemned TAPs, this network's own. */
   condemnedGroup: number;

@@ -5,6 +5,7 @@ import type { DropReason } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
 import type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
+import type { VerifyReport } from "./verify.js";
 
 /** An open network. Made by openNetwork. */
 export interface Network extends AsyncDisposable {
@@ -54,10 +55,17 @@ export interface Network extends AsyncDisposable {
    */
   drops(): Record<DropReason, number>;
   /**
-   * Compares with the kernel and brings both together; see ReconcileOptions. Running guests are not
-   * disturbed.
+   * One bounded pass that brings network and kernel together: repairs what differs at live guests,
+   * deletes what is ours and nobody has; see ReconcileOptions. Forks go on meanwhile. Rejects with
+   * CONFIG, and with KERNEL when the kernel cannot be read.
    */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>;
+  /**
+   * Reads back what the kernel enforces, for one guest or for all and the network itself, and tells
+   * what differs from what it should be. Changes nothing: reconcile does, by the same comparison.
+   * Rejects with NOT_FOUND.
+   */
+  verify(instanceId?: string): Promise<VerifyReport>;
   /**
    * Finishes what was asked for, deletes unclaimed slots; running guests keep their network.
    * Idempotent.

@@ -9,7 +9,7 @@ import type { StoreDamage } from "./lease/standby-store.js";
 import { LimitsChange } from "./limits-change.js";
 import type { Network } from "./network.js";
 import type { Parts } from "./parts.js";
-import { type ReconcileOptions, type ReconcileReport, reconcile } from "./reconcile.js";
+import { type ReconcileOptions, type ReconcileReport, Reconciler } from "./reconcile.js";
 import { inTurn, mustBe, Removal } from "./removal.js";
 import {
   type AllocationRequest,
@@ -22,6 +22,7 @@ import {
 } from "./request.js";
 import { type Reservation, Reservations } from "./reservations.js";
 import { measured, reserved, type SetSlot } from "./telemetry/operation.js";
+import { type VerifyReport, verify } from "./verify.js";
 
 export class OpenNetwork implements Network {
   readonly storeDamage: readonly StoreDamage[];
@@ -30,6 +31,7 @@ export class OpenNetwork implements Network {
   readonly #creation: Creation;
   readonly #removal: Removal;
   readonly #limitsChange: LimitsChange;
+  readonly #reconciler: Reconciler;
   readonly #shutDown: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
@@ -41,6 +43,7 @@ export class OpenNetwork implements Network {
     this.#creation = new Creation(parts);
     this.#removal = new Removal(parts);
     this.#limitsChange = new LimitsChange(parts);
+    this.#reconciler = new Reconciler(parts, (guest) => this.#release(guest));
     this.#shutDown = shutDown;
   }
 
@@ -140,7 +143,13 @@ export class OpenNetwork implements Network {
 
   async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
     this.#assertOpen();
-    return reconcile(this.#parts, options, (guest) => this.#release(guest));
+    return this.#reconciler.run(options);
+  }
+
+  async verify(instanceId?: string): Promise<VerifyReport> {
+    this.#assertOpen();
+    if (instanceId !== undefined) checkLabel(instanceId, "instanceId");
+    return verify(this.#parts, instanceId);
   }
 
   close(): Promise<void> {

@@ -14,6 +14,8 @@ export class Reaper {
   readonly #bridge: string;
   readonly #lane: Lane<ReapJob, undefined>;
   readonly #metrics: Metrics;
+  /** The TAPs that are being deleted, by ifindex. */
+  readonly underWay = new Set<number>();
 
   constructor(bridge: string, lane: Lane<ReapJob, undefined>, metrics: Metrics) {
     this.#bridge = bridge;
@@ -23,7 +25,10 @@ export class Reaper {
 
   /** Resolves when the TAP and its neighbour entry are gone. The caller has disarmed it. */
   async reap(job: ReapJob, reason: ReapReason, span?: Span): Promise<void> {
-    const { time } = await this.#lane.submit(job).done;
+    this.underWay.add(job.ifindex);
+    const { time } = await this.#lane
+      .submit(job)
+      .done.finally(() => this.underWay.delete(job.ifindex));
     this.#metrics.reaped("tap", reason);
     if (!span) return;
     addChild(span, "forknet.reap.wait", time.queuedMs, time.startedMs);

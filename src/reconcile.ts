@@ -1,145 +1,146 @@
-// Compares what the network knows with what is in the kernel, and brings them together: leftovers
-// go, guests whose TAP is gone end. Touches only what an alias or the lease map proves to be ours.
+// reconcile(): brings what the network knows and what is in the kernel together. The plan is made
+// in reconcile-plan.ts; here it is carried out, a bounded part of it in each pass.
 
 import { monotonicMs } from "./clock.js";
-import { configError } from "./errors.js";
+import { configError, type ForknetError } from "./errors.js";
 import type { Guest } from "./guest.js";
+import { inspect } from "./inspection.js";
 import { checkKeys } from "./options.js";
 import type { Parts } from "./parts.js";
-import type { Survey } from "./plans/survey.js";
+import { type Criteria, planFor, type ReconcileAction, type Step } from "./reconcile-plan.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
 export interface ReconcileOptions {
   /** Ids of the guests to keep; every other one is released. Default: all are kept. */
   keep?: Iterable<string>;
-  /** Guests younger than this are kept whatever `keep` says. Default 0. */
+  /**
+   * Guests and leftovers younger than this are kept whatever `keep` says; a leftover that does not
+   * tell its age counts from when a pass first saw it. Default 0.
+   */
   minAgeMs?: number;
   /** Report, change nothing. */
   dryRun?: boolean;
 }
 
-/** One line of a plan: what is done, to what, why, and how we know that it is ours. */
-export interface ReconcileAction {
-  action: "delete_tap" | "delete_lease" | "release";
-  /** TAP name, ifindex or instance id. */
-  subject: string;
-  reason: string;
-  proof: string;
-}
-
 export interface ReconcileReport {
   dryRun: boolean;
-  /** Guests that were left alone. */
+  /** Guests that were left alone or repaired. */
   kept: number;
+  /** What was done in this pass; the whole plan in a dry run. */
   actions: ReconcileAction[];
+  /** How many more actions the plan has: call again. */
+  remaining: number;
 }
 
-type Step = ReconcileAction & { run: () => Promise<unknown> };
-
-function toAction({ action, subject, reason, proof }: Step): ReconcileAction {
-  return { action, subject, reason, proof };
-}
+/** Guests whose repairs one pass carries out: about 100 us of the kernel's time each. */
+const REPAIRS_PER_PASS = 100;
+/** Two calls of the reap lane, so that a release asked for meanwhile does not wait long. */
+const DELETIONS_PER_PASS = 100;
 
 const KEYS = new Set(["keep", "minAgeMs", "dryRun"]);
 
-/** Makes the plan and, unless it is a dry run, carries it out; rejects when a step was refused. */
-export async function reconcile(
-  parts: Parts,
-  options: ReconcileOptions,
-  release: (guest: Guest) => Promise<void>,
-): Promise<ReconcileReport> {
-  const { keep, minAgeMs, dryRun } = checkOptions(options);
-  const span = startSpan("forknet.reconcile", { "forknet.bridge": parts.facts.bridge.name });
-  const startedMs = monotonicMs();
-  let failed: unknown;
+export class Reconciler {
+  readonly #parts: Parts;
+  readonly #release: (guest: Guest) => Promise<void>;
+  /** When a pass first saw a leftover that does not tell its age, by ifindex. */
+  #firstSeenMs = new Map<number, number>();
+  /** Passes run one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: Parts, release: (guest: Guest) => Promise<void>) {
+    this.#parts = parts;
+    this.#release = release;
+  }
+
+  /** One pass. A step that is refused does not stop the others; its action carries the error. */
+  run(options: ReconcileOptions): Promise<ReconcileReport> {
+    const checked = checkOptions(options);
+    const result = this.#turn.then(() => this.#measured(checked));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #measured(options: Checked): Promise<ReconcileReport> {
+    const { facts, metrics } = this.#parts;
+    const span = startSpan("forknet.reconcile", { "forknet.bridge": facts.bridge.name });
+    const startedMs = monotonicMs();
+    let failed: unknown;
+    try {
+      const report = await this.#pass(options);
+      const count = (isCounted: (action: ReconcileAction["action"]) => boolean) =>
+        report.dryRun ? 0 : report.actions.filter(({ action }) => isCounted(action)).length;
+      span.setAttributes({
+        "forknet.kept": report.kept,
+        "forknet.reaped": count((action) => action !== "repair"),
+        "forknet.repaired": count((action) => action === "repair"),
+      });
+      return report;
+    } catch (error) {
+      failed = error;
+      throw error;
+    } finally {
+      endSpan(span, failed);
+      metrics.operation("reconcile", (monotonicMs() - startedMs) / 1000, undefined, undefined);
+    }
+  }
+
+  async #pass({ keep, minAgeMs, dryRun }: Checked): Promise<ReconcileReport> {
+    const { registry } = this.#parts;
+    const nowMs = Date.now();
+    const found = await inspect(this.#parts);
+    this.#remember(
+      found.strays.map(({ ifindex }) => ifindex),
+      nowMs,
+    );
+    const criteria: Criteria = { keep, bornBeforeMs: nowMs - minAgeMs, seenMs: this.#firstSeenMs };
+    const steps = planFor(this.#parts, found, criteria, this.#release);
+    const chosen = dryRun ? steps : bounded(steps);
+    if (!dryRun) await carryOut(chosen);
+    const ended = dryRun ? steps.filter(({ kind }) => kind === "release").length : 0;
+    const actions = chosen.flatMap((step) => step.actions);
+    return {
+      dryRun,
+      kept: registry.all().length - ended,
+      actions,
+      remaining: steps.flatMap((step) => step.actions).length - actions.length,
+    };
+  }
+
+  #remember(ifindexes: readonly number[], nowMs: number): void {
+    const seen = this.#firstSeenMs;
+    this.#firstSeenMs = new Map(ifindexes.map((one) => [one, seen.get(one) ?? nowMs]));
+  }
+}
+
+/** What one pass takes on. The network's own repairs come first and are few. */
+function bounded(steps: readonly Step[]): Step[] {
+  const most = { network: Number.POSITIVE_INFINITY, repair: REPAIRS_PER_PASS };
+  const left = { ...most, release: DELETIONS_PER_PASS, deletion: DELETIONS_PER_PASS };
+  return steps.filter(({ kind }) => left[kind]-- > 0);
+}
+
+/** Bridge and shaper before the guests that need them. */
+async function carryOut(steps: readonly Step[]): Promise<void> {
+  const isNetwork = ({ kind }: Step) => kind === "network";
+  for (const step of steps.filter(isNetwork)) await attempt(step);
+  await Promise.all(steps.filter((step) => !isNetwork(step)).map(attempt));
+}
+
+async function attempt(step: Step): Promise<void> {
   try {
-    const found = await parts.lanes.survey(parts.options.subnet);
-    const endings = endingGuests(parts, found, keep, minAgeMs, release);
-    const steps = [...endings, ...strayTaps(parts, found), ...strayLeases(parts, found)];
-    if (!dryRun) await Promise.all(steps.map((step) => step.run()));
-    const kept = parts.registry.all().length - (dryRun ? endings.length : 0);
-    span.setAttributes({ "forknet.kept": kept, "forknet.reaped": dryRun ? 0 : steps.length });
-    return { dryRun, kept, actions: steps.map(toAction) };
+    await step.run();
   } catch (error) {
-    failed = error;
-    throw error;
-  } finally {
-    endSpan(span, failed);
-    parts.metrics.operation("reconcile", (monotonicMs() - startedMs) / 1000, undefined, undefined);
+    for (const action of step.actions) action.error = error as ForknetError;
   }
 }
 
-/**
- * Guests the caller does not want kept, and those whose TAP somebody deleted: a lease without a TAP
- * is released.
- */
-function endingGuests(
-  parts: Parts,
-  found: Survey,
-  keep: ReadonlySet<string> | undefined,
-  minAgeMs: number,
-  release: (guest: Guest) => Promise<void>,
-): Step[] {
-  const present = new Set(found.taps.map(({ ifindex }) => ifindex));
-  const oldest = Date.now() - minAgeMs;
-  const steps: Step[] = [];
-  for (const guest of parts.registry.all()) {
-    if (guest.state === "pending" || guest.releasing) continue;
-    const isGone = guest.state === "active" && !present.has(guest.ifindex);
-    const isUnwanted = keep !== undefined && !keep.has(guest.id) && guest.lease.createdMs <= oldest;
-    if (!isGone && !isUnwanted) continue;
-    const reason = isGone
-      ? `its TAP ${guest.view.tap} was deleted from outside`
-      : "not in the list of guests to keep";
-    const proof = "allocated by this network";
-    steps.push({ action: "release", subject: guest.id, reason, proof, run: () => release(guest) });
-  }
-  return steps;
+interface Checked {
+  keep: ReadonlySet<string> | undefined;
+  minAgeMs: number;
+  dryRun: boolean;
 }
 
-/** TAPs with our alias that neither a guest nor the pool has. */
-function strayTaps(parts: Parts, found: Survey): Step[] {
-  const known = parts.pool.ifindexes();
-  for (const { ifindex, donorIfindex } of parts.registry.all())
-    known.add(ifindex).add(donorIfindex);
-  return found.taps
-    .filter(({ ifindex }) => !known.has(ifindex))
-    .map((tap) => ({
-      action: "delete_tap",
-      subject: tap.tapName,
-      reason: "no guest and no warm slot has it",
-      proof: `alias "${tap.alias}"`,
-      run: async () => {
-        parts.leases.disarm(tap.ifindex);
-        // Its guest may be back with another TAP, or be coming back: then the neighbour entry is
-        // that one's.
-        const isInUse =
-          parts.pool.holds(tap.ip) || parts.registry.all().some(({ ip }) => ip === tap.ip);
-        const giveBack = parts.identities.hold(tap.ip, tap.tapName);
-        const { tapName, ifindex, ip } = tap;
-        await parts.reaper
-          .reap({ tapName, ifindex, ...(isInUse ? {} : { ip }) }, "leftover")
-          .finally(giveBack);
-      },
-    }));
-}
-
-/** Entries of our map whose TAP is gone. */
-function strayLeases(parts: Parts, found: Survey): Step[] {
-  const present = new Set(found.taps.map(({ ifindex }) => ifindex));
-  for (const guest of parts.registry.all()) present.add(guest.ifindex);
-  return found.leased
-    .filter((ifindex) => !present.has(ifindex))
-    .map((ifindex) => ({
-      action: "delete_lease",
-      subject: `ifindex ${ifindex}`,
-      reason: "its TAP is gone",
-      proof: "entry of this network's lease map",
-      run: async () => parts.leases.disarm(ifindex),
-    }));
-}
-
-function checkOptions(options: ReconcileOptions) {
+function checkOptions(options: ReconcileOptions): Checked {
   checkKeys(options, KEYS, "reconcile");
   const { keep, minAgeMs = 0, dryRun = false } = options;
   if (typeof minAgeMs !== "number" || !(minAgeMs >= 0))

@@ -67,9 +67,20 @@ export class SlotPool {
     return this.#ready.has(ip);
   }
 
-  /** The TAPs of all slots that are ready. */
-  ifindexes(): Set<number> {
-    return new Set([...this.#ready.values()].map(({ ifindex }) => ifindex));
+  /** All slots that are ready. */
+  slots(): WarmSlot[] {
+    return [...this.#ready.values()];
+  }
+
+  /** True while this very slot is ready. */
+  has(slot: WarmSlot): boolean {
+    return this.#ready.get(slot.address.ip) === slot;
+  }
+
+  /** Deletes a slot that is not fit for a guest, and makes another; false when its TAP would not go. */
+  discard(slot: WarmSlot): Promise<boolean> {
+    this.#refillLater();
+    return this.#discard(slot);
   }
 
   /**

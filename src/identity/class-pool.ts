@@ -68,6 +68,17 @@ export class ClassPool {
     else this.#free.add(minor);
   }
 
+  /** Classes in the kernel that nobody uses. */
+  get free(): number[] {
+    return [...this.#free];
+  }
+
+  /** Somebody deleted the class: whoever gets it next has to add it. */
+  lost(minor: number): void {
+    this.#inKernel.delete(minor);
+    if (this.#free.delete(minor)) this.#unused.push(minor);
+  }
+
   #skipTo(): number | undefined {
     while (this.#next <= LAST_MINOR) {
       const minor = this.#next++;

@@ -105,6 +105,16 @@ export class Identities {
     this.#classes.created(claim);
   }
 
+  /** Minors of the classes that are in the kernel for the next guests. */
+  get freeClasses(): number[] {
+    return this.#classes.free;
+  }
+
+  /** The class is in the kernel no more. */
+  classLost(minor: number): void {
+    this.#classes.lost(minor);
+  }
+
   /**
    * Takes over what a live guest of an earlier process holds. Throws CONFLICT when two hold the
    * same.

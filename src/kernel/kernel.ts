@@ -8,8 +8,10 @@ import type {
   Addon,
   AddressInfo,
   ClassInfo,
+  FdbInfo,
   FilterInfo,
   LinkInfo,
+  NeighborInfo,
   Netlink,
   QdiscInfo,
   RouteInfo,
@@ -56,6 +58,8 @@ export interface Kernel {
   filters(ifindex: number, parent: number): FilterInfo[];
   addresses(ifindex?: number): AddressInfo[];
   routes(): RouteInfo[];
+  neighbors(ifindex: number): NeighborInfo[];
+  fdb(bridgeIfindex: number): FdbInfo[];
   readonly bpf: Addon["bpf"];
 }
 
@@ -86,6 +90,8 @@ export function createKernel(): Kernel {
       guarded("RTM_GETTFILTER", "", () => netlink.filters(ifindex, parent)),
     addresses: (ifindex) => guarded("RTM_GETADDR", "", () => netlink.addresses(ifindex)),
     routes: () => guarded("RTM_GETROUTE", "", () => netlink.routes()),
+    neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
+    fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
     bpf: guardedBpf(addon.bpf),
   };
 }

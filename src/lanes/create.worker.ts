@@ -1,18 +1,18 @@
-// The create lane's worker: opens, surveys and destroys networks, makes slots.
+// The create lane's worker: opens and destroys networks, makes slots, tells what is still there.
 
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import { destroy, type OpenJob, open } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
-import { survey } from "../plans/survey.js";
+import { confirm } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
 export type CreateCall =
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
-  | LaneCall<"survey", { facts: NetworkFacts; subnet: Subnet }>
+  | LaneCall<"confirm", { facts: NetworkFacts; subnet: Subnet; ifindexes: number[] }>
   | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
@@ -26,8 +26,8 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
           ? rebindSlot(kernel, call.facts, spec.former, spec)
           : createSlot(kernel, call.facts, spec),
       );
-    case "survey":
-      return runEach(call.jobs, ({ facts, subnet }) => survey(kernel, facts, subnet));
+    case "confirm":
+      return runEach(call.jobs, (job) => confirm(kernel, job));
     case "destroy":
       return runEach(call.jobs, ({ facts, subnet }) => destroy(kernel, facts, subnet));
   }

@@ -5,11 +5,12 @@ import { Piscina } from "piscina";
 import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { MendJob } from "../plans/mend.js";
 import type { Opened, OpenJob } from "../plans/open.js";
 import type { ReapJob } from "../plans/reap.js";
 import type { ShapeJob } from "../plans/shape.js";
 import type { SlotSpec } from "../plans/slot.js";
-import type { Survey } from "../plans/survey.js";
+import type { Survey, SurveyJob } from "../plans/survey.js";
 import type { CreateCall } from "./create.worker.js";
 import type { JobResult } from "./job.js";
 import { Lane } from "./lane.js";
@@ -27,6 +28,8 @@ const SHAPES_PER_CALL = 40;
  * 50.
  */
 const REAPS_PER_CALL = 50;
+/** Some ten messages each at worst, and the limits of new forks wait behind them. */
+const MENDS_PER_CALL = 4;
 /** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
 const FOREVER = 0x7fffffff;
 
@@ -48,6 +51,10 @@ export class Lanes {
   readonly create: Lane<SlotSpec, number>;
   readonly shape: Lane<LateJob, undefined>;
   readonly reap: Lane<ReapJob, undefined>;
+  /** In the shape lane's thread, beside its queue. */
+  readonly mend: Lane<MendJob, undefined>;
+  /** Surveys, in the reap lane's thread beside its queue; the job is made when the worker has time. */
+  readonly #look: Lane<() => SurveyJob, Survey>;
   /** Jobs about the network as a whole: in the create lane's thread, beside its queue. */
   readonly #whole: Lane<WholeJob, unknown>;
   readonly #pools: Record<LaneName, Piscina>;
@@ -82,6 +89,14 @@ export class Lanes {
       (jobs) => this.#run("reap", { method: "reap", jobs, facts: this.#known() }),
       options("reap", REAPS_PER_CALL),
     );
+    this.mend = new Lane(
+      (jobs) => this.#run("shape", { method: "mend", jobs, facts: this.#known() }),
+      options("shape", MENDS_PER_CALL),
+    );
+    this.#look = new Lane(
+      (jobs) => this.#run("reap", { method: "survey", jobs: jobs.map((make) => make()) }),
+      options("reap", 1),
+    );
     this.#whole = new Lane(
       ([one]) => {
         const { method, job } = one as WholeJob;
@@ -107,12 +122,17 @@ export class Lanes {
     return opened;
   }
 
+  /** Compares with what is in the kernel, between two calls of the reap lane. */
+  async survey(make: (facts: NetworkFacts) => SurveyJob): Promise<Survey> {
+    return (await this.#look.submit(() => make(this.#known())).done).value;
+  }
+
   /**
-   * Looks at what is in the kernel, between two calls of the create lane: never at a slot half
-   * made.
+   * Which of these TAPs are there and ours, told between two calls of the create lane: what a survey
+   * saw half made has become a slot by then, and is known, or is gone.
    */
-  survey(subnet: Subnet): Promise<Survey> {
-    return this.#one("survey", { facts: this.#known(), subnet });
+  async confirm(subnet: Subnet, ifindexes: number[]): Promise<number[]> {
+    return this.#one("confirm", { facts: this.#known(), subnet, ifindexes });
   }
 
   /** Removes shaper and bridge, and TAPs that could not be deleted before. */
@@ -122,8 +142,9 @@ export class Lanes {
 
   /** Waits until nothing is queued or running. */
   async idle(): Promise<void> {
-    while (this.create.depth + this.shape.depth + this.reap.depth > 0) {
-      await Promise.all([this.create.idle(), this.shape.idle(), this.reap.idle()]);
+    const lanes = [this.create, this.shape, this.reap, this.mend, this.#look];
+    while (lanes.some(({ depth }) => depth > 0)) {
+      await Promise.all(lanes.map((lane) => lane.idle()));
     }
   }
 

@@ -1,13 +1,17 @@
-// The reap lane's worker: deletes condemned TAPs.
+// The reap lane's worker: deletes condemned TAPs, and looks at what is in the kernel.
 
 import type { NetworkFacts } from "../facts.js";
 import { type ReapJob, reap } from "../plans/reap.js";
-import { type JobResult, type LaneCall, runTogether } from "./job.js";
+import { type SurveyJob, survey } from "../plans/survey.js";
+import { type JobResult, type LaneCall, runEach, runTogether } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
-export type ReapCall = LaneCall<"reap", ReapJob> & { facts: NetworkFacts };
+export type ReapCall =
+  | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
+  | LaneCall<"survey", SurveyJob>;
 
-export default async function work(call: ReapCall): Promise<JobResult<undefined>[]> {
+export default async function work(call: ReapCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
+  if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
   return runTogether(call.jobs, (jobs) => reap(kernel, call.facts, jobs));
 }

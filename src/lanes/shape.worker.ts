@@ -1,13 +1,18 @@
-// The shape lane's worker: changes limits of live guests.
+// The shape lane's worker: changes limits of live guests, and puts right what differs at them.
 
 import type { NetworkFacts } from "../facts.js";
+import { type MendJob, mend } from "../plans/mend.js";
 import { type ShapeJob, shape } from "../plans/shape.js";
 import { type JobResult, type LaneCall, runTogether } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
-export type ShapeCall = LaneCall<"shape", ShapeJob> & { facts: NetworkFacts };
+export type ShapeCall = (LaneCall<"shape", ShapeJob> | LaneCall<"mend", MendJob>) & {
+  facts: NetworkFacts;
+};
 
 export default async function work(call: ShapeCall): Promise<JobResult<undefined>[]> {
   const kernel = await workerKernel(call.kernelModule);
+  if (call.method === "mend")
+    return runTogether(call.jobs, (jobs) => mend(kernel, call.facts, jobs));
   return runTogether(call.jobs, (jobs) => shape(kernel, call.facts, jobs));
 }

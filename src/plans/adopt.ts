@@ -47,12 +47,19 @@ export function findOwnTaps(
   bridgeIfindex: number | undefined,
   subnet: Subnet,
 ): LinkInfo[] {
-  return kernel.links({ kind: "tun" }).filter((link) => {
-    if (!link.alias.startsWith(ALIAS_PREFIX)) return false;
-    if (link.master !== 0) return link.master === bridgeIfindex;
-    const ip = addressInAlias(link.alias);
-    return ip !== undefined && contains(subnet, ip);
-  });
+  return kernel.links({ kind: "tun" }).filter((link) => isOwnTap(link, bridgeIfindex, subnet));
+}
+
+/** The proof of ownership behind findOwnTaps. */
+export function isOwnTap(
+  { kind, alias, master }: LinkInfo,
+  bridgeIfindex: number | undefined,
+  subnet: Subnet,
+): boolean {
+  if (kind !== "tun" || !alias.startsWith(ALIAS_PREFIX)) return false;
+  if (master !== 0) return master === bridgeIfindex;
+  const ip = addressInAlias(alias);
+  return ip !== undefined && contains(subnet, ip);
 }
 
 /** Sorts the TAPs. `mapAdopted` false: the map is new, and is filled from the aliases. */

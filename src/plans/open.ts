@@ -45,7 +45,8 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const taps = findOwnTaps(kernel, found?.ifindex, subnet);
     const former = kernel.link({ name: shaperName(subnet.gateway) });
     const tapIndexes = taps.map(({ ifindex }) => ifindex);
-    const { maps, programs, adopted } = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
+    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
+    const { maps, programs, programIds, adopted } = loaded;
     const shaper = ensureShaper(kernel, bridgeName, subnet.gateway, job.uploadCapacity, ipv6, undo);
     writeSettings(kernel, maps, subnet, shaper.ifindex, job.isolated);
     const bridge = ensureBridge(kernel, bridgeName, subnet, found, ipv6, undo);
@@ -57,6 +58,7 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       ipv6,
       tap: job.tap,
       programs,
+      programIds,
       maps,
       condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
     };

@@ -35,18 +35,20 @@ export function ensurePrograms(
   shaperIfindex: number | undefined,
   taps: readonly number[],
   undo: Undo,
-): { maps: Maps; programs: NetworkFacts["programs"]; adopted: boolean } {
+): Pick<NetworkFacts, "maps" | "programs" | "programIds"> & { adopted: boolean } {
   const found = findMaps(kernel, shaperIfindex, taps);
   const maps = found ?? createMaps(kernel, undo);
   if (found) for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));
   const load = (program: "guard" | "gate" | "classify") => {
-    const { fd } = kernel.bpf.loadProgram(program, maps);
-    undo.push(`program ${program}`, () => kernel.closeFd(fd));
-    return fd;
+    const loaded = kernel.bpf.loadProgram(program, maps);
+    undo.push(`program ${program}`, () => kernel.closeFd(loaded.fd));
+    return loaded;
   };
+  const [guard, gate, classify] = [load("guard"), load("gate"), load("classify")];
   return {
     maps,
-    programs: { guard: load("guard"), gate: load("gate"), classify: load("classify") },
+    programs: { guard: guard.fd, gate: gate.fd, classify: classify.fd },
+    programIds: { guard: guard.id, gate: gate.id, classify: classify.id },
     adopted: found !== undefined,
   };
 }

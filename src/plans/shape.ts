@@ -104,9 +104,13 @@ function rejoined(
  * delete it by, so one with a handle takes its place and is deleted; the change that follows finds
  * no queue and makes a new one.
  */
-function tbfMessages(
-  { ifindex, previous, limits: wished }: ShapeJob,
-  { tbf }: KernelLimits,
+export function tbfMessages(
+  {
+    ifindex,
+    previous,
+    limits: wished,
+  }: Pick<ShapeJob, "ifindex" | "previous"> & { limits: Pick<KernelLimits, "tbf"> },
+  { tbf }: Pick<KernelLimits, "tbf">,
   verb: TcVerb,
 ): Message[] {
   const change: Message = { op: "qdisc.tbf", verb, ifindex, handle: TBF_HANDLE, ...tbf };

@@ -18,6 +18,11 @@ export function shaperName(gateway: Ipv4): string {
   return `fku${gateway.toString(16).padStart(8, "0")}`;
 }
 
+/** The proof that an IFB is a network's shaper. */
+export function shaperAlias(bridge: string): string {
+  return `${ALIAS_PREFIX}/shaper ${bridge}`;
+}
+
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
 export function ensureShaper(
   kernel: Kernel,
@@ -29,7 +34,7 @@ export function ensureShaper(
 ): { name: string; ifindex: number; adopted: boolean } {
   const name = shaperName(gateway);
   const found = kernel.link({ name });
-  const alias = `${ALIAS_PREFIX}/shaper ${bridge}`;
+  const alias = shaperAlias(bridge);
   // An earlier process died between making it and naming it: nobody else makes such a link and
   // leaves it down.
   const isHalfMade = found?.kind === "ifb" && found.alias === "" && !found.up;
@@ -58,7 +63,7 @@ export function ensureShaper(
 }
 
 /** The tree without guests. The alias comes last: it vouches for everything before it. */
-function treeMessages(ifindex: number, alias: string, capacity: BitsPerSecond): Message[] {
+export function treeMessages(ifindex: number, alias: string, capacity: BitsPerSecond): Message[] {
   const parent = classHandle(DEFAULT_MINOR);
   return [
     { op: "qdisc.htb", verb: "add", ifindex, handle: HTB_ROOT, defaultMinor: DEFAULT_MINOR },

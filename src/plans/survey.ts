@@ -1,38 +1,144 @@
-// What of this network is in the kernel now: its TAPs and the entries of the lease map. Read-only,
-// for reconcile.
+// Compares what the network knows with what is in the kernel, in one pass of dumps: what differs at
+// its TAPs and its shaper, and what is there that it does not know. Read-only. Runs in the reap
+// lane, so that no deletion runs meanwhile and no fork waits.
 
+import { isDeepStrictEqual } from "node:util";
+import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import { addressInAlias } from "../lease/alias.js";
-import { LEASE_BYTES } from "../lease/lease.js";
-import { findOwnTaps } from "./adopt.js";
+import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
+import type { ShapingDefaults } from "../limits.js";
+import { isOwnTap } from "./adopt.js";
+import { compare } from "./compare.js";
+import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
+import { type Finding, finding } from "./finding.js";
+import { Found } from "./found.js";
 
-/** A TAP whose alias proves that it is ours. */
-export interface SurveyedTap {
+/** What the network knows. Plain data. */
+export interface SurveyJob {
+  facts: NetworkFacts;
+  subnet: Subnet;
+  capacity: BitsPerSecond;
+  defaults: ShapingDefaults;
+  taps: readonly KnownTap[];
+  /** Classes that are there for the next guests to use. */
+  freeClasses: readonly number[];
+}
+
+/** A TAP whose alias proves that it is ours, and that is not one of `taps`. */
+export interface UnknownTap {
   tapName: string;
   ifindex: number;
   ip: Ipv4;
   alias: string;
+  /** Whose lease the map has for it. */
+  lease?: { instanceId: string; createdMs: number };
 }
 
 export interface Survey {
-  taps: SurveyedTap[];
-  /** Ifindexes the lease map has entries for. */
-  leased: number[];
+  /** About bridge and shaper. With one of them gone nothing else is looked at. */
+  network: Finding[];
+  /** Only of TAPs that differ. */
+  taps: { ifindex: number; findings: Finding[] }[];
+  /** Of `taps`, by ifindex: those that are not there. */
+  gone: number[];
+  unknown: UnknownTap[];
+  /** Entries of the lease map whose link is gone. */
+  staleLeases: number[];
+  /** Of `freeClasses`: those that are not there. */
+  lostClasses: number[];
+  /** Packets that the shaper sent without a class since it was made. */
+  directPackets: number;
 }
 
-/** Leaves out what the reap lane has marked already. */
-export function survey(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): Survey {
-  const taps = findOwnTaps(kernel, facts.bridge.ifindex, subnet)
-    .filter(({ group }) => group !== facts.condemnedGroup)
-    .map(({ name, ifindex, alias }) => ({
-      tapName: name,
-      ifindex,
-      alias,
-      ip: addressInAlias(alias) ?? 0,
-    }));
-  const entries = kernel.bpf.mapEntries(facts.maps.leases, 4, LEASE_BYTES);
-  return { taps, leased: entries.map(({ key }) => key.readUInt32LE(0)) };
+const ROOT = 0xffff_ffff;
+
+export function survey(kernel: Kernel, job: SurveyJob): Survey {
+  const found = new Found(kernel, job.facts, job.subnet);
+  const result: Survey = {
+    network: compareNetwork(found, job),
+    taps: [],
+    gone: [],
+    unknown: unknownTaps(found, job),
+    staleLeases: [...found.leases.keys()].filter((ifindex) => !found.links.has(ifindex)),
+    lostClasses: [],
+    directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
+  };
+  if (lacksDevice(found)) return result;
+  const minors = new Set([...found.classes.keys()].map((handle) => handle & 0xffff));
+  result.lostClasses = job.freeClasses.filter((minor) => !minors.has(minor));
+  for (const tap of job.taps) {
+    if (found.links.get(tap.ifindex)?.kind !== "tun") result.gone.push(tap.ifindex);
+    else {
+      const messages = tapMessages(job.facts, tap, job.defaults);
+      const findings = [...compare(found, messages), ...compareLease(found, tap)];
+      if (findings.length > 0) result.taps.push({ ifindex: tap.ifindex, findings });
+    }
+  }
+  return result;
+}
+
+/** Of these TAPs, those that are there and provably ours, and not about to be deleted. */
+export function confirm(
+  kernel: Kernel,
+  { facts, subnet, ifindexes }: { facts: NetworkFacts; subnet: Subnet; ifindexes: number[] },
+): number[] {
+  return ifindexes.filter((ifindex) => {
+    const link = kernel.link({ ifindex });
+    const isOwn = link && isOwnTap(link, facts.bridge.ifindex, subnet);
+    return isOwn && link.group !== facts.condemnedGroup;
+  });
+}
+
+function lacksDevice({ links, facts }: Found): boolean {
+  return !links.has(facts.bridge.ifindex) || !links.has(facts.shaper.ifindex);
+}
+
+function compareNetwork(found: Found, { facts, capacity }: SurveyJob): Finding[] {
+  const { bridge, shaper, gateway } = facts;
+  const missing = Object.entries({ bridge, shaper }).filter(
+    ([, { ifindex }]) => !found.links.has(ifindex),
+  );
+  if (missing.length > 0)
+    return missing.map(([what, { name }]) => finding(what, name, undefined, []));
+  const { ifindex } = bridge;
+  return compare(found, [
+    { op: "link.set", ifindex, mac: gateway.mac },
+    ...shaperMessages(facts, capacity),
+    { op: "link.set", ifindex, up: true },
+  ]);
+}
+
+/** The map must say of a guest what the network does, and nothing of a slot. */
+function compareLease({ leases }: Found, { ifindex, lease }: KnownTap): Finding[] {
+  const entry = leases.get(ifindex);
+  if (!lease) return entry ? [finding("lease", "none", "one", [])] : [];
+  if (entry?.equals(encodeLease(lease))) return [];
+  const held = entry && decodeLease(entry);
+  if (!held) return [finding("lease", lease.instanceId, entry && "another version", [])];
+  const keys = (Object.keys(lease) as (keyof Lease)[]).filter(
+    (key) => !isDeepStrictEqual(lease[key], held[key]),
+  );
+  const text = (of: Lease) => keys.map((key) => `${key} ${JSON.stringify(of[key])}`).join(", ");
+  return [finding("lease", text(lease), text(held), [])];
+}
+
+function unknownTaps(found: Found, { facts, taps }: SurveyJob): UnknownTap[] {
+  const known = new Set(taps.map(({ ifindex }) => ifindex));
+  return found.ownTaps
+    .filter(({ ifindex, group }) => !known.has(ifindex) && group !== facts.condemnedGroup)
+    .map(({ name, ifindex, alias }) => {
+      const entry = found.leases.get(ifindex);
+      const lease = entry && decodeLease(entry);
+      return {
+        tapName: name,
+        ifindex,
+        alias,
+        ip: addressInAlias(alias) ?? 0,
+        ...(lease && { lease: { instanceId: lease.instanceId, createdMs: lease.createdMs } }),
+      };
+    });
 }

@@ -34,6 +34,8 @@ export class Metrics {
     description: "Kernel objects deleted",
   });
   readonly #stopObserving: (() => void)[] = [];
+  /** Packets the shaper sent without a class, as the last inspection found. */
+  #direct = 0;
 
   constructor(bridge: string, readings: Readings) {
     this.#bridge = { "forknet.bridge": bridge };
@@ -50,7 +52,7 @@ export class Metrics {
       "{packet}",
       "Packets at the shaper without a class",
       (observe) => {
-        observe(readings.guardDrops()[UNCLASSIFIED] ?? 0, {});
+        observe((readings.guardDrops()[UNCLASSIFIED] ?? 0) + this.#direct, {});
       },
     );
   }
@@ -77,8 +79,16 @@ export class Metrics {
     this.#errors.add(1, { ...this.#bridge, operation, "error.type": errorType });
   }
 
-  reaped(kind: "tap", reason: "release" | "standby" | "leftover" | "pool" | "failed_create"): void {
+  reaped(
+    kind: "tap" | "class" | "lease" | "neighbor",
+    reason: "release" | "standby" | "leftover" | "pool" | "failed_create",
+  ): void {
     this.#reaped.add(1, { ...this.#bridge, kind, reason });
+  }
+
+  /** Packets that HTB sent past its classes, which count as unclassified. Never falls. */
+  sentUnclassified(packets: number): void {
+    this.#direct = Math.max(this.#direct, packets);
   }
 
   /** Stops the gauges of this network. */

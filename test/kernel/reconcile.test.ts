@@ -58,7 +58,12 @@ describe("reconcile", () => {
     await network.standbyAllocation("vm-2");
     await poolFilled(network, 4);
     const before = readNetworkLines();
-    expect(await network.reconcile()).toEqual({ dryRun: false, kept: 2, actions: [] });
+    expect(await network.reconcile()).toEqual({
+      dryRun: false,
+      kept: 2,
+      actions: [],
+      remaining: 0,
+    });
     expect(readNetworkLines()).toEqual(before);
   });
 

@@ -25,7 +25,17 @@ export const ENVIRONMENT_KEY = "forknet-test-faults";
 const EBUSY = 16;
 const ENOMEM = 12;
 const ETIMEDOUT = 110;
-const DUMPS = ["links", "link", "qdiscs", "classes", "filters", "addresses", "routes"];
+const DUMPS = [
+  "links",
+  "link",
+  "qdiscs",
+  "classes",
+  "filters",
+  "addresses",
+  "routes",
+  "neighbors",
+  "fdb",
+];
 const NO_SYSTEM_CALL = new Set(["possibleCpus"]);
 
 /** What faults.ts shares: control words, the prefix of the operations that count, the kernel's words, the journal. */

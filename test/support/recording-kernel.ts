@@ -17,6 +17,7 @@ export const FACTS: NetworkFacts = {
   ipv6: true,
   tap: { owner: 0, vnetHdr: true, multiQueue: false },
   programs: { guard: 11, gate: 12, classify: 13 },
+  programIds: { guard: 111, gate: 112, classify: 113 },
   maps: { leases: 14, settings: 15, drops: 16 },
   condemnedGroup: 0x666b0003,
 };

@@ -1,0 +1,139 @@
+// One look at the kernel, compared with what this process knows: the base of verify and reconcile.
+// What changed while the worker looked is left out, so that nothing under way is taken for damage.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Guest } from "./guest.js";
+import type { Parts } from "./parts.js";
+import type { KnownTap } from "./plans/expected.js";
+import { type Finding, finding } from "./plans/finding.js";
+import type { Survey, UnknownTap } from "./plans/survey.js";
+import type { WarmSlot } from "./slot-pool.js";
+
+/** A guest as it was when the worker began to look. */
+export class Snapshot {
+  readonly guest: Guest;
+  readonly tap: KnownTap;
+
+  constructor(guest: Guest) {
+    const { lease, ifindex, port } = guest;
+    this.guest = guest;
+    const { ip, mac } = lease;
+    const { tapName, class: claim } = port as NonNullable<Guest["port"]>;
+    this.tap = { ifindex, tapName, class: claim, ip, mac, lease };
+  }
+
+  /** Every change of a guest puts a new lease in place of the old. */
+  get isCurrent(): boolean {
+    const { guest, tap } = this;
+    return isSteady(guest) && guest.lease === tap.lease && guest.ifindex === tap.ifindex;
+  }
+}
+
+export interface Inspection {
+  /** Guests that were compared. */
+  compared: number;
+  /** About bridge and shaper. */
+  network: Finding[];
+  guests: { was: Snapshot; findings: Finding[] }[];
+  /** Guests whose TAP is not there. */
+  gone: Snapshot[];
+  slots: { slot: WarmSlot; findings: Finding[] }[];
+  /** TAPs of ours that nobody here has. Empty unless asked for. */
+  strays: UnknownTap[];
+  staleLeases: number[];
+  lostClasses: number[];
+  directPackets: number;
+}
+
+/** Compares every guest that nothing is under way for, or one of them. Rejects with KERNEL. */
+export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
+  const { registry, pool, identities, options, lanes, metrics } = parts;
+  const guests = new Map<number, Snapshot>();
+  const slots = new Map<number, WarmSlot>();
+  const known = new Set<number>();
+  const found = await lanes.survey((facts) => {
+    for (const guest of only ? [only] : registry.all())
+      if (isSteady(guest)) guests.set(guest.ifindex, new Snapshot(guest));
+    for (const slot of only ? [] : pool.slots()) slots.set(slot.ifindex, slot);
+    addKnown(parts, known);
+    const taps = [...[...guests.values()].map(({ tap }) => tap), ...[...slots.values()].map(tapOf)];
+    return {
+      facts,
+      subnet: options.subnet,
+      capacity: options.uploadCapacity,
+      defaults: {
+        uploadBurstMultiplier: options.uploadBurstMultiplier,
+        downloadBurstMultiplier: options.downloadBurstMultiplier,
+        downloadLatencyMs: options.downloadLatencyMs,
+        baseLimit: options.baseLimit,
+      },
+      taps,
+      freeClasses: only ? [] : identities.freeClasses,
+    };
+  });
+  metrics.sentUnclassified(found.directPackets);
+  const current = (ifindex: number) => {
+    const was = guests.get(ifindex);
+    return was?.isCurrent ? was : undefined;
+  };
+  const differing = new Map(found.taps.map(({ ifindex, findings }) => [ifindex, findings]));
+  return {
+    compared: guests.size,
+    network: found.network,
+    guests: [...guests.keys()].flatMap((ifindex) => {
+      const was = current(ifindex);
+      const findings = [...(differing.get(ifindex) ?? []), ...(was ? shapingOf(was.guest) : [])];
+      return was && findings.length > 0 ? [{ was, findings }] : [];
+    }),
+    gone: found.gone.flatMap((ifindex) => current(ifindex) ?? []),
+    slots: found.taps.flatMap(({ ifindex, findings }) => {
+      const slot = slots.get(ifindex);
+      return slot && pool.has(slot) ? [{ slot, findings }] : [];
+    }),
+    strays: only ? [] : await strays(parts, found, known),
+    staleLeases: only ? [] : found.staleLeases.filter((ifindex) => !known.has(ifindex)),
+    lostClasses: found.lostClasses,
+    directPackets: found.directPackets,
+  };
+}
+
+/** Nothing is under way that the kernel may be half through with. */
+function isSteady(guest: Guest): boolean {
+  const { state, shaping, releasing, creation, port } = guest;
+  const isShaped = shaping === "shaped" || shaping === "failed";
+  return state === "active" && isShaped && !releasing && !creation && port !== undefined;
+}
+
+/** What the kernel refused once is tried again. */
+function shapingOf({ shaping }: Guest): Finding[] {
+  return shaping === "failed" ? [finding("shaping", "shaped", shaping, [])] : [];
+}
+
+function tapOf({ ifindex, port, address }: WarmSlot): KnownTap {
+  return { ifindex, tapName: port.tapName, class: port.class, ...address };
+}
+
+/** Asked before and after: a TAP that anybody has had meanwhile is no stray. */
+async function strays(
+  parts: Parts,
+  { unknown }: Survey,
+  known: Set<number>,
+): Promise<UnknownTap[]> {
+  addKnown(parts, known);
+  const candidates = unknown.filter(({ ifindex }) => !known.has(ifindex));
+  const { lanes, options } = parts;
+  const asked = candidates.map(({ ifindex }) => ifindex);
+  // Also with none to ask about: what the create lane has made by then is known after it.
+  const there = new Set(await lanes.confirm(options.subnet, asked));
+  // The makers of those slots go on in this turn of the event loop.
+  await nextTurn();
+  addKnown(parts, known);
+  return candidates.filter(({ ifindex }) => there.has(ifindex) && !known.has(ifindex));
+}
+
+/** The TAPs that guests, warm slots and deletions under way have. */
+function addKnown({ registry, pool, reaper }: Parts, into: Set<number>): void {
+  for (const { ifindex, donorIfindex } of registry.all()) into.add(ifindex).add(donorIfindex);
+  for (const { ifindex } of pool.slots()) into.add(ifindex);
+  for (const ifindex of reaper.underWay) into.add(ifindex);
+}

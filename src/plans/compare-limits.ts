@@ -1,0 +1,95 @@
+// The part of compare.ts about rates and queues: TBF, the shaper's tree, classes and their leaves.
+
+import { HTB_ROOT } from "../facts.js";
+import type { ClassInfo } from "../kernel/binding.js";
+import type {
+  ClassHtb,
+  Message,
+  QdiscBfifo,
+  QdiscBlackhole,
+  QdiscHtb,
+  QdiscTbf,
+} from "../kernel/messages.js";
+import { type Finding, finding } from "./finding.js";
+import type { Found } from "./found.js";
+import { tbfMessages } from "./shape.js";
+
+const ROOT = 0xffff_ffff;
+/** The kernel keeps buckets as time, in ticks of 64 ns, and the way there and back rounds twice. */
+const BUCKET_ROUNDING_SECONDS = 2 * 64e-9;
+
+export function compareTbf(found: Found, message: QdiscTbf): Finding[] {
+  const { ifindex, handle, rate, burstBytes, limitBytes } = message;
+  const root = found.qdisc(ifindex, ROOT);
+  const expected = `rate ${rate} burst ${burstBytes} limit ${limitBytes}`;
+  if (root?.kind !== "tbf" || !root.tbf || root.handle !== handle) {
+    // A handle that another kind of queue has cannot be replaced, only freed.
+    const isTaken = root?.handle === handle;
+    const away: Message[] = isTaken ? [{ op: "qdisc.delete", ifindex, parent: ROOT }] : [];
+    return [finding("tbf", expected, root?.kind, [...away, { ...message, verb: "replace" }])];
+  }
+  const { tbf } = root;
+  const isSame =
+    tbf.rate === rate &&
+    tbf.limitBytes === limitBytes &&
+    isSameBucket(tbf.burstBytes, burstBytes, rate);
+  if (isSame) return [];
+  const text = `rate ${tbf.rate} burst ${tbf.burstBytes} limit ${tbf.limitBytes}`;
+  const wished = { tbf: { rate, burstBytes, limitBytes } };
+  return [
+    finding("tbf", expected, text, tbfMessages({ ifindex, limits: wished }, wished, "change")),
+  ];
+}
+
+/** A tree of another kind or with another default goes as a whole: its classes count as missing. */
+export function compareTree(found: Found, message: QdiscHtb): Finding[] {
+  const { ifindex, handle, defaultMinor } = message;
+  const root = found.qdisc(ifindex, ROOT);
+  if (root?.kind === "htb" && root.handle === handle && root.htb?.defaultMinor === defaultMinor)
+    return [];
+  const isThere = root !== undefined && root.handle !== 0;
+  const away: Message[] = isThere ? [{ op: "qdisc.delete", ifindex, parent: ROOT }] : [];
+  found.forgetTree();
+  const text = root && `${root.kind} default ${root.htb?.defaultMinor ?? "none"}`;
+  return [finding("htb", `htb default ${defaultMinor}`, text, [...away, message])];
+}
+
+export function compareClass(found: Found, message: ClassHtb): Finding[] {
+  const own = found.classes.get(message.handle);
+  if (own?.kind === "htb" && isSameClass(own, message)) return [];
+  const repair: Message = { ...message, verb: "replace" };
+  return [finding("class", classText(message), own && classText(own), [repair])];
+}
+
+function isSameClass(own: ClassInfo, wanted: ClassHtb): boolean {
+  // A class right under the root is listed as the device's.
+  const parent = own.parent === ROOT ? HTB_ROOT : own.parent;
+  return (
+    parent === wanted.parent &&
+    own.rate === wanted.rate &&
+    own.ceil === wanted.ceil &&
+    own.quantumBytes === wanted.quantumBytes &&
+    isSameBucket(own.burstBytes, wanted.burstBytes, wanted.rate) &&
+    isSameBucket(own.cburstBytes, wanted.cburstBytes, wanted.ceil)
+  );
+}
+
+function classText(one: Pick<ClassHtb, "rate" | "ceil" | "burstBytes" | "cburstBytes">): string {
+  return `rate ${one.rate} ceil ${one.ceil} burst ${one.burstBytes} cburst ${one.cburstBytes}`;
+}
+
+export function compareLeaf(found: Found, message: QdiscBfifo | QdiscBlackhole): Finding[] {
+  const kind = message.op.slice("qdisc.".length);
+  const leaf = found.classes.has(message.parent)
+    ? found.qdisc(message.ifindex, message.parent)
+    : undefined;
+  const limit = "limitBytes" in message ? message.limitBytes : undefined;
+  if (leaf?.kind === kind && leaf.bfifo?.limitBytes === limit) return [];
+  const expected = limit === undefined ? kind : `${kind} limit ${limit}`;
+  const text = leaf && `${leaf.kind} limit ${leaf.bfifo?.limitBytes ?? "none"}`;
+  return [finding("leaf", expected, text, [{ ...message, verb: "replace" }])];
+}
+
+function isSameBucket(bytes: number, wanted: number, rate: number): boolean {
+  return Math.abs(bytes - wanted) <= rate * BUCKET_ROUNDING_SECONDS + 2;
+}

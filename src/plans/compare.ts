@@ -1,0 +1,119 @@
+// Holds messages against what is in the kernel: the one comparison behind verify and reconcile.
+// What differs is told together with the messages that put it right.
+
+import { INGRESS } from "../facts.js";
+import type { LinkInfo } from "../kernel/binding.js";
+import type { FilterBpf, LinkSet, Message, PortSet } from "../kernel/messages.js";
+import { compareClass, compareLeaf, compareTbf, compareTree } from "./compare-limits.js";
+import { isOurPlace, programIdOf } from "./expected.js";
+import { type Finding, finding } from "./finding.js";
+import type { Found } from "./found.js";
+
+/** What a device lacks of what these messages would give it. Throws Refused. */
+export function compare(found: Found, messages: readonly Message[]): Finding[] {
+  return messages.flatMap((message) => compareOne(found, message));
+}
+
+function compareOne(found: Found, message: Message): Finding[] {
+  switch (message.op) {
+    case "link.set":
+      return compareLink(found, message);
+    case "port.set":
+      return comparePort(found, message);
+    case "fdb.add":
+      return compareForwarding(found, message);
+    case "neighbor.set":
+      return compareNeighbor(found, message);
+    case "qdisc.clsact":
+      return compareClsact(found, message);
+    case "filter.bpf":
+      return compareFilter(found, message);
+    case "qdisc.tbf":
+      return compareTbf(found, message);
+    case "qdisc.htb":
+      return compareTree(found, message);
+    case "class.htb":
+      return compareClass(found, message);
+    case "qdisc.bfifo":
+    case "qdisc.blackhole":
+      return compareLeaf(found, message);
+    default:
+      throw new Error(`Expected a message that can be compared, but received ${message.op}`);
+  }
+}
+
+function compareLink(found: Found, message: LinkSet): Finding[] {
+  const { op, ifindex } = message;
+  const link = found.links.get(ifindex) as LinkInfo;
+  const fields = ["name", "alias", "master", "mac", "up"] as const;
+  const differing = fields.filter((key) => key in message && message[key] !== link[key]);
+  const findings = differing.map((key) =>
+    finding(key, message[key], link[key], [{ op, ifindex, [key]: message[key] }]),
+  );
+  // Other groups are the operator's business.
+  if (message.group !== undefined && link.group === found.facts.condemnedGroup) {
+    findings.push(finding("group", message.group, link.group, [message]));
+  }
+  return findings;
+}
+
+function comparePort({ links }: Found, message: PortSet): Finding[] {
+  const { op: _, ifindex, ...wanted } = message;
+  const port = links.get(ifindex)?.port;
+  const keys = Object.keys(wanted) as (keyof typeof wanted)[];
+  const differing = keys.filter((key) => port?.[key] !== wanted[key]);
+  if (differing.length === 0) return [];
+  const text = (of: typeof wanted) => differing.map((key) => `${key} ${of[key]}`).join(", ");
+  return [finding("port", text(wanted), port && text(port), [message])];
+}
+
+const NUD_NOARP = 0x40;
+const NUD_PERMANENT = 0x80;
+
+/** NLM_F_EXCL refuses a MAC that is on another port: there it has to go first, if that is ours. */
+function compareForwarding(
+  found: Found,
+  message: Extract<Message, { op: "fdb.add" | "fdb.delete" }>,
+): Finding[] {
+  const { ifindex, mac } = message;
+  const entries = found.forwarding(mac);
+  if (entries.some((entry) => entry.ifindex === ifindex && entry.state & NUD_NOARP)) return [];
+  const [other] = entries;
+  const isOnOwnPort = other && (other.ifindex === ifindex || found.isOwn(other.ifindex));
+  const repair: Message[] = isOnOwnPort
+    ? [{ op: "fdb.delete", ifindex: other.ifindex, mac }, message]
+    : [message];
+  return [finding("fdb", `static on ${ifindex}`, other && `on ${other.ifindex}`, repair)];
+}
+
+function compareNeighbor(
+  found: Found,
+  message: Extract<Message, { op: "neighbor.set" }>,
+): Finding[] {
+  const entry = found.neighbors.get(message.ip);
+  if (entry && entry.mac === message.mac && entry.state & NUD_PERMANENT) return [];
+  const text = entry && `${entry.mac.toString(16)}, state ${entry.state}`;
+  return [finding("neighbor", `${message.mac.toString(16)}, permanent`, text, [message])];
+}
+
+const CLSACT = 0xffff_fff1;
+
+function compareClsact(found: Found, message: Extract<Message, { op: "qdisc.clsact" }>): Finding[] {
+  const { ifindex } = message;
+  const hook = found.qdisc(ifindex, CLSACT);
+  if (hook?.kind === "clsact") return [];
+  const away: Message[] = hook ? [{ op: "qdisc.delete", ifindex, parent: CLSACT }] : [];
+  return [finding("clsact", "clsact", hook?.kind, [...away, message])];
+}
+
+function compareFilter(found: Found, message: FilterBpf): Finding[] {
+  const { ifindex, parent, name } = message;
+  const own = found.filters(ifindex, parent).find(isOurPlace)?.bpf;
+  const wanted = programIdOf(found.facts, name);
+  if (own?.programId === wanted && own.directAction) return [];
+  const what = name.slice("forknet-".length);
+  const at = parent === INGRESS ? "ingress" : "egress";
+  const expected = `program ${wanted}${what === "classify" ? "" : ` at ${at}`}`;
+  const text = own && `program ${own.programId}${own.directAction ? "" : ", not direct-action"}`;
+  return [finding(what, expected, text, [{ ...message, verb: "replace" }])];
+}

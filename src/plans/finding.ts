@@ -1,0 +1,26 @@
+// What a comparison of the kernel with the network's knowledge says.
+
+import type { Message } from "../kernel/messages.js";
+
+/** One thing that is not as it should be. */
+export interface Difference {
+  /** "guard", "tbf", "class", "port", "up", ... */
+  what: string;
+  expected: string;
+  found: string;
+}
+
+/** A difference and the messages that mend it. Plain data. */
+export interface Finding extends Difference {
+  repair: readonly Message[];
+}
+
+/** "nothing" where the kernel has none. */
+export function finding(
+  what: string,
+  expected: unknown,
+  actual: unknown,
+  repair: readonly Message[],
+): Finding {
+  return { what, expected: String(expected), found: String(actual ?? "nothing"), repair };
+}

@@ -1,0 +1,34 @@
+// How what differs is put right: the messages that survey.ts found missing, for one device at a
+// time. Runs in the shape lane.
+
+import type { KernelFailure } from "../errors.js";
+import type { NetworkFacts } from "../facts.js";
+import { failureOf, type Kernel } from "../kernel/kernel.js";
+import type { Message } from "../kernel/messages.js";
+
+/** What one guest, or the network itself, lacks. */
+export interface MendJob {
+  /** The device it is about; messages to the shaper are told apart. */
+  device: string;
+  messages: readonly Message[];
+}
+
+/**
+ * Sends all messages of each job, also after one was refused: every one makes the guest more what
+ * it should be. Returns the first failure of each, or null.
+ */
+export function mend(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  jobs: readonly MendJob[],
+): (KernelFailure | null)[] {
+  return jobs.map(({ device, messages }) => {
+    const deviceOf = (message: Message) =>
+      "ifindex" in message && message.ifindex === facts.shaper.ifindex ? facts.shaper.name : device;
+    try {
+      return kernel.talk(messages, deviceOf).find((failure) => failure !== null) ?? null;
+    } catch (error) {
+      return failureOf(error, "send", device);
+    }
+  });
+}

@@ -1,0 +1,66 @@
+// Puts right what an inspection found at a live guest or at the network itself. A guest's repair
+// takes its turn among the guest's other operations, and is dropped when one of them changed it.
+
+import type { ForknetError } from "./errors.js";
+import { publish } from "./events.js";
+import type { Snapshot } from "./inspection.js";
+import { toKernelLimits } from "./limits.js";
+import type { Parts } from "./parts.js";
+import type { Finding } from "./plans/finding.js";
+import { inTurn } from "./removal.js";
+
+/** Resolves when it is as it should be, or has changed meanwhile. Rejects with the first refusal. */
+export function repairGuest(
+  parts: Parts,
+  was: Snapshot,
+  findings: readonly Finding[],
+): Promise<void> {
+  const { guest, tap } = was;
+  return inTurn(guest, async () => {
+    if (!was.isCurrent) return;
+    await told(parts, guest.id, findings, async () => {
+      await send(parts, tap.tapName, findings);
+      // A release that came meanwhile has disarmed it: it must stay so.
+      if (was.isCurrent) settle(parts, was, findings);
+    });
+  });
+}
+
+/** One finding about bridge or shaper. */
+export function repairNetwork(parts: Parts, device: string, one: Finding): Promise<void> {
+  return told(parts, device, [one], () => send(parts, device, [one]));
+}
+
+async function send(parts: Parts, device: string, findings: readonly Finding[]): Promise<void> {
+  const messages = findings.flatMap(({ repair }) => repair);
+  if (messages.length > 0) await parts.lanes.mend.submit({ device, messages }).done;
+}
+
+/** The limits hold now, whatever was known of them; the lease comes last, behind the guard. */
+function settle(parts: Parts, { guest }: Snapshot, findings: readonly Finding[]): void {
+  guest.applied = toKernelLimits(guest.lease.limits, parts.options);
+  const isLate = guest.shaping === "failed";
+  const lease = isLate ? { ...guest.lease, blocked: false } : guest.lease;
+  if (isLate || findings.some(({ what }) => what === "lease"))
+    parts.leases.arm(guest.ifindex, lease);
+  guest.lease = lease;
+  guest.shaping = "shaped";
+}
+
+/** Says on the diagnostics channels how it went. */
+async function told(
+  { facts }: Parts,
+  subject: string,
+  findings: readonly Finding[],
+  run: () => Promise<void>,
+): Promise<void> {
+  const bridge = facts.bridge.name;
+  try {
+    await run();
+  } catch (error) {
+    publish("forknet:repair-failed", { bridge, subject, error: error as ForknetError });
+    throw error;
+  }
+  for (const { what, expected, found } of findings)
+    publish("forknet:repaired", { bridge, subject, what, expected, found });
+}
