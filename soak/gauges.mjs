@@ -68,7 +68,8 @@ export function readGauges(stateDir) {
       classes: shaper === undefined ? 0 : netlink.classes(shaper).length,
       neighbors: netlink.neighbors().length,
       leases: shaper === undefined ? 0 : countLeases(netlink, shaper),
-      store: statSync(join(stateDir, "standby.mdb")).size,
+      // Not there before the first standby.
+      store: statSync(join(stateDir, "standby.leases"), { throwIfNoEntry: false })?.size ?? 0,
     };
   } finally {
     netlink.close();
