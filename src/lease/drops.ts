@@ -2,7 +2,7 @@
 
 import { loadAddon } from "../kernel/addon.js";
 
-const REASONS = [
+export const DROP_REASONS = [
   "unarmed",
   "blocked",
   "vlan",
@@ -17,14 +17,14 @@ const REASONS = [
   "gate_blocked",
 ] as const;
 
-export type DropReason = (typeof REASONS)[number];
+export type DropReason = (typeof DROP_REASONS)[number];
 
 /** Reads all counters, summed over the CPUs; they only grow while the map lives. */
 export function readDrops(mapFd: number): Record<DropReason, number> {
   const { bpf } = loadAddon();
   const cpus = bpf.possibleCpus();
   const key = Buffer.alloc(4);
-  const counts = REASONS.map((reason, i) => {
+  const counts = DROP_REASONS.map((reason, i) => {
     key.writeUInt32LE(i);
     const values = bpf.mapGet(mapFd, key, cpus * 8);
     let sum = 0n;

@@ -38,6 +38,22 @@ export interface GuestOptions {
   multiQueue?: boolean;
 }
 
+const START_KEYS = [
+  "tap",
+  "mac",
+  "ip",
+  "prefixLength",
+  "gateway",
+  "vnetHdr",
+  "multiQueue",
+] as const satisfies readonly (keyof GuestOptions)[];
+
+/** What crosses to the guest: an allocation has more, and not all of it survives the way. */
+export function toStartOptions(options: GuestOptions): GuestOptions {
+  const given = START_KEYS.filter((key) => options[key] !== undefined);
+  return Object.fromEntries(given.map((key) => [key, options[key]])) as unknown as GuestOptions;
+}
+
 /** A service in the guest: `service` names it in later commands. */
 export interface ServiceInfo {
   service: number;

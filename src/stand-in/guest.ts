@@ -6,13 +6,14 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Refusal } from "../kernel/binding.js";
 import type { Message } from "../kernel/messages.js";
-import type {
-  CommandName,
-  CommandOptions,
-  CommandResult,
-  ErrorData,
-  FromGuest,
-  GuestOptions,
+import {
+  type CommandName,
+  type CommandOptions,
+  type CommandResult,
+  type ErrorData,
+  type FromGuest,
+  type GuestOptions,
+  toStartOptions,
 } from "./commands.js";
 import type { FlowReport } from "./tcp-flow.js";
 import type {
@@ -74,22 +75,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     env: {},
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  const { tap, mac, ip, prefixLength, gateway, vnetHdr, multiQueue } = options;
-  // Field by field: an allocation has more, and not all of it survives the way.
-  const start = {
-    tap,
-    mac,
-    ip,
-    prefixLength,
-    ...(gateway !== undefined && { gateway }),
-    ...(vnetHdr !== undefined && { vnetHdr }),
-    ...(multiQueue !== undefined && { multiQueue }),
-  };
+  const start = toStartOptions(options);
   const answer = new Promise<FromGuest>((resolve, reject) => {
     child.once("message", (message: FromGuest) => resolve(message));
     child.once("error", reject);
     child.once("exit", (code, signal) =>
-      reject(new Error(`The guest on ${tap} ended at start: ${signal ?? code}`)),
+      reject(new Error(`The guest on ${start.tap} ended at start: ${signal ?? code}`)),
     );
   });
   child.send({ type: "start", options: start }, () => undefined);

@@ -19,13 +19,8 @@ import {
   SHAPER,
   testOptions,
 } from "../support/network.js";
+import { REQUEST } from "../support/requests.js";
 
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
 const EXACT = { ...REQUEST, ip: "10.100.7.9", mac: "02:aa:bb:cc:dd:ee", tapName: "tap-nine" };
 /** The capacity and the default class. */
 const NETWORK_CLASSES = 2;

@@ -3,7 +3,8 @@
 // seen in bpf-path.test.ts.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ACTION, BpfPrograms, type DropReason } from "../support/bpf-programs.js";
+import type { DropReason } from "../../src/lease/drops.js";
+import { ACTION, BpfPrograms } from "../support/bpf-programs.js";
 import { arpFrame, BROADCAST_MAC, ethernetFrame, ipv6Frame, udpFrame } from "../support/frames.js";
 
 const LOOPBACK = 1;

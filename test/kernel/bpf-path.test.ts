@@ -7,8 +7,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Netlink } from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";
+import type { DropReason } from "../../src/lease/drops.js";
 import { sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
-import { BpfPrograms, type DropReason } from "../support/bpf-programs.js";
+import { BpfPrograms } from "../support/bpf-programs.js";
 import {
   arpFrame,
   ETHER_TYPE,

@@ -14,13 +14,8 @@ import {
   warmSlots,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
+import { REQUEST } from "../support/requests.js";
 
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
 const GATEWAY = 0x0a640001;
 
 function request(i: number) {

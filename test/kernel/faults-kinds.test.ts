@@ -1,14 +1,14 @@
 // What particular refusals become: an undo that fails, too, a kernel without HTB, a full bridge, a
 // busy kernel, a lease that cannot be written, a warm slot that cannot be made or shaped.
 
-import diagnostics from "node:diagnostics_channel";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Events, Network, NetworkOptions } from "../../dist/index.js";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Network, NetworkOptions } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
 import { loadAddon } from "../../src/kernel/addon.js";
+import { published } from "../support/events.js";
 import { ERRNO, type Fault, Faults } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { compareKernelStates, type KernelState } from "../support/kernel-state.js";
@@ -236,12 +236,7 @@ function slots(): number {
 
 describe("a warm slot", () => {
   test("that cannot be made is told of, and made later", async () => {
-    const heard: Events["forknet:pool-failed"][] = [];
-    const onFailed = (message: unknown) => heard.push(message as Events["forknet:pool-failed"]);
-    diagnostics.subscribe("forknet:pool-failed", onFailed);
-    onTestFinished(() => {
-      diagnostics.unsubscribe("forknet:pool-failed", onFailed);
-    });
+    const heard = published("forknet:pool-failed");
     refuseAlways({ errno: ERRNO.EPERM, match: "TUNSETIFF" });
     const open_ = await open({ pool: { size: 2 } });
     await expect.poll(() => faults.failed).toBeGreaterThanOrEqual(4);

@@ -19,13 +19,9 @@ import {
   tbfOf,
 } from "../support/kernel-view.js";
 import { BRIDGE, expectRefused, openForTest, SHAPER, testOptions } from "../support/network.js";
+import { REQUEST as LIMITED } from "../support/requests.js";
 
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: { rate: "20mbit", ceil: "30mbit" },
-};
+const REQUEST = { ...LIMITED, upload: { rate: "20mbit", ceil: "30mbit" } };
 const NUD_STATIC = 0x40;
 const NUD_PERMANENT = 0x80;
 const CAPACITY_CLASS = 0x10001;

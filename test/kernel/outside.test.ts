@@ -19,13 +19,8 @@ import {
 } from "../support/kernel-view.js";
 import { BRIDGE, expectRefused, openForTest, SHAPER, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
+import { REQUEST } from "../support/requests.js";
 
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
 const OTHER = { instanceId: "vm-2", instanceName: "beta", download: "50mbit", upload: "10mbit" };
 const GATEWAY_MAC = "02:00:0a:64:00:01";
 const ANSWER_MS = 300;

@@ -19,13 +19,7 @@ import {
   warmSlots,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
-
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
+import { REQUEST } from "../support/requests.js";
 
 /** Everything of a guest is in the kernel under its own identity, and nothing of another. */
 function expectWhole(allocation: Allocation): void {

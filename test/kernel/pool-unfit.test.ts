@@ -1,7 +1,7 @@
 // Warm slots that somebody deletes, sets down or takes off the bridge: the fork works all the same.
 
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
+import { published } from "../support/events.js";
 import {
   deleteLink,
   fdbOf,
@@ -13,24 +13,7 @@ import {
   warmSlots,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, testOptions } from "../support/network.js";
-
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
-
-/** What is published on a channel until the test ends. */
-function published(channel: string): unknown[] {
-  const messages: unknown[] = [];
-  const listen = (message: unknown) => messages.push(message);
-  subscribe(channel, listen);
-  onTestFinished(() => {
-    unsubscribe(channel, listen);
-  });
-  return messages;
-}
+import { REQUEST } from "../support/requests.js";
 
 /** The slot that the next fork would get. */
 async function firstSlot(size: number) {

@@ -8,13 +8,7 @@ import { Agent } from "../support/agent.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { classNamed, linkNamed, readNetworkLines, tbfOf } from "../support/kernel-view.js";
 import { SHAPER, testOptions } from "../support/network.js";
-
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
+import { REQUEST } from "../support/requests.js";
 
 /** Runs a command with all capabilities but these. */
 function without(...capabilities: string[]): string[] {

@@ -18,13 +18,9 @@ import {
   tbfOf,
 } from "../support/kernel-view.js";
 import { BRIDGE, expectRefused, openForTest, SHAPER, testOptions } from "../support/network.js";
+import { REQUEST as LIMITED } from "../support/requests.js";
 
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: { rate: "20mbit", ceil: "70mbit" },
-};
+const REQUEST = { ...LIMITED, upload: { rate: "20mbit", ceil: "70mbit" } };
 
 function expectLimits(allocation: Allocation, download: number, rate: number, ceil: number): void {
   expect(tbfOf(allocation.tap)?.rate).toBe(download / 8);

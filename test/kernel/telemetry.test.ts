@@ -7,6 +7,7 @@ import { udpFrame } from "../support/frames.js";
 import { deleteLink, makeForeignLink } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
+import { REQUEST } from "../support/requests.js";
 import {
   childrenOf,
   collectErrors,
@@ -17,13 +18,6 @@ import {
   spansNamed,
   traceOf,
 } from "../support/telemetry.js";
-
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
 
 recordTelemetry();
 

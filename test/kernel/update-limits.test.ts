@@ -4,13 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Allocation } from "../../dist/index.js";
 import { classNamed, linkNamed, readLeases, tbfOf } from "../support/kernel-view.js";
 import { expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
-
-const REQUEST = {
-  instanceId: "vm-1",
-  instanceName: "alpha",
-  download: "100mbit",
-  upload: "20mbit",
-};
+import { REQUEST } from "../support/requests.js";
 
 /** What the kernel enforces, in bits per second. */
 function limitsOf({ tap, classId }: Allocation): { download: number; rate: number; ceil: number } {

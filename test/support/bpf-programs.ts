@@ -1,30 +1,14 @@
 // The guard, gate and classify programs with maps of their own, and the maps' contents as bytes
-// made by hand. Independent of src/ but for the addon: a shared mistake in the layout would hide
-// itself.
+// made by hand. Of src/ it knows the addon and the names of the drop reasons (drops.test.ts proves
+// them): a shared mistake in the layout would hide itself.
 
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Addon } from "../../src/kernel/binding.js";
+import { DROP_REASONS } from "../../src/lease/drops.js";
 import { ipBytes, macBytes } from "./frames.js";
 
 /** What bpf_redirect and the verdicts of <linux/pkt_cls.h> return. */
 export const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
-
-/** By number, as native/bpf/layout.h counts them. */
-export const DROP_REASONS = [
-  "unarmed",
-  "blocked",
-  "vlan",
-  "malformed",
-  "mac",
-  "ip",
-  "arp",
-  "protocol",
-  "peer",
-  "unclassified",
-  "gate_unarmed",
-  "gate_blocked",
-] as const;
-export type DropReason = (typeof DROP_REASONS)[number];
 
 const LEASE_BYTES = 192;
 const SETTINGS_BYTES = 32;

@@ -2,7 +2,8 @@
 // and its verdicts. Each test starts from the same maps, with the counters at 0.
 
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
-import { ACTION, BpfPrograms, type DropReason, type LeaseFields } from "./bpf-programs.js";
+import type { DropReason } from "../../src/lease/drops.js";
+import { ACTION, BpfPrograms, type LeaseFields } from "./bpf-programs.js";
 import { ARP_OPERATION, arpFrame, udpFrame } from "./frames.js";
 
 // A test run's frame comes in on the loopback device when no other is named.
