@@ -46,12 +46,10 @@ export function parseBandwidth(value: unknown, option: string): BitsPerSecond {
 }
 
 function parseText(value: string, option: string): number {
-  if (BYTE_UNITS.test(value)) {
-    throw configError(option, `${EXPECTED} (tc reads "mbps" as megabytes; write "mbit")`, value);
-  }
   const match = /^(\d+)(|bit|kbit|mbit|gbit|tbit)$/.exec(value);
-  if (!match) throw configError(option, EXPECTED, value);
-  return Number(match[1]) * (UNIT[match[2] as string] as number);
+  if (match) return Number(match[1]) * (UNIT[match[2] as string] as number);
+  const hint = BYTE_UNITS.test(value) ? ' (tc reads "mbps" as megabytes; write "mbit")' : "";
+  throw configError(option, `${EXPECTED}${hint}`, value);
 }
 
 /** The shortest exact spelling: 20000000 is "20mbit", 1500 is "1500bit". */

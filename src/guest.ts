@@ -48,9 +48,13 @@ export interface Allocation {
 }
 
 /** What all allocations of a network share. */
-export interface AllocationFacts {
-  subnet: Subnet;
-  dns: readonly string[];
+export type AllocationFacts = Pick<Allocation, "gateway" | "netmask" | "prefixLength" | "dns">;
+
+export function allocationFacts(
+  { gateway, mask, prefixLength }: Subnet,
+  dns: readonly string[],
+): AllocationFacts {
+  return { gateway: formatIpv4(gateway), netmask: formatIpv4(mask), prefixLength, dns };
 }
 
 export class Guest {
@@ -96,30 +100,40 @@ export class Guest {
   }
 }
 
+/** Nothing but getters: texts are made when somebody reads them, not on the path of a fork. */
 class GuestView implements Allocation {
-  readonly instanceId: string;
-  readonly instanceName: string;
-  readonly ip: string;
-  readonly mac: string;
-  readonly gateway: string;
-  readonly netmask: string;
-  readonly prefixLength: number;
-  readonly dns: readonly string[];
   readonly #guest: Guest;
+  readonly #facts: AllocationFacts;
 
-  constructor(guest: Guest, { subnet, dns }: AllocationFacts) {
+  constructor(guest: Guest, facts: AllocationFacts) {
     this.#guest = guest;
-    this.instanceId = guest.lease.instanceId;
-    this.instanceName = guest.lease.instanceName;
-    this.ip = formatIpv4(guest.lease.ip);
-    this.mac = formatMac(guest.lease.mac);
-    this.gateway = formatIpv4(subnet.gateway);
-    this.netmask = formatIpv4(subnet.mask);
-    this.prefixLength = subnet.prefixLength;
-    this.dns = dns;
-    Object.freeze(this);
+    this.#facts = facts;
   }
 
+  get instanceId(): string {
+    return this.#guest.lease.instanceId;
+  }
+  get instanceName(): string {
+    return this.#guest.lease.instanceName;
+  }
+  get ip(): string {
+    return formatIpv4(this.#guest.lease.ip);
+  }
+  get mac(): string {
+    return formatMac(this.#guest.lease.mac);
+  }
+  get gateway(): string {
+    return this.#facts.gateway;
+  }
+  get netmask(): string {
+    return this.#facts.netmask;
+  }
+  get prefixLength(): number {
+    return this.#facts.prefixLength;
+  }
+  get dns(): readonly string[] {
+    return this.#facts.dns;
+  }
   get tap(): string {
     return this.#guest.port?.tapName ?? "";
   }
@@ -140,11 +154,16 @@ class GuestView implements Allocation {
     return this.#guest.shaped.promise;
   }
 
-  /** What JSON.stringify and console.log show: the getters too, without the promise. */
+  /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
-    const { tap, ifindex, classId, state, shaping } = this;
     const { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns } = this;
+    const { tap, ifindex, classId, state, shaping } = this;
     const fixed = { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns };
     return { ...fixed, tap, ifindex, classId, state, shaping };
+  }
+
+  /** What console.log shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): Omit<Allocation, "shaped"> {
+    return this.toJSON();
   }
 }

@@ -1,7 +1,8 @@
 // An open network at work: checks each call, measures it, and hands it to the part that does it.
 
 import type { Span } from "@opentelemetry/api";
-import { aborted, Creation, type SlotKind } from "./creation.js";
+import { BringUp } from "./bring-up.js";
+import { aborted } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
@@ -20,15 +21,13 @@ import {
   resolveRequest,
   resolveUpdate,
 } from "./request.js";
-import { type Reservation, Reservations } from "./reservations.js";
-import { measured, reserved, type SetSlot } from "./telemetry/operation.js";
+import { measured, type SetSlot } from "./telemetry/operation.js";
 import { type VerifyReport, verify } from "./verify.js";
 
 export class OpenNetwork implements Network {
   readonly storeDamage: readonly StoreDamage[];
   readonly #parts: Parts;
-  readonly #reservations: Reservations;
-  readonly #creation: Creation;
+  readonly #bringUp: BringUp;
   readonly #removal: Removal;
   readonly #limitsChange: LimitsChange;
   readonly #reconciler: Reconciler;
@@ -39,14 +38,14 @@ export class OpenNetwork implements Network {
   constructor(parts: Parts, storeDamage: readonly StoreDamage[], shutDown: () => Promise<void>) {
     this.storeDamage = storeDamage;
     this.#parts = parts;
-    this.#reservations = new Reservations(parts);
-    this.#creation = new Creation(parts);
+    this.#bringUp = new BringUp(parts);
     this.#removal = new Removal(parts);
     this.#limitsChange = new LimitsChange(parts);
     this.#reconciler = new Reconciler(parts, (guest) => this.#release(guest));
     this.#shutDown = shutDown;
   }
 
+  // Async for the refusals: what a warm slot serves is there when the call returns.
   async createAllocation(
     request: AllocationRequest,
     options: { signal?: AbortSignal } = {},
@@ -54,23 +53,9 @@ export class OpenNetwork implements Network {
     this.#assertOpen();
     const resolved = resolveRequest(request, this.#parts.options);
     assertNotAborted(options.signal);
-    return this.#measured("create_allocation", resolved.instanceId, async (span, setSlot) => {
-      let reservation: Reservation | undefined;
-      // No await before the first try: the reservation is visible in the tick of the call. And none
-      // behind a try that went well: a release must find the guest either not yet there or with its
-      // creation under way.
-      while (!reservation) {
-        try {
-          reservation = reserved(span, () => this.#reservations.reserve(resolved));
-        } catch (error) {
-          if (!(await this.#parts.pool.yieldTo(resolved))) throw error;
-        }
-      }
-      const { guest } = reservation;
-      const undo = (error: unknown) => this.#reservations.forget(guest, error);
-      setSlot(await this.#bringUp(reservation, span, options.signal, undo));
-      return guest.view;
-    });
+    return this.#measured("create_allocation", resolved.instanceId, (span, setSlot) =>
+      this.#bringUp.create(resolved, { span, setSlot, signal: options.signal }),
+    );
   }
 
   async recreateAllocation(instanceId: string, options: RecreateOptions = {}): Promise<Allocation> {
@@ -78,15 +63,11 @@ export class OpenNetwork implements Network {
     const wishes = () => resolveRecreate(options, guest.lease.limits, this.#parts.options);
     wishes();
     assertNotAborted(options.signal);
-    return inTurn(guest, () =>
+    return inTurn(guest, async () =>
       this.#measured("recreate_allocation", instanceId, async (span, setSlot) => {
         mustBe(guest, "standby");
         assertNotAborted(options.signal);
-        const former = guest.lease.limits;
-        const { limits, tapName } = wishes();
-        const donor = reserved(span, () => this.#reservations.reserveAgain(guest, limits, tapName));
-        const undo = (error: unknown) => this.#reservations.forgetAgain(guest, former, error);
-        setSlot(await this.#bringUp({ guest, donor }, span, options.signal, undo));
+        await this.#bringUp.again(guest, wishes(), { span, setSlot, signal: options.signal });
         await this.#removal.forgetRecord(guest);
         return guest.view;
       }),
@@ -167,39 +148,9 @@ export class OpenNetwork implements Network {
     return this.close();
   }
 
-  /** Brings a reserved guest to its TAP; on failure `undo` gives back what was reserved. */
-  async #bringUp(
-    { guest, slot, donor }: Reservation,
-    span: Span,
-    signal: AbortSignal | undefined,
-    undo: (error: unknown) => void,
-  ): Promise<SlotKind> {
-    guest.cause = span.spanContext();
-    span.setAttributes({ "forknet.tap": guest.view.tap, "forknet.class_id": guest.view.classId });
-    const stop = () => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal?.reason));
-    try {
-      if (slot) {
-        await this.#creation.claimWarm(guest, slot, span);
-        return "warm";
-      }
-      signal?.addEventListener("abort", stop, { once: true });
-      const creation = this.#creation.makeCold(guest, donor, span);
-      guest.creation = creation;
-      return await creation;
-    } catch (error) {
-      undo(error);
-      guest.shaped.reject(error as Error);
-      throw error;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-      guest.creation = undefined;
-      guest.abandon = undefined;
-    }
-  }
-
-  #release(guest: Guest): Promise<void> {
+  async #release(guest: Guest): Promise<void> {
     if (guest.releasing) return guest.releasing;
-    return this.#measured("release_allocation", guest.id, (span) =>
+    await this.#measured("release_allocation", guest.id, (span) =>
       this.#removal.release(guest, span),
     );
   }
@@ -217,7 +168,7 @@ export class OpenNetwork implements Network {
 
   /** Waits for what was asked for, empties the pool, runs `last`, and ends everything. */
   async #finish(last: () => Promise<void> = async () => {}): Promise<void> {
-    const { lanes, pool, registry } = this.#parts;
+    const { lanes, pool, registry, shaping } = this.#parts;
     const underWay = registry
       .all()
       .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
@@ -225,6 +176,7 @@ export class OpenNetwork implements Network {
     try {
       await Promise.allSettled(underWay);
       await pool.drain();
+      shaping.beginAll();
       await lanes.idle();
       await last();
     } finally {
@@ -249,8 +201,8 @@ export class OpenNetwork implements Network {
   #measured<T>(
     operation: string,
     instanceId: string,
-    run: (span: Span, setSlot: SetSlot) => Promise<T>,
-  ): Promise<T> {
+    run: (span: Span, setSlot: SetSlot) => T | Promise<T>,
+  ): T | Promise<T> {
     const { facts, metrics } = this.#parts;
     return measured({ operation, instanceId, bridge: facts.bridge.name }, metrics, run);
   }

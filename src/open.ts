@@ -5,6 +5,7 @@ import { errnoName, type KernelFailure } from "./errors.js";
 import { publish } from "./events.js";
 import type { NetworkFacts } from "./facts.js";
 import { Guarantees } from "./guarantees.js";
+import { allocationFacts } from "./guest.js";
 import { Identities } from "./identity/identities.js";
 import { loadAddon } from "./kernel/addon.js";
 import { type LaneName, Lanes } from "./lanes/lanes.js";
@@ -135,7 +136,7 @@ async function assemble(
   const parts: Parts = {
     options,
     facts,
-    allocationFacts: { subnet: options.subnet, dns: options.dns },
+    allocationFacts: allocationFacts(options.subnet, options.dns),
     lanes,
     registry,
     identities,

@@ -19,7 +19,8 @@ import { addChild, endSpan, startLinkedRoot } from "./telemetry/traces.js";
 
 /** One wish for limits on its way. */
 interface Work {
-  readonly limits: KernelLimits;
+  /** The wish in the kernel's units, from when its job was made. */
+  limits?: KernelLimits;
   /** What the alias says again when the kernel refuses. */
   readonly former: Limits;
   readonly askedMs: number;
@@ -41,6 +42,9 @@ export class Shaping {
   readonly #leases: LeaseTable;
   readonly #metrics: Metrics;
   readonly #lines = new Map<Guest, Line>();
+  /** Guests whose first limits are asked for at the end of this turn, and since when. */
+  readonly #starting = new Map<Guest, number>();
+  #endOfTurn: NodeJS.Immediate | undefined;
 
   constructor(
     facts: NetworkFacts,
@@ -62,38 +66,30 @@ export class Shaping {
    * kernel refuses.
    */
   schedule(guest: Guest, former: Limits = guest.lease.limits): Promise<void> {
-    const limits = toKernelLimits(guest.lease.limits, this.#defaults);
-    const work: Work = {
-      limits,
-      former,
-      askedMs: monotonicMs(),
-      outcome: new Deferred(),
-      cancelled: false,
-    };
-    const line = this.#lines.get(guest) ?? {};
-    this.#lines.set(guest, line);
-    if (line.next) follow(line.next, work);
-    if (line.current?.ticket?.cancel()) {
-      follow(line.current, work);
-      delete line.current;
-    }
-    line.next = work;
-    this.#advance(guest, line);
-    return work.outcome.promise;
+    this.#begin(guest);
+    return this.#enter(guest, former, monotonicMs());
   }
 
-  /** Schedules the limits a guest starts with; `guest.shaping` and `guest.shaped` follow. */
+  /**
+   * Schedules the limits a guest starts with; `guest.shaping` and `guest.shaped` follow. At the end
+   * of the turn, because the caller of the fork waits for the rest of it.
+   */
   start(guest: Guest): void {
-    const { shaped } = guest;
     guest.shaping = "pending";
-    this.schedule(guest).then(shaped.resolve, (error: Error) => {
-      if (guest.state === "active") guest.shaping = "failed";
-      shaped.reject(error);
-    });
+    this.#starting.set(guest, monotonicMs());
+    this.#endOfTurn ??= setImmediate(() => this.beginAll());
+  }
+
+  /** Hands all that was started to the lane: for who waits until the lane is idle. */
+  beginAll(): void {
+    clearImmediate(this.#endOfTurn);
+    this.#endOfTurn = undefined;
+    for (const guest of this.#starting.keys()) this.#begin(guest);
   }
 
   /** Drops what waits and disowns what runs; their promises reject with `reason`. */
   cancel(guest: Guest, reason: ForknetError): void {
+    this.#begin(guest);
     const line = this.#lines.get(guest);
     if (!line) return;
     for (const work of [line.next, line.current]) {
@@ -112,6 +108,31 @@ export class Shaping {
    */
   async settled(guest: Guest): Promise<void> {
     await this.#lines.get(guest)?.current?.ticket?.done.catch(() => {});
+  }
+
+  #begin(guest: Guest): void {
+    const askedMs = this.#starting.get(guest);
+    if (askedMs === undefined) return;
+    this.#starting.delete(guest);
+    const { shaped } = guest;
+    this.#enter(guest, guest.lease.limits, askedMs).then(shaped.resolve, (error: Error) => {
+      if (guest.state === "active") guest.shaping = "failed";
+      shaped.reject(error);
+    });
+  }
+
+  #enter(guest: Guest, former: Limits, askedMs: number): Promise<void> {
+    const work: Work = { former, askedMs, outcome: new Deferred(), cancelled: false };
+    const line = this.#lines.get(guest) ?? {};
+    this.#lines.set(guest, line);
+    if (line.next) follow(line.next, work);
+    if (line.current?.ticket?.cancel()) {
+      follow(line.current, work);
+      delete line.current;
+    }
+    line.next = work;
+    this.#advance(guest, line);
+    return work.outcome.promise;
   }
 
   #advance(guest: Guest, line: Line): void {
@@ -136,11 +157,13 @@ export class Shaping {
 
   #jobFor(guest: Guest, work: Work): ShapeJob {
     const port = guest.port as NonNullable<Guest["port"]>;
+    const limits = toKernelLimits(guest.lease.limits, this.#defaults);
+    work.limits = limits;
     return {
       tapName: port.tapName,
       ifindex: guest.ifindex,
       class: port.class,
-      limits: work.limits,
+      limits,
       ...(guest.applied ? { previous: guest.applied } : {}),
       alias: formatAlias(guest.lease),
       previousAlias: formatAlias({ ...guest.lease, limits: work.former }),

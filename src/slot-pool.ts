@@ -141,12 +141,12 @@ export class SlotPool {
    * RTNL.
    */
   #refillLater(): void {
-    this.#refill ??= setTimeout(() => {
+    if (this.#refill) return;
+    this.#refill = setTimeout(() => {
       this.#refill = undefined;
       if (this.#source.isBusy()) this.#refillLater();
       else this.fill();
-    }, REFILL_DELAY_MS);
-    this.#refill.unref();
+    }, REFILL_DELAY_MS).unref();
   }
 
   /** Stops refilling and deletes every slot. */

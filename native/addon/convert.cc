@@ -96,13 +96,17 @@ std::optional<Request> ToLinkRequest(const std::string& op, const Fields& fields
   return std::nullopt;
 }
 
-Request ToRequest(Napi::Value message, const std::string& where) {
+Request ToRequest(Napi::Value message, uint32_t index, PropertyNames* names) {
+  Where where = "messages";
+  where.index = index;
   const Napi::Object object = CheckObject(message, where);
-  const std::string op = CheckString(object.Get("op"), where + ".op");
-  const Fields fields(object, where + " (" + op + ")");
+  const std::string op = Fields(object, where, names).String("op");
+  Where with_operation = where;
+  with_operation.operation = op;
+  const Fields fields(object, with_operation, names);
   std::optional<Request> request = ToLinkRequest(op, fields);
   if (!request) request = ToTcRequest(op, fields);
-  if (!request) throw Unexpected("a known operation", where + ".op", object.Get("op"));
+  if (!request) Fields(object, where, names).Refuse("op", "a known operation");
   return *std::move(request);
 }
 
@@ -114,10 +118,8 @@ std::vector<Request> ToRequests(Napi::Value messages) {
   std::vector<Request> requests;
   const uint32_t count = array.Length();
   requests.reserve(count);
-  for (uint32_t i = 0; i < count; i++) {
-    const Napi::HandleScope scope(messages.Env());
-    requests.push_back(ToRequest(array.Get(i), "messages[" + std::to_string(i) + "]"));
-  }
+  PropertyNames names(messages.Env());
+  for (uint32_t i = 0; i < count; i++) requests.push_back(ToRequest(array.Get(i), i, &names));
   return requests;
 }
 

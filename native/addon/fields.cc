@@ -26,12 +26,30 @@ std::string Show(Napi::Value value) {
 
 }  // namespace
 
-Napi::TypeError Unexpected(const char* what, const std::string& where, Napi::Value value) {
-  return Napi::TypeError::New(value.Env(), std::string("Expected ") + what + " for " + where +
-                                               ", but received " + Show(value));
+std::string Where::Text() const {
+  std::string text = name;
+  if (index) text += "[" + std::to_string(*index) + "]";
+  if (!operation.empty()) text += " (" + std::string(operation) + ")";
+  if (key) text += std::string(".") + key;
+  return text;
 }
 
-uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const std::string& where) {
+Napi::Value PropertyNames::Of(const char* key) {
+  const auto bits = reinterpret_cast<uintptr_t>(key);
+  auto& [owner, name] = names_[(bits ^ (bits >> 7)) % kPlaces];
+  if (owner != key) {
+    owner = key;
+    name = Napi::String::New(env_, key);
+  }
+  return {env_, name};
+}
+
+Napi::TypeError Unexpected(const char* what, const Where& where, Napi::Value value) {
+  return Napi::TypeError::New(value.Env(), std::string("Expected ") + what + " for " +
+                                               where.Text() + ", but received " + Show(value));
+}
+
+uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const Where& where) {
   if (value.IsNumber()) {
     const double number = value.As<Napi::Number>().DoubleValue();
     // Also false for NaN.
@@ -45,39 +63,37 @@ uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const st
   throw Unexpected(what.c_str(), where, value);
 }
 
-bool CheckBoolean(Napi::Value value, const std::string& where) {
+bool CheckBoolean(Napi::Value value, const Where& where) {
   if (!value.IsBoolean()) throw Unexpected("a boolean", where, value);
   return value.As<Napi::Boolean>().Value();
 }
 
-std::string CheckString(Napi::Value value, const std::string& where) {
+std::string CheckString(Napi::Value value, const Where& where) {
   if (!value.IsString()) throw Unexpected("a string", where, value);
   return value.As<Napi::String>().Utf8Value();
 }
 
-Napi::Object CheckObject(Napi::Value value, const std::string& where) {
+Napi::Object CheckObject(Napi::Value value, const Where& where) {
   if (!value.IsObject() || value.IsFunction()) throw Unexpected("an object", where, value);
   return value.As<Napi::Object>();
 }
 
 void Fields::Refuse(const char* key, const char* expected) const {
-  throw Unexpected(expected, Where(key), object_.Get(key));
+  throw Unexpected(expected, At(key), Get(key));
 }
 
 std::optional<bool> Fields::MaybeBoolean(const char* key) const {
-  const Napi::Value value = object_.Get(key);
+  const Napi::Value value = Get(key);
   if (value.IsUndefined()) return std::nullopt;
-  return CheckBoolean(value, Where(key));
+  return CheckBoolean(value, At(key));
 }
 
-std::string Fields::String(const char* key) const {
-  return CheckString(object_.Get(key), Where(key));
-}
+std::string Fields::String(const char* key) const { return CheckString(Get(key), At(key)); }
 
 std::optional<std::string> Fields::MaybeString(const char* key) const {
-  const Napi::Value value = object_.Get(key);
+  const Napi::Value value = Get(key);
   if (value.IsUndefined()) return std::nullopt;
-  return CheckString(value, Where(key));
+  return CheckString(value, At(key));
 }
 
 int32_t Fields::Ifindex(const char* key) const { return Integer<int32_t>(key, 1, kMaxIfindex); }
@@ -97,7 +113,7 @@ std::string Fields::LinkName(const char* key) const {
 }
 
 std::optional<std::string> Fields::MaybeLinkName(const char* key) const {
-  if (object_.Get(key).IsUndefined()) return std::nullopt;
+  if (Get(key).IsUndefined()) return std::nullopt;
   return LinkName(key);
 }
 
@@ -108,7 +124,7 @@ std::optional<std::string> Fields::MaybeAlias(const char* key) const {
 }
 
 uint64_t Fields::Rate(const char* key) const {
-  const Napi::Value value = object_.Get(key);
+  const Napi::Value value = Get(key);
   const double rate = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
   // Also refuses NaN.
   if (!(rate >= 1 && rate <= static_cast<double>(kMaxSafe))) {

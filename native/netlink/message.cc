@@ -77,6 +77,14 @@ void MessageBuilder::Number(uint32_t first) {
   }
 }
 
+void MessageBuilder::WithoutAck(size_t index) {
+  uint8_t* at = buffer_.data() + starts_[index] + offsetof(nlmsghdr, nlmsg_flags);
+  uint16_t flags;
+  std::memcpy(&flags, at, sizeof flags);
+  flags &= static_cast<uint16_t>(~NLM_F_ACK);
+  std::memcpy(at, &flags, sizeof flags);
+}
+
 Bytes MessageBuilder::Range(size_t from, size_t to) const {
   if (from >= to || from >= starts_.size()) return {};
   const size_t end = to < starts_.size() ? starts_[to] : buffer_.size();

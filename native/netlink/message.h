@@ -67,6 +67,8 @@ class MessageBuilder {
 
   /** Numbers the messages first, first + 1, ... (nlmsg_seq). */
   void Number(uint32_t first);
+  /** Takes NLM_F_ACK from a message: the kernel then answers it only when it refuses. */
+  void WithoutAck(size_t index);
 
   size_t count() const { return starts_.size(); }
   /** Whether message `index` was begun after Then(). */

@@ -62,7 +62,7 @@ class Socket {
   void Close() { fd_.Reset(); }
 
  private:
-  void TalkChunk(const MessageBuilder& messages, size_t from, size_t to, uint32_t first,
+  void TalkChunk(MessageBuilder* messages, size_t from, size_t to, uint32_t first,
                  std::vector<Ack>* acks);
   bool DumpOnce(MessageBuilder* request, const char* name, const std::function<void(Bytes)>& visit);
   void Drain();

@@ -51,7 +51,10 @@ export function parseMac(text: unknown, option: string): Mac {
 
 /** 0x02000a000001 is "02:00:0a:00:00:01". */
 export function formatMac(mac: Mac): string {
-  return (mac.toString(16).padStart(12, "0").match(/../g) as string[]).join(":");
+  const hex = mac.toString(16).padStart(12, "0");
+  // By hand: every fork spells one, and match() with join() takes six times as long.
+  const at = (i: number) => hex.slice(i, i + 2);
+  return `${at(0)}:${at(2)}:${at(4)}:${at(6)}:${at(8)}:${at(10)}`;
 }
 
 /** The locally administered MAC that goes with an address: 02:00 and its four bytes. */

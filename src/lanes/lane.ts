@@ -57,6 +57,8 @@ export class Lane<Job, Value> {
   /** Entries that wait for their next attempt. */
   readonly #resting = new Map<Entry<Job, Value>, NodeJS.Timeout>();
   #running = 0;
+  /** The next call starts at the end of this turn or tick. */
+  #isAwaited = false;
   #idle: (() => void)[] = [];
 
   constructor(call: (jobs: readonly Job[]) => Promise<JobResult<Value>[]>, options: LaneOptions) {
@@ -95,10 +97,15 @@ export class Lane<Job, Value> {
 
   #enqueue(entry: Entry<Job, Value>): void {
     (entry.background ? this.#background : this.#urgent).add(entry);
-    if (this.#running > 0) return;
+    if (this.#running > 0 || this.#isAwaited) return;
     // Not at once: what is submitted in the same tick goes into the same call.
-    if (this.#options.afterTurn) setImmediate(() => this.#next());
-    else queueMicrotask(() => this.#next());
+    this.#isAwaited = true;
+    const start = () => {
+      this.#isAwaited = false;
+      this.#next();
+    };
+    if (this.#options.afterTurn) setImmediate(start);
+    else queueMicrotask(start);
   }
 
   #cancel(entry: Entry<Job, Value>): boolean {

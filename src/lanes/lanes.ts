@@ -69,7 +69,7 @@ export class Lanes {
     this.#pools = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
     const options = (lane: LaneName, maxBatch: number) => ({
       maxBatch,
-      afterTurn: lane !== "create",
+      afterTurn: lane === "reap",
       onFailure: (failure: KernelFailure) => onFailure(lane, failure),
     });
     this.create = new Lane(

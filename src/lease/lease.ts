@@ -30,16 +30,19 @@ const TEXT_BYTES = 64;
 /** Writes the map value. `into` is reused by the hot path; its old content is overwritten whole. */
 export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTES)): Buffer {
   into.fill(0);
-  into.writeUInt32LE(LEASE_VERSION, 0);
-  into.writeUInt32LE(lease.blocked ? FLAG_BLOCKED : 0, 4);
-  into.writeUIntBE(lease.mac, 8, 6);
-  into.writeUInt16LE(lease.classMinor, 14);
-  into.writeUInt32BE(lease.ip, 16);
-  into.writeUInt32LE(lease.generation, 20);
-  write64(into, lease.createdMs, 24);
-  write64(into, lease.limits.download ?? 0, 32);
-  write64(into, lease.limits.upload?.rate ?? 0, 40);
-  write64(into, lease.limits.upload?.ceil ?? 0, 48);
+  // DataView's methods are fast before the compiler has seen them; Buffer's are not.
+  const view = new DataView(into.buffer, into.byteOffset, LEASE_BYTES);
+  view.setUint32(0, LEASE_VERSION, true);
+  view.setUint32(4, lease.blocked ? FLAG_BLOCKED : 0, true);
+  view.setUint16(8, lease.mac / 2 ** 32);
+  view.setUint32(10, lease.mac);
+  view.setUint16(14, lease.classMinor, true);
+  view.setUint32(16, lease.ip);
+  view.setUint32(20, lease.generation, true);
+  write64(view, lease.createdMs, 24);
+  write64(view, lease.limits.download ?? 0, 32);
+  write64(view, lease.limits.upload?.rate ?? 0, 40);
+  write64(view, lease.limits.upload?.ceil ?? 0, 48);
   into.write(lease.instanceId, ID_AT, TEXT_BYTES, "latin1");
   into.write(lease.instanceName, NAME_AT, TEXT_BYTES, "latin1");
   return into;
@@ -64,9 +67,9 @@ export function decodeLease(value: Buffer): Lease | undefined {
 }
 
 // Halves by hand: BigInt would allocate on the path of every fork.
-function write64(into: Buffer, value: number, at: number): void {
-  into.writeUInt32LE(value % 2 ** 32, at);
-  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
+function write64(into: DataView, value: number, at: number): void {
+  into.setUint32(at, value, true);
+  into.setUint32(at + 4, value / 2 ** 32, true);
 }
 function read64(from: Buffer, at: number): number {
   return from.readUInt32LE(at + 4) * 2 ** 32 + from.readUInt32LE(at);
