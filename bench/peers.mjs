@@ -5,10 +5,10 @@ import { runNodeTrial, runTrial } from "./trial.mjs";
 
 /**
  * What the trials of forknet are made with. `pool`: more slots than a burst of 100 takes. `largestPool`: the most that
- * openNetwork allows. `warmUps`: forks before those that count, as of an agent that has run for a minute; the compiler
- * has settled by then (with 24 a warm fork costs a third more).
+ * openNetwork allows. `warmUps`: forks before those that count, as of an agent that has run for two minutes; the
+ * compiler has settled by then (with 24 a warm fork costs half more).
  */
-const SETTINGS = { pool: 128, largestPool: 512, warmUps: 300 };
+const SETTINGS = { pool: 128, largestPool: 512, warmUps: 600 };
 const TINY_SETTINGS = { pool: 8, largestPool: 8, warmUps: 1 };
 
 export const PEER = /** @type {const} */ ({
