@@ -4,7 +4,7 @@
 import diagnostics from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ForknetError } from "../../src/errors.js";
-import { Guest } from "../../src/guest.js";
+import { allocationFacts, Guest } from "../../src/guest.js";
 import { parseSubnet } from "../../src/identity/ipv4.js";
 import type { LateJob } from "../../src/lanes/lanes.js";
 import type { LeaseTable } from "../../src/lease/lease-table.js";
@@ -48,7 +48,7 @@ beforeEach(() => {
   };
   guest = new Guest(
     { ...lease, createdMs: 0, generation: 1, blocked: false },
-    { subnet: parseSubnet("10.100.0.0/16", undefined), dns: [] },
+    allocationFacts(parseSubnet("10.100.0.0/16", undefined), []),
   );
   guest.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
   guest.ifindex = 7;
@@ -66,11 +66,17 @@ function ask(download: number): Promise<void> {
   return shaping.schedule(guest, former);
 }
 
+/** Starts the guest's limits, and lets the turn of the event loop end. */
+function start(): void {
+  shaping.start(guest);
+  shaping.beginAll();
+}
+
 const asked = () => worker.calls.map((jobs) => jobs.map(({ limits: { tbf } }) => tbf.rate * 8));
 
 describe("the first limits", () => {
   test("are pending, then shaped", async () => {
-    shaping.start(guest);
+    start();
     expect(guest.shaping).toBe("pending");
     await settled();
     expect(worker.calls[0]).toEqual([
@@ -94,7 +100,7 @@ describe("the first limits", () => {
   test("that are refused leave the guest failed, loudly, at what it had", async () => {
     const heard = vi.fn();
     diagnostics.subscribe("forknet:shaping-failed", heard);
-    shaping.start(guest);
+    start();
     await settled();
     await worker.answer(refused(EPERM));
     diagnostics.unsubscribe("forknet:shaping-failed", heard);
@@ -109,7 +115,7 @@ describe("the first limits", () => {
 
   test("open the gate of a guest that was blocked until then", async () => {
     guest.lease = { ...guest.lease, blocked: true };
-    shaping.start(guest);
+    start();
     await settled();
     expect(arm).not.toHaveBeenCalled();
     await worker.answer(ok(undefined));
@@ -122,7 +128,7 @@ describe("the first limits", () => {
     arm.mockImplementationOnce(() => {
       throw new ForknetError("ERR_FORKNET_KERNEL", "BPF: ENOMEM");
     });
-    shaping.start(guest);
+    start();
     await settled();
     await worker.answer(ok(undefined));
     await expect(guest.shaped.promise).rejects.toThrow("BPF: ENOMEM");
@@ -131,7 +137,7 @@ describe("the first limits", () => {
 
   test("are tried again when the kernel was busy", async () => {
     vi.useFakeTimers();
-    shaping.start(guest);
+    start();
     await settled();
     await worker.answer(refused(EBUSY));
     expect(guest.shaping).toBe("pending");
