@@ -85,7 +85,8 @@ export const budgets = [
   {
     name: "upload throughput with 1000 guests against 1",
     question: "data-path",
-    formula: "median over rounds of: upload through forknet with 1000 guests' classes / with 1",
+    formula:
+      "median over rounds of: upload through forknet with 1000 guests' classes / alone, before and after",
     side: "at least",
     limit: 0.9,
     unit: "",

@@ -21,15 +21,20 @@ async function forknetNetwork() {
   // Without limits: a class and a TBF at 100 gbit.
   const plug = await network.createAllocation({ instanceId: "measured", instanceName: "measured" });
   await plug.shaped;
+  const others = () => network.listAllocations().filter((one) => one !== plug);
   const grow = async (/** @type {number} */ guests) => {
-    const missing = guests - network.listAllocations().length;
+    const missing = guests - 1 - others().length;
     await Promise.all(
       Array.from({ length: missing }, (_, i) =>
         network.createAllocation(request(`${guests}-${i}`)),
       ),
     );
+    await Promise.all(others().map(({ shaped }) => shaped));
   };
-  return { plug, grow, end: () => network.destroy() };
+  const shrink = async () => {
+    await Promise.all(others().map(({ instanceId }) => network.releaseAllocation(instanceId)));
+  };
+  return { plug, grow, shrink, end: () => network.destroy() };
 }
 
 function plainNetwork() {
@@ -37,10 +42,10 @@ function plainNetwork() {
   const grow = async (/** @type {number} */ guests) => {
     if (setting === "linear") limitByLinearList(guests);
   };
-  return { plug: PLAIN_GUEST, grow, end: async () => {} };
+  return { plug: PLAIN_GUEST, grow, shrink: undefined, end: async () => {} };
 }
 
-const { plug, grow, end } = setting === "forknet" ? await forknetNetwork() : plainNetwork();
+const { plug, grow, shrink, end } = setting === "forknet" ? await forknetNetwork() : plainNetwork();
 const { tap, mac, ip, prefixLength, gateway } = plug;
 const guest = { tap, mac, ip, prefixLength, gateway, vnetHdr: offload };
 const meter = fork(fileURLToPath(new URL("./meter.mjs", import.meta.url)), [
@@ -54,13 +59,19 @@ async function said() {
 }
 await said();
 const bySize = [];
-for (const guests of sizes) {
-  await grow(guests);
+const measure = async () => {
   await sleep(SETTLE_MS);
   meter.send("measure");
-  bySize.push({ guests, ...(await said()) });
+  return said();
+};
+for (const guests of sizes) {
+  await grow(guests);
+  bySize.push({ guests, ...(await measure()) });
 }
+// Once more alone, so that a machine that became slower or faster meanwhile does not pass for the guests' doing.
+await shrink?.();
+const alone = shrink && (await measure());
 meter.disconnect();
 await once(meter, "exit");
 await end();
-answer({ bySize });
+answer({ bySize, alone });

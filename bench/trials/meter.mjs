@@ -10,6 +10,8 @@ import { measureTcp } from "../../dist/stand-in/traffic.js";
 import { measureEcho } from "./echo.mjs";
 
 const WARM_UP_SECONDS = 0.3;
+/** The best of as many flows counts: what disturbs a flow only ever slows it down. */
+const FLOWS = 3;
 
 const { plug, seconds, echoes } = JSON.parse(process.argv[2] ?? "{}");
 const guest = await startGuest(plug);
@@ -17,7 +19,9 @@ const guest = await startGuest(plug);
 const throughput = async (/** @type {"upload" | "download"} */ direction) => {
   const timing = { seconds, warmUpSeconds: WARM_UP_SECONDS };
   const flow = { guest, hostIp: plug.gateway, direction, ...timing };
-  return (await measureTcp(flow)).bitsPerSecond / 1e9;
+  let best = 0;
+  for (let i = 0; i < FLOWS; i++) best = Math.max(best, (await measureTcp(flow)).bitsPerSecond);
+  return best / 1e9;
 };
 
 /**
