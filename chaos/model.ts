@@ -1,0 +1,199 @@
+// What the journal allows: for every guest what was acknowledged, and what calls under way at the driver's death may
+// or may not have done. Pure: the kernel is compared elsewhere (expectation.ts).
+
+import { isDeepStrictEqual } from "node:util";
+import type { Entry, GuestLimits, PlainAllocation } from "./life.js";
+
+export type State =
+  | { kind: "absent" }
+  | { kind: "standby"; limits: GuestLimits }
+  | { kind: "active"; limits: GuestLimits };
+
+/** A guest as a settled network shows it. */
+export interface Found {
+  allocation: PlainAllocation;
+  limits: GuestLimits;
+}
+
+type Ask = Extract<Entry, { event: "ask" }>;
+type Pending = Ask & { wasOvertaken: boolean };
+
+/** Limits that may have been in force, from when to when. */
+export interface Spell {
+  limits: GuestLimits;
+  fromMs: number;
+  /** Infinity while nothing newer was acknowledged. */
+  untilMs: number;
+}
+
+interface Known {
+  state: State;
+  pending: Pending[];
+  /** As of the last acknowledgement. */
+  allocation?: PlainAllocation;
+  spells: Spell[];
+}
+
+const ABSENT: State = { kind: "absent" };
+const IDENTITY = ["instanceName", "ip", "mac"] as const;
+const PORT = ["tap", "ifindex", "classId"] as const;
+/** What a call may be told that another call of its guest overtook. */
+const OVERTAKEN = ["ERR_FORKNET_ABORTED", "ERR_FORKNET_NOT_FOUND", "ERR_FORKNET_ID_EXISTS"];
+
+export class Model {
+  readonly #guests = new Map<string, Known>();
+  readonly #problems: string[] = [];
+
+  /** Takes in a line of the journal. */
+  hear(entry: Entry): void {
+    if (entry.event === "ask") this.#asked(entry);
+    else if (entry.event === "ack") this.#acknowledged(entry);
+    else if (entry.event === "refusal") this.#refused(entry);
+  }
+
+  /** What the journal itself shows to be wrong, each told once. */
+  takeProblems(): string[] {
+    return this.#problems.splice(0);
+  }
+
+  /** Compares a settled network with what may be. */
+  compare(found: readonly Found[]): string[] {
+    const byId = new Map(found.map((one) => [one.allocation.instanceId, one]));
+    const strangers = [...byId.keys()].filter((id) => !this.#guests.has(id));
+    return [
+      ...strangers.map((id) => `nobody asked for ${id}`),
+      ...[...this.#guests].flatMap(([id, known]) => compareGuest(id, known, byId.get(id))),
+    ];
+  }
+
+  /** Takes over what was found: from here on it is certain. */
+  settle(found: readonly Found[], atMs: number): void {
+    const byId = new Map(found.map((one) => [one.allocation.instanceId, one]));
+    for (const [id, known] of this.#guests) {
+      const one = byId.get(id);
+      known.pending = [];
+      known.state = one ? stateOf(one) : ABSENT;
+      if (one) known.allocation = one.allocation;
+      else delete known.allocation;
+      const inForce = one?.limits;
+      for (const spell of known.spells)
+        if (!inForce || !isDeepStrictEqual(spell.limits, inForce))
+          spell.untilMs = Math.min(spell.untilMs, atMs);
+    }
+  }
+
+  /** Every limit that a guest may have had. */
+  spellsOf(id: string): readonly Spell[] {
+    return this.#guests.get(id)?.spells ?? [];
+  }
+
+  /** Forgets what ended before; the meter has judged it. */
+  forgetBefore(atMs: number): void {
+    for (const known of this.#guests.values())
+      known.spells = known.spells.filter(({ untilMs }) => untilMs >= atMs);
+  }
+
+  /** Guests whose life was acknowledged and whose end nobody asked for. */
+  liveGuests(): PlainAllocation[] {
+    return [...this.#guests.values()].flatMap(({ state, pending, allocation }) =>
+      state.kind === "active" && allocation && !pending.some(isEnding) ? [allocation] : [],
+    );
+  }
+
+  /** True when the TAP belongs to a guest that is to keep it. */
+  mustLive(id: string, ifindex: number): boolean {
+    return this.liveGuests().some((one) => one.instanceId === id && one.ifindex === ifindex);
+  }
+
+  #known(id: string): Known {
+    const known = this.#guests.get(id) ?? { state: ABSENT, pending: [], spells: [] };
+    this.#guests.set(id, known);
+    return known;
+  }
+
+  #asked(ask: Ask): void {
+    const known = this.#known(ask.id);
+    const wasOvertaken = known.pending.length > 0;
+    for (const other of known.pending) other.wasOvertaken = true;
+    known.pending.push({ ...ask, wasOvertaken });
+    const limits = ask.limits;
+    if (limits) known.spells.push({ limits, fromMs: ask.atMs, untilMs: Number.POSITIVE_INFINITY });
+  }
+
+  #acknowledged({ id, number, allocation, atMs }: Extract<Entry, { event: "ack" }>): void {
+    const known = this.#known(id);
+    const ask = known.pending.find((one) => one.number === number);
+    if (!ask) {
+      // A call that a release overtook, acknowledged after it: the release is the last word.
+      return;
+    }
+    known.state = applied(ask, known.state) ?? known.state;
+    // What was asked before a release is over when the release is.
+    const isOver = (one: Pending) =>
+      one.number === number || (ask.call === "release" && one.number < number);
+    known.pending = known.pending.filter((one) => !isOver(one));
+    if (allocation) known.allocation = allocation;
+    if (!ask.limits) return;
+    for (const spell of known.spells)
+      if (spell.fromMs < ask.atMs) spell.untilMs = Math.min(spell.untilMs, atMs);
+  }
+
+  #refused({ id, number, call, code, message, atMs }: Extract<Entry, { event: "refusal" }>): void {
+    const known = this.#known(id);
+    const ask = known.pending.find((one) => one.number === number);
+    known.pending = known.pending.filter((one) => one !== ask);
+    // Gone from the list already: a release overtook it.
+    const isExpected = OVERTAKEN.includes(code) && (ask?.wasOvertaken ?? true);
+    if (!isExpected) this.#problems.push(`${call} of ${id} was refused: ${message} (${code})`);
+    for (const spell of known.spells)
+      if (ask && spell.fromMs === ask.atMs) spell.untilMs = Math.min(spell.untilMs, atMs);
+  }
+}
+
+function isEnding({ call }: Pending): boolean {
+  return call === "release" || call === "standby";
+}
+
+function stateOf({ allocation, limits }: Found): State {
+  return { kind: allocation.state === "standby" ? "standby" : "active", limits };
+}
+
+/** The state after the call; undefined where the call does nothing. */
+function applied({ call, limits }: Ask, state: State): State | undefined {
+  if (call === "release") return ABSENT;
+  if (call === "create")
+    return state.kind === "absent" && limits ? { kind: "active", limits } : undefined;
+  if (state.kind === "absent") return undefined;
+  const wished = limits ?? state.limits;
+  if (call === "update") return { ...state, limits: wished };
+  if (call === "standby") return { kind: "standby", limits: state.limits };
+  return { kind: "active", limits: wished };
+}
+
+/** Everything that may be after calls of which each was done or not. */
+function possible({ state, pending }: Known): State[] {
+  let states = [state];
+  for (const ask of pending)
+    states = [...states, ...states.flatMap((one) => applied(ask, one) ?? [])];
+  return states;
+}
+
+function compareGuest(id: string, known: Known, found: Found | undefined): string[] {
+  const actual = found ? stateOf(found) : ABSENT;
+  const may = possible(known);
+  if (!may.some((state) => isDeepStrictEqual(state, actual)))
+    return [`${id} is ${tell(actual)}, and may be ${[...new Set(may.map(tell))].join(" or ")}`];
+  if (!found || !known.allocation || known.state.kind === "absent") return [];
+  const wasThroughout = known.state.kind === "active" && actual.kind === "active";
+  const isReborn = known.pending.some(({ call }) => call === "create" || call === "recreate");
+  const { allocation } = found;
+  const was = known.allocation;
+  const keys = wasThroughout && !isReborn ? [...IDENTITY, ...PORT] : isReborn ? [] : IDENTITY;
+  return keys
+    .filter((key) => allocation[key] !== was[key])
+    .map((key) => `${id} has ${key} ${allocation[key]}, not ${was[key]}`);
+}
+
+function tell(state: State): string {
+  return state.kind === "absent" ? state.kind : `${state.kind} ${JSON.stringify(state.limits)}`;
+}

@@ -1,0 +1,58 @@
+// The plans that a kill is aimed at: what comes before, the one call that dies half way, and with which pool.
+
+import { perform } from "./journal.mjs";
+
+const LOW = { download: 700_000, upload: { rate: 700_000, ceil: 700_000 } };
+const HIGH = { download: 2_000_000, upload: { rate: 1_000_000, ceil: 2_000_000 } };
+const EXACT = { ip: "10.100.0.200", mac: "02:00:00:00:00:c8", tapName: "exact0" };
+const ID = "bare-aimed";
+
+const create = (/** @type {any} */ network, wish = {}) =>
+  perform(network, { call: "create", id: ID, limits: HIGH, wish });
+const call = (/** @type {string} */ name) => (/** @type {any} */ network) =>
+  perform(network, { call: name, id: ID });
+const change = (/** @type {any} */ network) =>
+  perform(network, { call: "update", id: ID, limits: LOW });
+const toStandby = async (/** @type {any} */ network) => {
+  await create(network);
+  await network.getAllocation(ID).shaped;
+  await call("standby")(network);
+};
+const toShaped = async (/** @type {any} */ network) => {
+  await create(network);
+  await network.getAllocation(ID).shaped;
+};
+
+/**
+ * `isOpening`: the call is openNetwork itself. `side`: on a network of its own that nobody else uses.
+ * @typedef {object} Scenario
+ * @property {string} name
+ * @property {number} pool
+ * @property {boolean} [isOpening]
+ * @property {boolean} [side]
+ * @property {(network: any) => Promise<unknown>} [before]
+ * @property {(network: any) => Promise<unknown>} [call]
+ */
+
+/** @type {readonly Scenario[]} */
+export const SCENARIOS = [
+  { name: "create, cold", pool: 0, call: create },
+  { name: "create, warm", pool: 3, call: toShaped },
+  { name: "create, another identity", pool: 3, call: (network) => create(network, EXACT) },
+  { name: "recreate, cold", pool: 0, before: toStandby, call: call("recreate") },
+  { name: "recreate, from a warm slot", pool: 3, before: toStandby, call: call("recreate") },
+  { name: "standby", pool: 0, before: create, call: call("standby") },
+  { name: "release", pool: 0, before: create, call: call("release") },
+  { name: "release in standby", pool: 0, before: toStandby, call: call("release") },
+  { name: "change limits", pool: 0, before: create, call: change },
+  { name: "change limits in standby", pool: 0, before: toStandby, call: change },
+  { name: "open, adopting", pool: 2, isOpening: true },
+  { name: "close", pool: 3, call: (network) => network.close() },
+  { name: "open", pool: 2, isOpening: true, side: true },
+  { name: "destroy", pool: 2, side: true, before: create, call: (network) => network.destroy() },
+];
+
+/** Whatever an earlier scenario left of its guest goes. @param {any} network */
+export async function clear(network) {
+  if (network.getAllocation(ID)) await perform(network, { call: "release", id: ID });
+}
