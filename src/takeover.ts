@@ -5,6 +5,7 @@ import { ForknetError } from "./errors.js";
 import { Guest } from "./guest.js";
 import { flipOf } from "./identity/class-pool.js";
 import { formatIpv4, isForGuests } from "./identity/ipv4.js";
+import { formatAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
 import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
@@ -72,14 +73,14 @@ function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
   guarantees.adopt(guest.guaranteed);
   registry.add(guest);
   const wanted = toKernelLimits(lease.limits, options);
-  if (!lease.blocked && isInPlace(wanted, inPlace)) {
+  if (!lease.blocked && isInPlace(wanted, lease, inPlace)) {
     guest.applied = wanted;
     guest.shaping = "shaped";
     guest.shaped.resolve();
     return;
   }
-  // The process died between arming and shaping, or somebody changed the limits: they are written
-  // anew.
+  // The process died between arming and the end of shaping, or somebody changed the limits: they
+  // are written anew.
   shaping.start(guest);
 }
 
@@ -102,7 +103,21 @@ async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): P
   if (await reaper.reapQuietly({ tapName, ifindex, ip }, "leftover")) giveBack();
 }
 
-function isInPlace(wanted: KernelLimits, found: AdoptedGuest["inPlace"]): boolean {
-  const { tbf, htb } = wanted;
-  return found.download === tbf.rate && found.rate === htb.rate && found.ceil === htb.ceil;
+/**
+ * The alias comes last when limits change, and is where a process without CAP_SYS_ADMIN finds the
+ * lease again.
+ */
+function isInPlace(
+  { tbf, htb }: KernelLimits,
+  lease: Lease,
+  found: AdoptedGuest["inPlace"],
+): boolean {
+  return (
+    found.download === tbf.rate &&
+    found.queueBytes === tbf.limitBytes &&
+    found.rate === htb.rate &&
+    found.ceil === htb.ceil &&
+    found.leafBytes === htb.leafLimitBytes &&
+    found.alias === formatAlias(lease)
+  );
 }

@@ -14,14 +14,21 @@ import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 
 /**
- * A live guest as found. `inPlace` is what the kernel enforces now, in bytes per second; absent
- * parts are missing.
+ * A live guest as found. `inPlace` is what the kernel enforces now, in bytes and bytes per second;
+ * absent parts are missing.
  */
 export interface AdoptedGuest {
   tapName: string;
   ifindex: number;
   lease: Lease;
-  inPlace: { download?: number; rate?: number; ceil?: number };
+  inPlace: {
+    download?: number;
+    queueBytes?: number;
+    rate?: number;
+    ceil?: number;
+    leafBytes?: number;
+    alias: string;
+  };
 }
 
 /** A TAP of ours that no lease covers: it is deleted in the background. */
@@ -71,11 +78,12 @@ export function adopt(
 ): Adoption {
   const leases = mapAdopted ? readLeases(kernel, facts, taps) : rebuildLeases(kernel, facts, taps);
   const classes = kernel.classes(facts.shaper.ifindex);
-  const qdiscs = new Map(
-    kernel
-      .qdiscs()
-      .filter(({ tbf }) => tbf)
-      .map((qdisc) => [qdisc.ifindex, qdisc]),
+  const qdiscs = kernel.qdiscs();
+  const tbfs = new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : [])));
+  const leaves = new Map(
+    qdiscs.flatMap(({ ifindex, handle, bfifo }) =>
+      bfifo && ifindex === facts.shaper.ifindex ? [[handle, bfifo.limitBytes]] : [],
+    ),
   );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
   const adoption: Adoption = { guests: [], leftovers: [], classes: [] };
@@ -87,7 +95,8 @@ export function adopt(
       if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
       continue;
     }
-    const inPlace = enforced(qdiscs.get(ifindex), byMinor.get(lease.classMinor));
+    const own = byMinor.get(lease.classMinor);
+    const inPlace = { ...enforced(tbfs.get(ifindex), own, leaves.get(own?.leaf ?? 0)), alias };
     adoption.guests.push({ tapName, ifindex, lease, inPlace });
   }
   attachPrograms(kernel, facts, adoption.guests);
@@ -175,11 +184,13 @@ function attachPrograms(
 }
 
 function enforced(
-  qdisc: QdiscInfo | undefined,
+  tbf: QdiscInfo["tbf"],
   one: ClassInfo | undefined,
-): AdoptedGuest["inPlace"] {
+  leafBytes: number | undefined,
+): Omit<AdoptedGuest["inPlace"], "alias"> {
   return {
-    ...(qdisc?.tbf ? { download: qdisc.tbf.rate } : {}),
+    ...(tbf ? { download: tbf.rate, queueBytes: tbf.limitBytes } : {}),
     ...(one ? { rate: one.rate, ceil: one.ceil } : {}),
+    ...(leafBytes === undefined ? {} : { leafBytes }),
   };
 }
