@@ -145,7 +145,7 @@ function count(number: number): void {
 let lastMs = performance.now();
 setInterval(() => {
   const at = performance.now();
-  for (const guest of [...guests.values()]) exchange(guest, at - lastMs);
+  for (const guest of guests.values()) exchange(guest, at - lastMs);
   lastMs = at;
 }, TICK_MS);
 
