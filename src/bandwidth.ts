@@ -65,3 +65,8 @@ export function formatBandwidth(bits: BitsPerSecond): string {
 export function toBytesPerSecond(bits: BitsPerSecond): BytesPerSecond {
   return Math.floor(bits / 8);
 }
+
+/** What toBytesPerSecond gives this for. */
+export function toBitsPerSecond(bytes: BytesPerSecond): BitsPerSecond {
+  return bytes * 8;
+}

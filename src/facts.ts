@@ -4,7 +4,8 @@
 import type { Ipv4, Mac } from "./kernel/messages.js";
 
 export interface NetworkFacts {
-  bridge: { name: string; ifindex: number; madeByUs: boolean };
+  /** `addressAdded`: it is somebody else's, and the gateway's address on it is ours to remove. */
+  bridge: { name: string; ifindex: number; madeByUs: boolean; addressAdded: boolean };
   /** The IFB device whose HTB shapes the uploads. */
   shaper: { name: string; ifindex: number };
   gateway: { ip: Ipv4; mac: Mac };

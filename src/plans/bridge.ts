@@ -8,19 +8,23 @@ import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { createLink } from "./link.js";
+import { type Shaper, shaperAlias } from "./shaper.js";
 import { setLinkSysctl } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
-/**
- * Makes the bridge, or brings the one that is there to the same state. `found` comes from
- * checkConflicts.
- */
+/** What the bridge should be, and what is there: `found` comes from checkConflicts. */
+export interface BridgeWish {
+  name: string;
+  subnet: Subnet;
+  found: LinkInfo | undefined;
+  ipv6: boolean;
+  shaper: Shaper;
+}
+
+/** Makes the bridge, or brings the one that is there to the same state. */
 export function ensureBridge(
   kernel: Kernel,
-  name: string,
-  subnet: Subnet,
-  found: LinkInfo | undefined,
-  ipv6: boolean,
+  { name, subnet, found, ipv6, shaper }: BridgeWish,
   undo: Undo,
 ): NetworkFacts["bridge"] {
   const mac = macOf(subnet.gateway);
@@ -41,25 +45,39 @@ export function ensureBridge(
       back: { op: "link.set", ifindex, mac: bridge.mac },
     });
   }
+  const madeByUs = bridge.alias === alias;
+  let addressAdded = !madeByUs && shaper.addressAdded;
   if (!kernel.addresses(ifindex).some(({ ip }) => ip === subnet.gateway)) {
+    if (!madeByUs && !addressAdded) {
+      addressAdded = true;
+      steps.push(rememberAddress(shaper, name));
+    }
     const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
     steps.push({
       message: { op: "address.add", ...address },
       back: { op: "address.delete", ...address },
     });
   }
-  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
-  setLinkSysctl("ipv4/conf", name, "send_redirects", 0);
+  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1, undo);
+  setLinkSysctl("ipv4/conf", name, "send_redirects", 0, undo);
   // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent
   // neighbours instead.
-  setLinkSysctl("ipv4/neigh", name, "mcast_solicit", 0);
+  setLinkSysctl("ipv4/neigh", name, "mcast_solicit", 0, undo);
   if (!bridge.up)
     steps.push({
       message: { op: "link.set", ifindex, up: true },
       back: { op: "link.set", ifindex, up: false },
     });
   sendSteps(kernel, steps, name, undo);
-  return { name, ifindex, madeByUs: bridge.alias === alias };
+  return { name, ifindex, madeByUs, addressAdded };
+}
+
+/** Before the address is there: who finds it must know whose it is. */
+function rememberAddress({ ifindex }: Shaper, bridge: string): Step {
+  return {
+    message: { op: "link.set", ifindex, alias: shaperAlias(bridge, true) },
+    back: { op: "link.set", ifindex, alias: shaperAlias(bridge, false) },
+  };
 }
 
 function createBridge(kernel: Kernel, name: string, mac: number, undo: Undo): LinkInfo {

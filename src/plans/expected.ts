@@ -43,8 +43,9 @@ export function tapMessages(
 /** The tree without guests, and the classifier. */
 export function shaperMessages(facts: NetworkFacts, capacity: BitsPerSecond): Message[] {
   const { ifindex } = facts.shaper;
+  const { name, addressAdded } = facts.bridge;
   return [
-    ...treeMessages(ifindex, shaperAlias(facts.bridge.name), capacity),
+    ...treeMessages(ifindex, shaperAlias(name, addressAdded), capacity),
     classifyFilter(facts, "replace"),
   ];
 }

@@ -13,7 +13,7 @@ import { ensurePrograms, writeSettings } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
-import { undoing } from "./undo.js";
+import { EADDRNOTAVAIL, undoing } from "./undo.js";
 
 /** What opening needs of the options. Plain data. */
 export interface OpenJob {
@@ -48,8 +48,9 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
     const { maps, programs, programIds, adopted } = loaded;
     const shaper = ensureShaper(kernel, bridgeName, subnet.gateway, job.uploadCapacity, ipv6, undo);
-    writeSettings(kernel, maps, subnet, shaper.ifindex, job.isolated);
-    const bridge = ensureBridge(kernel, bridgeName, subnet, found, ipv6, undo);
+    writeSettings(kernel, maps, subnet, shaper.ifindex, job.isolated, undo);
+    const wish = { name: bridgeName, subnet, found, ipv6, shaper };
+    const bridge = ensureBridge(kernel, wish, undo);
     const facts: NetworkFacts = {
       bridge,
       shaper: { name: shaper.name, ifindex: shaper.ifindex },
@@ -69,16 +70,28 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
 }
 
 /**
- * Takes down the shaper, and the bridge when it is ours. The TAPs are gone already, but for those
+ * Takes down the shaper, and the bridge when it is ours, else our address on it. The TAPs are gone already, but for those
  * that could not be deleted before: without the bridge nobody would find them again.
  */
 export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): void {
   const { bridge, shaper } = facts;
   const own = bridge.madeByUs ? [shaper, bridge] : [shaper];
+  // While the shaper is there to remember it.
+  if (bridge.addressAdded) removeAddress(kernel, bridge, subnet);
   for (const { name, ifindex } of [...findOwnTaps(kernel, bridge.ifindex, subnet), ...own]) {
     const [failure] = kernel.talk([{ op: "link.delete", ifindex }], name);
     if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   }
+}
+
+function removeAddress(
+  kernel: Kernel,
+  { ifindex, name }: NetworkFacts["bridge"],
+  { gateway: ip, prefixLength }: Subnet,
+): void {
+  const [failure] = kernel.talk([{ op: "address.delete", ifindex, ip, prefixLength }], name);
+  const isGone = failure?.errno === ENODEV || failure?.errno === EADDRNOTAVAIL;
+  if (failure && !isGone) throw new Refused(failure);
 }
 
 /** Opening the device is the probe: its mode bits say nothing about a container's device policy. */

@@ -63,14 +63,18 @@ export function writeSettings(
   subnet: Subnet,
   shaperIfindex: number,
   isolated: boolean,
+  undo: Undo,
 ): void {
+  const key = Buffer.alloc(4);
+  const former = kernel.bpf.mapGet(maps.settings, key, LAYOUT.settings.valueSize);
+  if (former) undo.push("settings", () => kernel.bpf.mapSet(maps.settings, key, former));
   const settings = Buffer.alloc(LAYOUT.settings.valueSize);
   settings.writeUInt32BE(subnet.network, 0);
   settings.writeUInt32BE(subnet.mask, 4);
   settings.writeUInt32BE(subnet.gateway, 8);
   settings.writeUInt32LE(shaperIfindex, 12);
   settings.writeUInt32LE(isolated ? FLAG_ISOLATED : 0, 16);
-  kernel.bpf.mapSet(maps.settings, Buffer.alloc(4), settings);
+  kernel.bpf.mapSet(maps.settings, key, settings);
 }
 
 function createMaps(kernel: Kernel, undo: Undo): Maps {

@@ -1,15 +1,16 @@
 // The shaper of a network: an IFB device whose HTB tree every upload passes. One per network.
 
-import { type BitsPerSecond, toBytesPerSecond } from "../bandwidth.js";
+import { type BitsPerSecond, toBitsPerSecond, toBytesPerSecond } from "../bandwidth.js";
 import { classHandle, HTB_ROOT } from "../facts.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
+import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { createLink } from "./link.js";
 import { setLinkSysctl } from "./sysctl.js";
-import type { Undo } from "./undo.js";
+import { type Step, sendSteps, type Undo } from "./undo.js";
 
 /**
  * The IFB is named after the gateway, which is unique in the namespace: fku0a640001 for 10.100.0.1.
@@ -18,9 +19,20 @@ export function shaperName(gateway: Ipv4): string {
   return `fku${gateway.toString(16).padStart(8, "0")}`;
 }
 
-/** The proof that an IFB is a network's shaper. */
-export function shaperAlias(bridge: string): string {
-  return `${ALIAS_PREFIX}/shaper ${bridge}`;
+/**
+ * The proof that an IFB is a network's shaper. On somebody else's bridge it also remembers that the
+ * gateway's address there was added by us: `forknet1 /shaper br0 +address`.
+ */
+export function shaperAlias(bridge: string, addressAdded: boolean): string {
+  return `${ALIAS_PREFIX}/shaper ${bridge}${addressAdded ? " +address" : ""}`;
+}
+
+/** The network's shaper as opening found or made it. */
+export interface Shaper {
+  name: string;
+  ifindex: number;
+  /** What its alias says. */
+  addressAdded: boolean;
 }
 
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
@@ -31,10 +43,11 @@ export function ensureShaper(
   capacity: BitsPerSecond,
   ipv6: boolean,
   undo: Undo,
-): { name: string; ifindex: number; adopted: boolean } {
+): Shaper {
   const name = shaperName(gateway);
   const found = kernel.link({ name });
-  const alias = shaperAlias(bridge);
+  const addressAdded = found?.alias === shaperAlias(bridge, true);
+  const alias = shaperAlias(bridge, addressAdded);
   // An earlier process died between making it and naming it: nobody else makes such a link and
   // leaves it down.
   const isHalfMade = found?.kind === "ifb" && found.alias === "" && !found.up;
@@ -49,17 +62,32 @@ export function ensureShaper(
       leftBehind: [],
     });
   }
-  if (found && !isHalfMade && isComplete(kernel, found.ifindex)) {
-    mustTalk(kernel, [capacityClass(found.ifindex, capacity, "change"), up(found.ifindex)], name);
-    return { name, ifindex: found.ifindex, adopted: true };
+  const former = found && !isHalfMade ? capacityOf(kernel, found.ifindex) : undefined;
+  if (found && former !== undefined) {
+    sendSteps(kernel, adoptSteps(found, former, capacity), name, undo);
+    return { name, ifindex: found.ifindex, addressAdded };
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
   // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
   const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
-  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1);
+  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1, undo);
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
-  return { name, ifindex, adopted: false };
+  return { name, ifindex, addressAdded };
+}
+
+function adoptSteps(
+  { ifindex, up: wasUp }: LinkInfo,
+  former: BitsPerSecond,
+  wanted: BitsPerSecond,
+): Step[] {
+  return [
+    {
+      message: capacityClass(ifindex, wanted, "change"),
+      back: capacityClass(ifindex, former, "change"),
+    },
+    { message: up(ifindex), back: { op: "link.set", ifindex, up: wasUp } },
+  ];
 }
 
 /** The tree without guests. The alias comes last: it vouches for everything before it. */
@@ -98,11 +126,14 @@ function up(ifindex: number): Message {
   return { op: "link.set", ifindex, up: true };
 }
 
-function isComplete(kernel: Kernel, ifindex: number): boolean {
+/** What the tree's capacity class has; undefined when the tree is not whole. */
+function capacityOf(kernel: Kernel, ifindex: number): BitsPerSecond | undefined {
   const hasRoot = kernel
     .qdiscs(ifindex)
     .some((qdisc) => qdisc.kind === "htb" && qdisc.handle === HTB_ROOT);
-  if (!hasRoot) return false;
-  const handles = new Set(kernel.classes(ifindex).map(({ handle }) => handle));
-  return handles.has(classHandle(CAPACITY_MINOR)) && handles.has(classHandle(DEFAULT_MINOR));
+  if (!hasRoot) return undefined;
+  const classes = kernel.classes(ifindex);
+  const isWhole = classes.some(({ handle }) => handle === classHandle(DEFAULT_MINOR));
+  const capacity = classes.find(({ handle }) => handle === classHandle(CAPACITY_MINOR));
+  return isWhole && capacity ? toBitsPerSecond(capacity.rate) : undefined;
 }

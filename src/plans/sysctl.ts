@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { failureOf, Refused } from "../kernel/kernel.js";
+import type { Undo } from "./undo.js";
 
 /** The kernel has IPv6 compiled in and enabled at boot. */
 export function hasIpv6(): boolean {
@@ -10,19 +11,28 @@ export function hasIpv6(): boolean {
 }
 
 /**
- * Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`; does nothing when it has the
- * value already.
+ * Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`, and notes the way back; does
+ * nothing when it has the value already.
  */
 export function setLinkSysctl(
   tree: "ipv4/conf" | "ipv4/neigh" | "ipv6/conf",
   link: string,
   key: string,
   value: number,
+  undo: Undo,
 ): void {
   const path = `/proc/sys/net/${tree}/${link}/${key}`;
+  const former = guarded(link, `read ${path}`, () => readFileSync(path, "utf8").trim());
+  if (former === String(value)) return;
+  const write = (text: string) => guarded(link, `write ${path}`, () => writeFileSync(path, text));
+  write(String(value));
+  undo.push(`${former} in ${path}`, () => write(former));
+}
+
+function guarded<T>(link: string, operation: string, run: () => T): T {
   try {
-    if (readFileSync(path, "utf8").trim() !== String(value)) writeFileSync(path, String(value));
+    return run();
   } catch (error) {
-    throw new Refused({ ...failureOf(error, "write", link), operation: `write ${path}` });
+    throw new Refused({ ...failureOf(error, "sysctl", link), operation });
   }
 }

@@ -5,7 +5,8 @@ import { describe } from "../kernel/describe.js";
 import { ENODEV, ENOENT, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 
-const EADDRNOTAVAIL = 99;
+/** What the kernel says of an address that is not there. */
+export const EADDRNOTAVAIL = 99;
 
 export class Undo {
   readonly #steps: { what: string; run: () => void }[] = [];

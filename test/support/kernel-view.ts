@@ -17,6 +17,7 @@ const INGRESS = 0xfffffff2;
 const EGRESS = 0xfffffff3;
 const HTB_ROOT = 0x10000;
 const LEASE_BYTES = 192;
+const SETTINGS_BYTES = 32;
 const TEXT_BYTES = 64;
 const ID_AT = 64;
 
@@ -146,17 +147,30 @@ export interface LeaseEntry {
 
 /** The lease map by ifindex, found through the classifier on the shaper. */
 export function readLeases(shaper: string): Map<number, LeaseEntry> {
-  const addon = loadAddon();
-  const { bpf } = addon;
-  const [filter] = withNetlink((netlink) => netlink.filters(indexOf(shaper), HTB_ROOT));
-  if (!filter?.bpf) throw new Error(`There is no classifier on ${shaper}`);
-  const program = bpf.programById(filter.bpf.programId);
-  const maps = program.mapIds.map((id) => bpf.mapById(id));
-  try {
-    const leases = maps.find(({ name }) => name === "leases");
-    if (!leases) throw new Error("The classifier has no map named leases");
-    const entries = bpf.mapEntries(leases.fd, 4, LEASE_BYTES);
+  return withMap(shaper, HTB_ROOT, "leases", (fd) => {
+    const entries = loadAddon().bpf.mapEntries(fd, 4, LEASE_BYTES);
     return new Map(entries.map(({ key, value }) => [key.readUInt32LE(0), decode(value)]));
+  });
+}
+
+/** What the programs are told of the network, found through the guard of a TAP. */
+export function readSettings(tap: string): string | undefined {
+  return withMap(tap, INGRESS, "settings", (fd) =>
+    loadAddon().bpf.mapGet(fd, Buffer.alloc(4), SETTINGS_BYTES)?.toString("hex"),
+  );
+}
+
+/** A map of the program that the filter at this place runs. */
+function withMap<T>(link: string, parent: number, map: string, use: (fd: number) => T): T {
+  const addon = loadAddon();
+  const [filter] = withNetlink((netlink) => netlink.filters(indexOf(link), parent));
+  if (!filter?.bpf) throw new Error(`There is no filter on ${link}`);
+  const program = addon.bpf.programById(filter.bpf.programId);
+  const maps = program.mapIds.map((id) => addon.bpf.mapById(id));
+  try {
+    const found = maps.find(({ name }) => name === map);
+    if (!found) throw new Error(`The filter on ${link} has no map named ${map}`);
+    return use(found.fd);
   } finally {
     for (const { fd } of [program, ...maps]) addon.closeFd(fd);
   }

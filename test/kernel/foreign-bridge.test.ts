@@ -1,0 +1,139 @@
+// A bridge that somebody else made: what a network changes on it, what a failed open takes back,
+// and whose the gateway's address is when the network goes.
+
+import { readFileSync } from "node:fs";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { openNetwork } from "../../dist/index.js";
+import { Agent } from "../support/agent.js";
+import {
+  classNamed,
+  deleteLink,
+  indexOf,
+  ipNumber,
+  linkNamed,
+  makeForeignLink,
+  readSettings,
+  tellKernel,
+  withNetlink,
+} from "../support/kernel-view.js";
+import { BRIDGE, expectNotOpened, openForTest, SHAPER, testOptions } from "../support/network.js";
+import { REQUEST } from "../support/requests.js";
+
+const GATEWAY = { ip: ipNumber("10.100.0.1"), prefixLength: 16 };
+
+function addressesOf(bridge: string): number[] {
+  const ifindex = indexOf(bridge);
+  return withNetlink((netlink) => netlink.addresses(ifindex)).map(({ ip }) => ip);
+}
+
+const SYSCTLS = ["ipv6/conf", "ipv4/conf", "ipv4/neigh"].flatMap((tree) =>
+  ["disable_ipv6", "send_redirects", "mcast_solicit"].map((key) => [tree, key] as const),
+);
+
+/** Every setting of the bridge that opening writes, those that the kernel has. */
+function sysctlsOf(bridge: string): string[] {
+  return SYSCTLS.flatMap(([tree, key]) => {
+    try {
+      const path = `/proc/sys/net/${tree}/${bridge}/${key}`;
+      return [`${path} ${readFileSync(path, "utf8").trim()}`];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Makes every open fail at one of its last steps, after it has changed what it changes. */
+function standInTheWay(): () => void {
+  const group = 0x666b0000 | indexOf(BRIDGE);
+  tellKernel({ op: "link.set", ifindex: makeForeignLink("stranger"), group });
+  const goAway = () => deleteLink("stranger");
+  onTestFinished(() => {
+    if (linkNamed("stranger")) goAway();
+  });
+  return goAway;
+}
+
+beforeEach(() => {
+  tellKernel({ op: "link.create", name: BRIDGE, kind: "bridge" });
+  const ifindex = indexOf(BRIDGE);
+  // The kernel gives a link its queue when it is first set up, and never takes it back.
+  tellKernel({ op: "link.set", ifindex, up: true }, { op: "link.set", ifindex, up: false });
+  onTestFinished(() => deleteLink(BRIDGE));
+});
+
+describe("an open that fails", () => {
+  it("leaves the settings of the bridge as they were", async () => {
+    const before = sysctlsOf(BRIDGE);
+    expect(before.length).toBeGreaterThanOrEqual(2);
+    const goAway = standInTheWay();
+    await expectNotOpened(testOptions(), "CONFLICT", { device: "stranger" });
+    expect(sysctlsOf(BRIDGE)).toEqual(before);
+    expect(addressesOf(BRIDGE)).toEqual([]);
+    goAway();
+    await openForTest();
+    expect(sysctlsOf(BRIDGE)).not.toEqual(before);
+  });
+
+  it("leaves capacity and isolation of the network that is there as they were", async () => {
+    const options = testOptions({ uploadCapacity: "1gbit" });
+    const first = await openForTest(options);
+    const { tap } = await first.createAllocation(REQUEST);
+    await first.close();
+    const settings = readSettings(tap);
+    const goAway = standInTheWay();
+    tellKernel({ op: "link.set", ifindex: indexOf(SHAPER), up: false });
+    const other = { ...options, uploadCapacity: "40gbit", isolated: false };
+    await expectNotOpened(other, "CONFLICT", { device: "stranger" });
+    expect(classNamed(SHAPER, "1:1")).toMatchObject({ rate: 1e9 / 8, ceil: 1e9 / 8 });
+    expect(linkNamed(SHAPER)?.up).toBe(false);
+    expect(readSettings(tap)).toEqual(settings);
+    goAway();
+    await openForTest(other);
+    expect(classNamed(SHAPER, "1:1")?.rate).toBe(40e9 / 8);
+    expect(linkNamed(SHAPER)?.up).toBe(true);
+    expect(readSettings(tap)).not.toEqual(settings);
+  });
+});
+
+describe("the gateway's address", () => {
+  it("goes with the network that added it, and the bridge stays", async () => {
+    const network = await openForTest();
+    expect(addressesOf(BRIDGE)).toEqual([GATEWAY.ip]);
+    await network.destroy();
+    expect(addressesOf(BRIDGE)).toEqual([]);
+    expect(linkNamed(BRIDGE)?.kind).toBe("bridge");
+  });
+
+  it("goes also when another process destroys the network, whatever ended the first", async () => {
+    for (const end of ["close", "kill"] as const) {
+      const options = testOptions();
+      const agent = new Agent();
+      await agent.open(options);
+      await (end === "close" ? agent.call("close") : agent.kill());
+      expect(addressesOf(BRIDGE)).toEqual([GATEWAY.ip]);
+      const network = await openForTest(options);
+      expect((await network.reconcile({ dryRun: true })).actions).toEqual([]);
+      await network.destroy();
+      expect(addressesOf(BRIDGE)).toEqual([]);
+    }
+  });
+
+  it("stays when it was there before", async () => {
+    tellKernel({ op: "address.add", ifindex: indexOf(BRIDGE), ...GATEWAY });
+    const options = testOptions();
+    await (await openNetwork(options)).close();
+    await (await openNetwork(options)).destroy();
+    expect(addressesOf(BRIDGE)).toEqual([GATEWAY.ip]);
+  });
+
+  it("is put back when somebody took it, and still goes with the network", async () => {
+    const options = testOptions();
+    await (await openForTest(options)).close();
+    tellKernel({ op: "address.delete", ifindex: indexOf(BRIDGE), ...GATEWAY });
+    const network = await openForTest(options);
+    expect(addressesOf(BRIDGE)).toEqual([GATEWAY.ip]);
+    tellKernel({ op: "address.delete", ifindex: indexOf(BRIDGE), ...GATEWAY });
+    await network.destroy();
+    expect(addressesOf(BRIDGE)).toEqual([]);
+  });
+});
