@@ -95,6 +95,22 @@ describe("an open that fails", () => {
   });
 });
 
+describe("an open that fails after the shaper was deleted", () => {
+  it("leaves what the guards of live guests are told", async () => {
+    const options = testOptions();
+    const first = await openForTest(options);
+    const { tap } = await first.createAllocation(REQUEST);
+    await first.close();
+    deleteLink(SHAPER);
+    const settings = readSettings(tap);
+    const goAway = standInTheWay();
+    await expectNotOpened({ ...options, isolated: false }, "CONFLICT", { device: "stranger" });
+    expect(readSettings(tap)).toEqual(settings);
+    goAway();
+    await openForTest(options);
+  });
+});
+
 describe("the gateway's address", () => {
   it("goes with the network that added it, and the bridge stays", async () => {
     const network = await openForTest();

@@ -2,7 +2,8 @@
 // holds, and what it could not do it has not half done.
 
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, copyFileSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { NetworkOptions } from "../../dist/index.js";
@@ -10,6 +11,7 @@ import { Agent, type PlainAllocation } from "../support/agent.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { classNamed, linkNamed, readLeases, tbfOf } from "../support/kernel-view.js";
 import { openForTest, SHAPER, testOptions } from "../support/network.js";
+import { openStore, STORE_FILE, stateDirectory } from "../support/standby-leases.js";
 
 type Options = NetworkOptions & { stateDir: string };
 
@@ -57,6 +59,9 @@ function expectActiveAndLimited({ instanceId, tap, classId, ifindex }: PlainAllo
   expect(classNamed(SHAPER, classId)?.rate).toBe(2_500_000);
   expect(readLeases(SHAPER).get(ifindex)?.instanceId).toBe(instanceId);
 }
+
+const identitiesOf = (guests: readonly PlainAllocation[]) =>
+  new Map(guests.map(({ instanceId, ip, mac }) => [instanceId, `${ip} ${mac}`]));
 
 const disks = [
   ["full", fillDisk, { code: "ERR_FORKNET_KERNEL", errnoName: "ENOSPC" }],
@@ -145,6 +150,11 @@ it("a disk that fills up in the middle keeps what was stored before", async () =
   expect(stored.size).toBeGreaterThan(1);
   expect(refused).toBeGreaterThan(GUESTS / 4);
   for (const guest of guests) if (!stored.has(guest.instanceId)) expectActiveAndLimited(guest);
+  // What was refused is not half on disk either: a process killed here would be found like this.
+  const copy = stateDirectory();
+  copyFileSync(join(insideOf(agent, options), STORE_FILE), join(copy, STORE_FILE));
+  const { store, damage } = await openStore(copy);
+  expect([new Set(store.all().map(({ instanceId }) => instanceId)), damage]).toEqual([stored, []]);
   mend();
   const left = guests.filter(({ instanceId }) => !stored.has(instanceId)).slice(0, 3);
   for (const { instanceId } of left) {
@@ -195,8 +205,7 @@ describe("after kill -9", () => {
       const network = await openForTest(options);
       expect(network.storeDamage).toEqual([]);
       expect(brokenInvariants(network)).toEqual([]);
-      const identities = network.listAllocations().map(({ instanceId, ip }) => [instanceId, ip]);
-      expect(identities.sort()).toEqual(forks.map(({ instanceId, ip }) => [instanceId, ip]).sort());
+      expect(identitiesOf(network.listAllocations())).toEqual(identitiesOf(forks));
       for (const { instanceId, state } of network.listAllocations()) {
         if (promised.has(instanceId)) expect(state).toBe("standby");
         if (state === "standby") await network.recreateAllocation(instanceId);
