@@ -61,8 +61,8 @@ lint_tidy() {
       const [database, preset] = process.argv.slice(1);
       const here = process.cwd() + "/native/";
       for (const { file } of JSON.parse(readFileSync(database, "utf8"))) {
-        const isTest = file.startsWith(here + "test/");
-        if (file.startsWith(here) && !isTest && file.startsWith(here + "fuzz/") === (preset === "fuzz"))
+        const isOut = ["test/", "addon/"].some((folder) => file.startsWith(here + folder));
+        if (file.startsWith(here) && !isOut && file.startsWith(here + "fuzz/") === (preset === "fuzz"))
           console.log(file);
       }
     ' "build/$preset/compile_commands.json" "$preset" | sort -u |

@@ -22,6 +22,7 @@ clang-14 clang-14
 /usr/include/bpf/bpf_helpers.h libbpf-dev
 clang++-19 clang-19
 /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a libclang-rt-19-dev
+valgrind valgrind
 clang-format-19 clang-format-19
 clang-tidy-19 clang-tidy-19"
 

@@ -116,6 +116,8 @@ need build npm run --silent build
 
 native_tests
 step fuzz node scripts/fuzz.mjs --seconds 2
+step sanitize bash scripts/sanitize.sh address valgrind
+FORKNET_SANITIZE_TESTS=test/kernel/addon-threads step threads bash scripts/sanitize.sh thread
 step types bash scripts/lint.sh types
 step lint bash scripts/lint.sh biome oxlint format tidy bpf length
 vitest_project unit
