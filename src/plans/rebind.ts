@@ -6,7 +6,7 @@ import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { classMessages, type FormerSlot, type SlotSpec } from "./slot.js";
-import { type Undo, undoing } from "./undo.js";
+import { type Step, sendSteps, type Undo, undoing } from "./undo.js";
 
 /**
  * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws
@@ -54,13 +54,11 @@ function readdress(
     { op: "fdb.delete", ifindex, mac: former.mac },
     { op: "neighbor.delete", ifindex: bridge, ip: former.ip },
   ];
-  mustTalk(kernel, [{ op: "neighbor.set", ifindex: bridge, ip: spec.ip, mac: spec.mac }], name);
-  undo.pushMessage(
-    kernel,
-    `neighbour entry on ${name}`,
-    { op: "neighbor.delete", ifindex: bridge, ip: spec.ip },
-    name,
-  );
+  const neighbor: Step = {
+    message: { op: "neighbor.set", ifindex: bridge, ip: spec.ip, mac: spec.mac },
+    back: { op: "neighbor.delete", ifindex: bridge, ip: spec.ip },
+  };
+  sendSteps(kernel, [neighbor], name, undo);
   mustTalk(kernel, entries, spec.tapName);
 }
 
