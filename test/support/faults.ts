@@ -19,7 +19,11 @@ export const ERRNO = {
   EAGAIN: 11,
   ENOMEM: 12,
   EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
   EXFULL: 54,
+  EBADMSG: 74,
+  EMSGSIZE: 90,
   ENOBUFS: 105,
   ETIMEDOUT: 110,
 };
@@ -63,10 +67,16 @@ export class Faults {
   }
 
   /**
-   * The send that holds the operation reaches the kernel, and its acks do not come back in time.
+   * The send that holds the operation reaches the kernel, but its acks cannot be read: they do not
+   * come in time (ETIMEDOUT), found no room (ENOBUFS), are cut off (EMSGSIZE) or no acks (EBADMSG).
    */
-  loseAnswer(at: number, match = ""): void {
-    this.#set(MODE.loseAnswer, { errno: ERRNO.ETIMEDOUT, at, match });
+  loseAnswer(at: number, errno = ERRNO.ETIMEDOUT): void {
+    this.#set(MODE.loseAnswer, { errno, at });
+  }
+
+  /** The TAP that the operation is about is deleted from outside just before. */
+  vanish(at: number): void {
+    this.#set(MODE.vanish, { errno: ERRNO.ENODEV, at });
   }
 
   /** Every operation fails with this probability, with EBUSY or ENOMEM. */

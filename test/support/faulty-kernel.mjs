@@ -16,7 +16,7 @@ export const SLOT = {
   journalEnd: 6,
   failed: 7,
 };
-export const MODE = { refuse: 0, loseAnswer: 1, random: 2 };
+export const MODE = { refuse: 0, loseAnswer: 1, random: 2, vanish: 3 };
 export const CONTROL_WORDS = 16;
 export const TEXT_BYTES = 256;
 export const JOURNAL_BYTES = 1 << 20;
@@ -24,7 +24,6 @@ export const ENVIRONMENT_KEY = "forknet-test-faults";
 
 const EBUSY = 16;
 const ENOMEM = 12;
-const ETIMEDOUT = 110;
 const DUMPS = [
   "links",
   "link",
@@ -79,10 +78,16 @@ function note({ words, journal }, operation) {
   if (at + bytes.length <= journal.length) journal.set(bytes, at);
 }
 
+function deleteTap(real, { ifindex }) {
+  if (!ifindex || real.link({ ifindex })?.kind !== "tun") return;
+  real.talk([{ op: "link.delete", ifindex }], "");
+}
+
 function wrapCall(control, call, operation) {
   return (...args) => {
     const failed = chosen(control, operation);
-    if (failed) throw new Refused({ operation, device: "", leftBehind: [], ...failed });
+    if (failed && control.words[SLOT.mode] !== MODE.vanish)
+      throw new Refused({ operation, device: "", leftBehind: [], ...failed });
     return call(...args);
   };
 }
@@ -97,15 +102,22 @@ function talk(control, real, messages, device) {
     );
   });
   const sent = messages.filter((_, i) => !failures[i]);
-  if (control.words[SLOT.mode] === MODE.loseAnswer && sent.length < messages.length) {
+  const mode = control.words[SLOT.mode];
+  if (mode === MODE.loseAnswer && sent.length < messages.length) {
     real.talk(messages, device);
     throw new Refused({
       operation: "recvmsg",
       device: "NETLINK_ROUTE",
-      errno: ETIMEDOUT,
+      errno: control.words[SLOT.errno],
       text: "",
       leftBehind: [],
     });
+  }
+  if (mode === MODE.vanish) {
+    messages.forEach((message, i) => {
+      if (failures[i]) deleteTap(real, message);
+    });
+    return real.talk(messages, device);
   }
   const results = sent.length > 0 ? real.talk(sent, device) : [];
   return failures.map((failure) => failure ?? results.shift());

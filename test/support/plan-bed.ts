@@ -1,0 +1,165 @@
+// Plans run in this thread on a kernel that can be made to fail: one network, opened or not, and
+// slots that are told apart by a number.
+
+import { loadAddon } from "../../dist/kernel/addon.js";
+import type { Kernel } from "../../dist/kernel/kernel.js";
+import type { Message } from "../../dist/kernel/messages.js";
+import { formatAlias, formatSlotAlias } from "../../dist/lease/alias.js";
+import { encodeLease, type Lease } from "../../dist/lease/lease.js";
+import { type Limits, toKernelLimits } from "../../dist/limits.js";
+import { resolveOptions } from "../../dist/options.js";
+import { keyOf } from "../../dist/plans/adopt.js";
+import { destroy, open } from "../../dist/plans/open.js";
+import { reap } from "../../dist/plans/reap.js";
+import { type ShapeJob, shape } from "../../dist/plans/shape.js";
+import { createSlot, type SlotSpec } from "../../dist/plans/slot.js";
+import { createKernel } from "./faulty-kernel.mjs";
+
+const FIRST_MINOR = 0x10;
+
+export const LIMITS: Limits = { download: 20e6, upload: { rate: 5e6, ceil: 20e6 } };
+export const LOWER: Limits = { download: 3e6, upload: { rate: 1e6, ceil: 2e6 } };
+export const HIGHER: Limits = { download: 90e6, upload: { rate: 8e6, ceil: 30e6 } };
+
+/** Made after the Faults: the kernel looks for their controls when it is made. */
+export class PlanBed {
+  readonly options = resolveOptions({ bridge: "vmbr0", subnet: "10.100.0.0/24" });
+  readonly kernel: Kernel = createKernel();
+  /** Looks at what is there without counting as the plan's operation. */
+  readonly #netlink = new (loadAddon().Netlink)();
+  /** TAPs by their slot's number, also of those that are gone. */
+  readonly #ifindexes = new Map<number, number>();
+  #facts: ReturnType<typeof open>["facts"] | undefined;
+
+  get facts() {
+    if (!this.#facts) throw new Error("the network is not open");
+    return this.#facts;
+  }
+
+  open(): void {
+    this.#facts = open(this.kernel, this.options).facts;
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  /** As when the process dies: what the kernel holds stays. */
+  forget(): void {
+    const { maps, programs } = this.facts;
+    for (const fd of [...Object.values(maps), ...Object.values(programs)]) loadAddon().closeFd(fd);
+    this.#facts = undefined;
+  }
+
+  destroy(): void {
+    destroy(this.kernel, this.facts, this.options.subnet);
+  }
+
+  lease(number: number, limits = LIMITS): Lease {
+    const ip = this.options.subnet.gateway + number;
+    return {
+      instanceId: `vm-${number}`,
+      instanceName: `web-${number}`,
+      ip,
+      mac: 0x0200 * 2 ** 32 + ip,
+      classMinor: FIRST_MINOR + number,
+      limits,
+      createdMs: 1e12,
+      generation: 0,
+      blocked: false,
+    };
+  }
+
+  spec(number: number, tapName = `fk-${number}`): SlotSpec {
+    const lease = this.lease(number);
+    return {
+      tapName,
+      ip: lease.ip,
+      mac: lease.mac,
+      class: { minor: lease.classMinor, exists: this.#hasClass(lease.classMinor), flip: 0 },
+      limits: toKernelLimits(lease.limits, this.options),
+      alias: formatAlias(lease),
+    };
+  }
+
+  make(number: number): number {
+    return this.#make(number, this.spec(number));
+  }
+
+  /** A slot that nobody took. */
+  makeSpare(number: number): number {
+    const spec = this.spec(number);
+    return this.#make(number, {
+      ...spec,
+      alias: formatSlotAlias(spec.ip, spec.mac, spec.class.minor),
+    });
+  }
+
+  arm(number: number): void {
+    const lease = encodeLease(this.lease(number));
+    this.kernel.bpf.mapSet(this.facts.maps.leases, keyOf(this.ifindex(number)), lease);
+  }
+
+  ifindex(number: number): number {
+    return this.#ifindexes.get(number) ?? 0;
+  }
+
+  /** Deletes slots that are there or were; the first refusal, or null. */
+  reap(...numbers: number[]) {
+    const jobs = numbers.map((number) => {
+      const { tapName, ip, mac } = this.spec(number);
+      return { tapName, ip, mac, ifindex: this.ifindex(number) };
+    });
+    return reap(this.kernel, this.facts, jobs).find((failure) => failure !== null) ?? null;
+  }
+
+  /** Changes a slot's limits; the refusal, or null. */
+  shape(number: number, job: Pick<ShapeJob, "unproved"> & { from?: Limits; to: Limits }) {
+    const { tapName, class: claim, alias: previousAlias } = this.spec(number);
+    const { from, to, unproved } = job;
+    const shapeJob: ShapeJob = {
+      tapName,
+      ifindex: this.ifindex(number),
+      class: { ...claim, exists: true },
+      limits: toKernelLimits(to, this.options),
+      alias: formatAlias(this.lease(number, to)),
+      previousAlias,
+      ...(from ? { previous: toKernelLimits(from, this.options) } : {}),
+      ...(unproved ? { unproved } : {}),
+    };
+    return shape(this.kernel, this.facts, [shapeJob])[0] ?? null;
+  }
+
+  /** Does what somebody else might do; it must go well. */
+  meddle(message: Message): void {
+    const [refusal] = this.#netlink.talk([message]);
+    if (refusal) throw new Error(`${message.op}: errno ${refusal.errno} ${refusal.text}`);
+  }
+
+  deleteClass(number: number): void {
+    const handle = 0x1_0000 + FIRST_MINOR + number;
+    this.meddle({ op: "class.delete", ifindex: this.facts.shaper.ifindex, handle });
+  }
+
+  deleteNeighbor(number: number): void {
+    const { ip } = this.lease(number);
+    this.meddle({ op: "neighbor.delete", ifindex: this.facts.bridge.ifindex, ip });
+  }
+
+  deleteLink(name: string): void {
+    const ifindex = this.#netlink.link({ name })?.ifindex;
+    if (ifindex !== undefined) this.meddle({ op: "link.delete", ifindex });
+  }
+
+  #make(number: number, spec: SlotSpec): number {
+    const ifindex = createSlot(this.kernel, this.facts, spec);
+    this.#ifindexes.set(number, ifindex);
+    return ifindex;
+  }
+
+  #hasClass(minor: number): boolean {
+    return this.#netlink
+      .classes(this.facts.shaper.ifindex)
+      .some(({ handle }) => (handle & 0xffff) === minor);
+  }
+}
