@@ -92,15 +92,22 @@ int ErrorOf(Call call) {
   return 0;
 }
 
-TEST_CASE("acks are matched by number, however they are spread over datagrams") {
+TEST_CASE("refusals are matched by number, and the last message's answer ends the wait") {
   const FakeKernel kernel([](const Request& to) -> Replies {
-    return {{Joined(AckTo(to, 2, EBUSY), AckTo(to, 0))}, {AckTo(to, 1, EEXIST)}};
+    return {{Joined(AckTo(to, 0, EBUSY), AckTo(to, 2, EEXIST))}, {AckTo(to, 3)}};
   });
   Socket socket(kTimeoutMs);
-  const std::vector<Ack> acks = Talk(&socket, 3);
-  CHECK(acks[0].error == 0);
-  CHECK(acks[1].error == EEXIST);
-  CHECK(acks[2].error == EBUSY);
+  const std::vector<Ack> acks = Talk(&socket, 4);
+  CHECK(acks[0].error == EBUSY);
+  CHECK(acks[1].error == 0);
+  CHECK(acks[2].error == EEXIST);
+  CHECK(acks[3].error == 0);
+}
+
+TEST_CASE("without the last answer nothing counts as done") {
+  const FakeKernel kernel([](const Request& to) -> Replies { return {{AckTo(to, 0, EBUSY)}}; });
+  Socket socket(kTimeoutMs);
+  CHECK(ErrorOf([&] { Talk(&socket, 2); }) == ETIMEDOUT);
 }
 
 TEST_CASE("alien replies are nobody's answer") {

@@ -4,7 +4,6 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { rebindSlot } from "../../dist/plans/rebind.js";
-import { survey } from "../../dist/plans/survey.js";
 import { failEach, GONE, kindsOf, type Plan, ROUNDS } from "../support/fail-each.js";
 import { Faults } from "../support/faults.js";
 import { HIGHER, LIMITS, LOWER, PlanBed } from "../support/plan-bed.js";
@@ -92,9 +91,18 @@ const PLANS: Plan[] = [
   {
     name: "survey",
     run: () => {
-      survey(bed.kernel, bed.facts, bed.options.subnet);
+      bed.survey(1);
       return null;
     },
+  },
+  {
+    name: "mend",
+    isPartial: true,
+    prepare: () => {
+      reset();
+      bed.spoil(1);
+    },
+    run: () => bed.mend(1),
   },
 ];
 

@@ -9,13 +9,17 @@ import { encodeLease, type Lease } from "../../dist/lease/lease.js";
 import { type Limits, toKernelLimits } from "../../dist/limits.js";
 import { resolveOptions } from "../../dist/options.js";
 import { keyOf } from "../../dist/plans/adopt.js";
+import { mend } from "../../dist/plans/mend.js";
 import { destroy, open } from "../../dist/plans/open.js";
 import { reap } from "../../dist/plans/reap.js";
 import { type ShapeJob, shape } from "../../dist/plans/shape.js";
-import { createSlot, type SlotSpec } from "../../dist/plans/slot.js";
+import { classMessages, createSlot, type SlotSpec } from "../../dist/plans/slot.js";
+import { survey } from "../../dist/plans/survey.js";
 import { createKernel } from "./faulty-kernel.mjs";
 
 const FIRST_MINOR = 0x10;
+/** TC_H_CLSACT */
+const CLSACT = 0xffff_fff1;
 
 export const LIMITS: Limits = { download: 20e6, upload: { rate: 5e6, ceil: 20e6 } };
 export const LOWER: Limits = { download: 3e6, upload: { rate: 1e6, ceil: 2e6 } };
@@ -128,6 +132,38 @@ export class PlanBed {
       ...(unproved ? { unproved } : {}),
     };
     return shape(this.kernel, this.facts, [shapeJob])[0] ?? null;
+  }
+
+  /** What is wrong with a guest's slot. */
+  survey(number: number) {
+    const { tapName, ip, mac, class: claim } = this.spec(number);
+    const ifindex = this.ifindex(number);
+    const tap = { ifindex, tapName, class: claim, ip, mac, lease: this.lease(number) };
+    const { subnet, uploadCapacity: capacity } = this.options;
+    return survey(this.kernel, {
+      facts: this.facts,
+      subnet,
+      capacity,
+      defaults: this.options,
+      taps: [tap],
+      freeClasses: [],
+    }).taps.flatMap(({ findings }) => findings);
+  }
+
+  /** Puts right what survey finds; the refusal, or null. */
+  mend(number: number) {
+    const messages = this.survey(number).flatMap((finding) => finding.repair);
+    const job = { device: this.spec(number).tapName, messages };
+    return mend(this.kernel, this.facts, [job])[0] ?? null;
+  }
+
+  /** Changes a slot's upload limit and takes guard and gate away, from outside. */
+  spoil(number: number): void {
+    const { limits, class: claim } = this.spec(number);
+    const [htb] = classMessages(this.facts, claim, limits, "change");
+    if (htb?.op !== "class.htb") throw new Error("a class is not the first of its messages");
+    this.meddle({ ...htb, rate: 1000 });
+    this.meddle({ op: "qdisc.delete", ifindex: this.ifindex(number), parent: CLSACT });
   }
 
   /** Does what somebody else might do; it must go well. */
