@@ -163,6 +163,14 @@ describe.each(SCENARIOS)("$name", (scenario) => {
     );
   });
 
+  test("succeeds when an answer that found no room is asked for again", async () => {
+    await failEach(
+      scenario,
+      (at) => faults.loseAnswer(at, ERRNO.ENOBUFS),
+      (error) => expect.fail(`not retried: ${String(error)}`),
+    );
+  });
+
   test("whose answer is lost", async () => {
     await failEach(
       scenario,
