@@ -20,18 +20,25 @@ namespace {
 using forknet::Bytes;
 using forknet::Expect;
 
-/** What the kernel has still to say, and who waits for an answer. */
+/** What the kernel has still to say, and by sequence number what it was sent and said. */
 struct Kernel {
   Bytes script;
+  std::set<uint32_t> sent_last;
   std::set<uint32_t> unanswered;
+  std::set<uint32_t> refused;
 };
 Kernel kernel;
 
 void NoteAnswers(Bytes datagram) {
   for (forknet::Reply reply; forknet::NextReply(&datagram, &reply);) {
-    if (reply.header.nlmsg_pid == forknet::kScriptPort && reply.header.nlmsg_type == NLMSG_ERROR) {
-      kernel.unanswered.erase(reply.header.nlmsg_seq);
-    }
+    if (reply.header.nlmsg_pid != forknet::kScriptPort) continue;
+    if (reply.header.nlmsg_type != NLMSG_ERROR) continue;
+    kernel.unanswered.erase(reply.header.nlmsg_seq);
+    int32_t error = 0;
+    reply.payload.Read(&error);
+    // The kernel is done with one send() before it takes the next.
+    if (error != 0 && kernel.sent_last.count(reply.header.nlmsg_seq))
+      kernel.refused.insert(reply.header.nlmsg_seq);
   }
 }
 
@@ -55,7 +62,14 @@ void Call(uint8_t call, uint8_t shape) {
     for (size_t i = 0; i < request.count(); i++) requests += request.Follows(i) ? 0 : 1;
     const std::vector<forknet::Ack> acks = socket.Talk(&request);
     Expect(acks.size() == requests, "there is one answer a request");
-    Expect(kernel.unanswered.empty(), "every message that was sent was answered");
+    Expect(kernel.unanswered.empty(), "every message that asked for an answer had one");
+    size_t answer = 0;
+    for (size_t i = 0; i < request.count(); i++) {
+      if (i > 0 && !request.Follows(i)) answer++;
+      // Messages are numbered from 1. What follows a refused one is not sent.
+      const bool refused = kernel.refused.count(static_cast<uint32_t>(i + 1)) != 0;
+      Expect(!refused || acks[answer].error != 0, "a refusal is told");
+    }
   } else if (call % forknet::kScriptCalls == forknet::kScriptGet) {
     forknet::EncodeLinkGet(shape, &request);
     const std::vector<uint8_t> reply = socket.Get(&request, "RTM_GETLINK");
@@ -88,8 +102,11 @@ int __wrap_getsockname(int /*fd*/, sockaddr* address, socklen_t* /*size*/) {
 
 ssize_t __wrap_send(int /*fd*/, const void* bytes, size_t size, int /*flags*/) {
   Bytes rest{static_cast<const uint8_t*>(bytes), size};
+  kernel.sent_last.clear();
   for (forknet::Reply message; forknet::NextReply(&rest, &message);) {
-    kernel.unanswered.insert(message.header.nlmsg_seq);
+    kernel.sent_last.insert(message.header.nlmsg_seq);
+    const bool wants_answer = (message.header.nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP)) != 0;
+    if (wants_answer) kernel.unanswered.insert(message.header.nlmsg_seq);
   }
   Expect(rest.size == 0, "only whole messages are sent");
   return static_cast<ssize_t>(size);
@@ -118,7 +135,7 @@ ssize_t __wrap_recv(int, void*, size_t, int) {
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  kernel = {{data + 2, size - 2}, {}};
+  kernel = {{data + 2, size - 2}, {}, {}, {}};
   try {
     Call(data[0], data[1]);
   } catch (const forknet::KernelError& error) {

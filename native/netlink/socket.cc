@@ -160,8 +160,12 @@ void Socket::TalkChunk(MessageBuilder* messages, size_t from, size_t to, uint32_
       const uint32_t index = reply.header.nlmsg_seq - first;
       if (index < from || index >= to || reply.header.nlmsg_pid != port_) continue;
       if (reply.header.nlmsg_type != NLMSG_ERROR) continue;
-      if (!ParseAck(reply, &(*acks)[index])) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
-      complete = index + 1 == to;
+      Ack& ack = (*acks)[index];
+      // A refusal stands, whatever else is said of its message.
+      if (ack.error == 0 && !ParseAck(reply, &ack)) {
+        throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
+      }
+      complete = complete || index + 1 == to;
     }
     RequireEnd(rest);
   }
