@@ -95,6 +95,10 @@ export class Creation {
     } catch (error) {
       if (!(await reaper.reapQuietly(former, "pool"))) {
         // The surplus stays taken, too: the TAP has it.
+        const { tapName, ifindex, ip, mac } = former;
+        this.#parts.identities.stranded.add({ tapName, ifindex, ip, mac }, () =>
+          this.#giveBack(surplus),
+        );
         const leftBehind = [`TAP ${former.tapName}`];
         const text = `${(error as Error).message}; and the warm slot it was to be made of could not be deleted`;
         throw new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind, cause: error });

@@ -159,3 +159,8 @@ function classify(failure: KernelFailure, said: string): [ForknetErrorCode, stri
   }
   return ["ERR_FORKNET_KERNEL", said];
 }
+
+/** True when a step failed and so did its undo: something may be left in the kernel. */
+export function isRollback(error: unknown): boolean {
+  return (error as ForknetError).code === "ERR_FORKNET_ROLLBACK";
+}

@@ -1,5 +1,6 @@
-// What is read or made once when a network opens and never changes after: the cached facts every
-// plan works with. Plain data, so that it can be handed to the workers.
+// What is read or made once when a network opens: the cached facts every plan works with. Plain
+// data, so that it can be handed to the workers. Changes only when somebody deleted the bridge or
+// the shaper and reconcile made another.
 
 import type { Ipv4, Mac } from "./kernel/messages.js";
 

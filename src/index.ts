@@ -12,6 +12,6 @@ export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";
 export type { Difference } from "./plans/finding.js";
 export type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
-export type { ReconcileAction } from "./reconcile-plan.js";
+export type { ReconcileAction } from "./reconcile-action.js";
 export type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
 export type { VerifyDifference, VerifyReport } from "./verify.js";

@@ -1,13 +1,12 @@
 // One look at the kernel, compared with what this process knows: the base of verify and reconcile.
 // What changed while the worker looked is left out, so that nothing under way is taken for damage.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Guest } from "./guest.js";
 import type { Parts } from "./parts.js";
 import type { KnownTap } from "./plans/expected.js";
 import { type Finding, finding } from "./plans/finding.js";
-import type { Survey, UnknownTap } from "./plans/survey.js";
 import type { WarmSlot } from "./slot-pool.js";
+import { findStrays, Known, NO_STRAYS, type Strays } from "./strays.js";
 
 /** A guest as it was when the worker began to look. */
 export class Snapshot {
@@ -38,9 +37,7 @@ export interface Inspection {
   /** Guests whose TAP is not there. */
   gone: Snapshot[];
   slots: { slot: WarmSlot; findings: Finding[] }[];
-  /** TAPs of ours that nobody here has. Empty unless asked for. */
-  strays: UnknownTap[];
-  staleLeases: number[];
+  strays: Strays;
   lostClasses: number[];
   directPackets: number;
 }
@@ -50,12 +47,13 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   const { registry, pool, identities, options, lanes, metrics } = parts;
   const guests = new Map<number, Snapshot>();
   const slots = new Map<number, WarmSlot>();
-  const known = new Set<number>();
+  const known = new Known(parts);
+  const stranded = only ? [] : identities.stranded.all();
   const found = await lanes.survey((facts) => {
     for (const guest of only ? [only] : registry.all())
       if (isSteady(guest)) guests.set(guest.ifindex, new Snapshot(guest));
     for (const slot of only ? [] : pool.slots()) slots.set(slot.ifindex, slot);
-    addKnown(parts, known);
+    known.look();
     const taps = [...[...guests.values()].map(({ tap }) => tap), ...[...slots.values()].map(tapOf)];
     return {
       facts,
@@ -69,6 +67,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
       },
       taps,
       freeClasses: only ? [] : identities.freeClasses,
+      stranded: stranded.map(({ remains }) => remains),
     };
   });
   metrics.sentUnclassified(found.directPackets);
@@ -90,8 +89,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
       const slot = slots.get(ifindex);
       return slot && pool.has(slot) ? [{ slot, findings }] : [];
     }),
-    strays: only ? [] : await strays(parts, found, known),
-    staleLeases: only ? [] : found.staleLeases.filter((ifindex) => !known.has(ifindex)),
+    strays: only ? NO_STRAYS : await findStrays(parts, found.leftovers, known, stranded),
     lostClasses: found.lostClasses,
     directPackets: found.directPackets,
   };
@@ -111,29 +109,4 @@ function shapingOf({ shaping }: Guest): Finding[] {
 
 function tapOf({ ifindex, port, address }: WarmSlot): KnownTap {
   return { ifindex, tapName: port.tapName, class: port.class, ...address };
-}
-
-/** Asked before and after: a TAP that anybody has had meanwhile is no stray. */
-async function strays(
-  parts: Parts,
-  { unknown }: Survey,
-  known: Set<number>,
-): Promise<UnknownTap[]> {
-  addKnown(parts, known);
-  const candidates = unknown.filter(({ ifindex }) => !known.has(ifindex));
-  const { lanes, options } = parts;
-  const asked = candidates.map(({ ifindex }) => ifindex);
-  // Also with none to ask about: what the create lane has made by then is known after it.
-  const there = new Set(await lanes.confirm(options.subnet, asked));
-  // The makers of those slots go on in this turn of the event loop.
-  await nextTurn();
-  addKnown(parts, known);
-  return candidates.filter(({ ifindex }) => there.has(ifindex) && !known.has(ifindex));
-}
-
-/** The TAPs that guests, warm slots and deletions under way have. */
-function addKnown({ registry, pool, reaper }: Parts, into: Set<number>): void {
-  for (const { ifindex, donorIfindex } of registry.all()) into.add(ifindex).add(donorIfindex);
-  for (const { ifindex } of pool.slots()) into.add(ifindex);
-  for (const ifindex of reaper.underWay) into.add(ifindex);
 }

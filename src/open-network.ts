@@ -45,6 +45,11 @@ export class OpenNetwork implements Network {
     this.#shutDown = shutDown;
   }
 
+  /** Puts in order, in the background, what an earlier process left. */
+  cleanUp(): void {
+    void this.#reconciler.settle();
+  }
+
   // Async for the refusals: what a warm slot serves is there when the call returns.
   async createAllocation(
     request: AllocationRequest,
@@ -174,7 +179,7 @@ export class OpenNetwork implements Network {
       .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
       .filter((promise) => promise !== undefined);
     try {
-      await Promise.allSettled(underWay);
+      await Promise.allSettled([...underWay, this.#reconciler.stop()]);
       await pool.drain();
       shaping.beginAll();
       await lanes.idle();

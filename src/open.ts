@@ -75,7 +75,10 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
     parts.pool.fill();
     endSpan(span);
-    return new OpenNetwork(parts, storeDamage, shutDown);
+    const network = new OpenNetwork(parts, storeDamage, shutDown);
+    // Serve first, clean after. A network that was made just now has nothing to clean.
+    if (adoption.isAdopted) network.cleanUp();
+    return network;
   } catch (error) {
     endSpan(span, error);
     await shutDown();

@@ -1,42 +1,14 @@
 // What reconcile does about what an inspection found: every step with its reason and the proof that
 // its object is ours. What is not provably ours appears in no step.
 
-import type { ForknetError } from "./errors.js";
 import type { Guest } from "./guest.js";
 import type { Inspection } from "./inspection.js";
 import type { Parts } from "./parts.js";
 import type { Finding } from "./plans/finding.js";
-import type { UnknownTap } from "./plans/survey.js";
+import type { Criteria, Step } from "./reconcile-action.js";
+import { leftoverSteps, lostClassStep } from "./reconcile-leftovers.js";
 import { repairGuest, repairNetwork } from "./repair.js";
 import type { WarmSlot } from "./slot-pool.js";
-
-/** One line of a plan: what is done, to what, why, and how we know that it is ours. */
-export interface ReconcileAction {
-  /** "forget_class" changes this process's books only. */
-  action: "repair" | "release" | "delete_tap" | "delete_lease" | "forget_class";
-  /** Instance id, TAP, bridge or shaper name, class, or ifindex. */
-  subject: string;
-  reason: string;
-  proof: string;
-  /** Why it could not be done. */
-  error?: ForknetError;
-}
-
-/** Actions that are done or left together. */
-export interface Step {
-  kind: "network" | "repair" | "release" | "deletion";
-  actions: ReconcileAction[];
-  run: () => Promise<unknown>;
-}
-
-/** Who stays. */
-export interface Criteria {
-  keep: ReadonlySet<string> | undefined;
-  /** Milliseconds since the epoch: what came later is too young to go. */
-  bornBeforeMs: number;
-  /** When a leftover was first seen, by ifindex. */
-  seenMs: ReadonlyMap<number, number>;
-}
 
 export function planFor(
   parts: Parts,
@@ -52,9 +24,8 @@ export function planFor(
     ...repairs.map((one) => guestStep(parts, one)),
     ...endings.map(({ step }) => step),
     ...found.slots.map((one) => slotStep(parts, one)),
-    ...found.strays.filter((tap) => mayGo(tap, criteria)).map((tap) => strayStep(parts, tap)),
-    ...found.staleLeases.map((ifindex) => leaseStep(parts, ifindex)),
-    ...found.lostClasses.map((minor) => classStep(parts, minor)),
+    ...leftoverSteps(parts, found.strays, criteria),
+    ...found.lostClasses.map((minor) => lostClassStep(parts, minor)),
   ];
 }
 
@@ -67,13 +38,17 @@ function repairActions(subject: string, findings: readonly Finding[], proof: str
   }));
 }
 
+/** Without a message it is the device itself that is gone. */
 function networkStep(parts: Parts, one: Finding): Step {
   const { bridge, shaper } = parts.facts;
-  const isBridge = one.repair.some((message) => isAbout(message, bridge.ifindex));
+  const isGone = one.repair.length === 0;
+  const isBridge = isGone
+    ? one.what === "bridge"
+    : one.repair.some((message) => isAbout(message, bridge.ifindex));
   const { name, ifindex } = isBridge ? bridge : shaper;
-  const proof = `ifindex ${ifindex}, made or adopted when the network was opened`;
+  const proof = `ifindex ${ifindex}, made or adopted by this network`;
   return {
-    kind: "network",
+    kind: isGone ? "restore" : "network",
     actions: repairActions(name, [one], proof),
     run: () => repairNetwork(parts, name, one),
   };
@@ -139,67 +114,5 @@ function slotStep(parts: Parts, { slot, findings }: { slot: WarmSlot; findings: 
       parts.leases.disarm(slot.ifindex);
       await parts.pool.discard(slot);
     },
-  };
-}
-
-/** A leftover with a lease is somebody's guest: it goes only when a list does not have it. */
-function mayGo({ ifindex, lease }: UnknownTap, criteria: Criteria): boolean {
-  const bornMs = lease?.createdMs ?? criteria.seenMs.get(ifindex) ?? 0;
-  if (bornMs > criteria.bornBeforeMs) return false;
-  return !lease || (criteria.keep !== undefined && !criteria.keep.has(lease.instanceId));
-}
-
-/** TAPs with our alias that neither a guest nor the pool has. */
-function strayStep(parts: Parts, tap: UnknownTap): Step {
-  const { tapName, ifindex, ip, alias, lease } = tap;
-  const reason = lease
-    ? `its lease is of ${lease.instanceId}, which is not in the list of guests to keep`
-    : "no guest and no warm slot has it";
-  return {
-    kind: "deletion",
-    actions: [{ action: "delete_tap", subject: tapName, reason, proof: `alias "${alias}"` }],
-    run: async () => {
-      parts.leases.disarm(ifindex);
-      // Its guest may be back with another TAP, or be coming back: then the neighbour entry is
-      // that one's.
-      const isInUse = parts.pool.holds(ip) || parts.registry.all().some((one) => one.ip === ip);
-      const giveBack = parts.identities.hold(ip, tapName);
-      await parts.reaper
-        .reap({ tapName, ifindex, ...(isInUse ? {} : { ip }) }, "leftover")
-        .finally(giveBack);
-    },
-  };
-}
-
-/** Entries of our map whose TAP is gone. */
-function leaseStep(parts: Parts, ifindex: number): Step {
-  return {
-    kind: "deletion",
-    actions: [
-      {
-        action: "delete_lease",
-        subject: `ifindex ${ifindex}`,
-        reason: "its TAP is gone",
-        proof: "entry of this network's lease map",
-      },
-    ],
-    run: async () => {
-      if (parts.leases.disarm(ifindex)) parts.metrics.reaped("lease", "leftover");
-    },
-  };
-}
-
-function classStep(parts: Parts, minor: number): Step {
-  return {
-    kind: "deletion",
-    actions: [
-      {
-        action: "forget_class",
-        subject: `1:${minor.toString(16)}`,
-        reason: "a free class that was deleted from outside: the next guest has to add it",
-        proof: "on this network's list of free classes",
-      },
-    ],
-    run: async () => parts.identities.classLost(minor),
   };
 }

@@ -3,11 +3,14 @@
 
 import { monotonicMs } from "./clock.js";
 import { configError, type ForknetError } from "./errors.js";
+import { publish } from "./events.js";
 import type { Guest } from "./guest.js";
 import { inspect } from "./inspection.js";
 import { checkKeys } from "./options.js";
 import type { Parts } from "./parts.js";
-import { type Criteria, planFor, type ReconcileAction, type Step } from "./reconcile-plan.js";
+import type { Criteria, ReconcileAction, Step } from "./reconcile-action.js";
+import { strandedSteps } from "./reconcile-leftovers.js";
+import { planFor } from "./reconcile-plan.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
 export interface ReconcileOptions {
@@ -46,6 +49,7 @@ export class Reconciler {
   #firstSeenMs = new Map<number, number>();
   /** Passes run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
+  #stopped = false;
 
   constructor(parts: Parts, release: (guest: Guest) => Promise<void>) {
     this.#parts = parts;
@@ -58,6 +62,35 @@ export class Reconciler {
     const result = this.#turn.then(() => this.#measured(checked));
     this.#turn = result.catch(() => {});
     return result;
+  }
+
+  /**
+   * Passes until nothing is left to do, for what an earlier process left. Nobody waits for them: what
+   * goes wrong is told by events, and is found again by the next call.
+   */
+  async settle(): Promise<void> {
+    await this.#parts.lanes.shape.idle();
+    let remaining = Number.POSITIVE_INFINITY;
+    try {
+      while (remaining > 0 && !this.#stopped) {
+        const report = await this.run({});
+        if (report.remaining >= remaining) return;
+        remaining = report.remaining;
+      }
+    } catch (error) {
+      const { name } = this.#parts.facts.bridge;
+      publish("forknet:repair-failed", {
+        bridge: name,
+        subject: name,
+        error: error as ForknetError,
+      });
+    }
+  }
+
+  /** Resolves when no pass runs or will. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#turn;
   }
 
   async #measured(options: Checked): Promise<ReconcileReport> {
@@ -84,26 +117,48 @@ export class Reconciler {
     }
   }
 
-  async #pass({ keep, minAgeMs, dryRun }: Checked): Promise<ReconcileReport> {
+  async #pass(options: Checked): Promise<ReconcileReport> {
     const { registry } = this.#parts;
+    const { dryRun } = options;
     const nowMs = Date.now();
-    const found = await inspect(this.#parts);
-    this.#remember(
-      found.strays.map(({ ifindex }) => ifindex),
-      nowMs,
-    );
-    const criteria: Criteria = { keep, bornBeforeMs: nowMs - minAgeMs, seenMs: this.#firstSeenMs };
-    const steps = planFor(this.#parts, found, criteria, this.#release);
-    const chosen = dryRun ? steps : bounded(steps);
+    const actions: ReconcileAction[] = [];
+    let steps = await this.#plan(options, nowMs);
+    const restores = dryRun ? [] : steps.filter(isRestore);
+    if (restores.length > 0) {
+      // The guests' part cannot be told before bridge and shaper are there again.
+      await carryOut(restores);
+      actions.push(...actionsOf(restores));
+      steps = await this.#plan(options, nowMs);
+    }
+    const chosen = dryRun ? steps : bounded(steps.filter((step) => !isRestore(step)));
     if (!dryRun) await carryOut(chosen);
+    actions.push(...actionsOf(chosen));
+    if (!dryRun) actions.push(...(await this.#free(chosen)));
     const ended = dryRun ? steps.filter(({ kind }) => kind === "release").length : 0;
-    const actions = chosen.flatMap((step) => step.actions);
     return {
       dryRun,
       kept: registry.all().length - ended,
       actions,
-      remaining: steps.flatMap((step) => step.actions).length - actions.length,
+      remaining: actionsOf(steps).length - actionsOf(chosen).length,
     };
+  }
+
+  async #plan({ keep, minAgeMs }: Checked, nowMs: number): Promise<Step[]> {
+    const found = await inspect(this.#parts);
+    const seen = found.strays.taps.map(({ ifindex }) => ifindex);
+    this.#remember(seen, nowMs);
+    const criteria: Criteria = { keep, bornBeforeMs: nowMs - minAgeMs, seenMs: this.#firstSeenMs };
+    return planFor(this.#parts, found, criteria, this.#release);
+  }
+
+  /** Looks again at identities whose last objects went in this pass: they can be used again. */
+  async #free(done: readonly Step[]): Promise<ReconcileAction[]> {
+    const { stranded } = this.#parts.identities;
+    if (stranded.all().length === 0 || !done.some(({ kind }) => kind === "deletion")) return [];
+    const { strays } = await inspect(this.#parts);
+    const steps = strandedSteps(this.#parts, strays).filter(({ kind }) => kind === "books");
+    await carryOut(steps);
+    return actionsOf(steps);
   }
 
   #remember(ifindexes: readonly number[], nowMs: number): void {
@@ -112,16 +167,31 @@ export class Reconciler {
   }
 }
 
-/** What one pass takes on. The network's own repairs come first and are few. */
+/** What one pass takes on. The network's own repairs are few, and books cost nothing. */
 function bounded(steps: readonly Step[]): Step[] {
-  const most = { network: Number.POSITIVE_INFINITY, repair: REPAIRS_PER_PASS };
-  const left = { ...most, release: DELETIONS_PER_PASS, deletion: DELETIONS_PER_PASS };
+  const left = {
+    restore: 0,
+    network: Number.POSITIVE_INFINITY,
+    repair: REPAIRS_PER_PASS,
+    release: DELETIONS_PER_PASS,
+    deletion: DELETIONS_PER_PASS,
+    books: Number.POSITIVE_INFINITY,
+  };
   return steps.filter(({ kind }) => left[kind]-- > 0);
+}
+
+function actionsOf(steps: readonly Step[]): ReconcileAction[] {
+  return steps.flatMap(({ actions }) => actions);
+}
+
+/** Makes bridge or shaper anew. */
+function isRestore({ kind }: Step): boolean {
+  return kind === "restore";
 }
 
 /** Bridge and shaper before the guests that need them. */
 async function carryOut(steps: readonly Step[]): Promise<void> {
-  const isNetwork = ({ kind }: Step) => kind === "network";
+  const isNetwork = ({ kind }: Step) => kind === "network" || kind === "restore";
   for (const step of steps.filter(isNetwork)) await attempt(step);
   await Promise.all(steps.filter((step) => !isNetwork(step)).map(attempt));
 }

@@ -26,9 +26,12 @@ export function repairGuest(
   });
 }
 
-/** One finding about bridge or shaper. */
+/** One finding about bridge or shaper. A device that is gone is made anew, without its guests. */
 export function repairNetwork(parts: Parts, device: string, one: Finding): Promise<void> {
-  return told(parts, device, [one], () => send(parts, device, [one]));
+  const { lanes, options } = parts;
+  return told(parts, device, [one], () =>
+    one.repair.length > 0 ? send(parts, device, [one]) : lanes.restore(options),
+  );
 }
 
 async function send(parts: Parts, device: string, findings: readonly Finding[]): Promise<void> {

@@ -2,9 +2,10 @@
 // Reserving is synchronous and all or nothing, and the guest is listed at once.
 
 import { Deferred } from "./deferred.js";
-import type { ForknetError } from "./errors.js";
+import { isRollback } from "./errors.js";
 import { Guest } from "./guest.js";
 import type { AddressClaim, PortClaim } from "./identity/identities.js";
+import { remainsOf } from "./identity/stranded.js";
 import { guaranteedUpload, type Limits } from "./limits.js";
 import type { Parts } from "./parts.js";
 import type { ResolvedRequest } from "./request.js";
@@ -164,9 +165,13 @@ export class Reservations {
     const { registry, guarantees, identities } = this.#parts;
     registry.remove(guest);
     guarantees.change(guest.guaranteed, 0);
-    if ((error as ForknetError).code === "ERR_FORKNET_ROLLBACK") return;
-    if (guest.port) identities.releasePort(guest.port);
-    identities.releaseAddress(guest.lease);
+    const { port, lease } = guest;
+    const giveBack = () => {
+      if (port) identities.releasePort(port);
+      identities.releaseAddress(lease);
+    };
+    if (isRollback(error) && port) identities.stranded.add(remainsOf(lease, port), giveBack);
+    else giveBack();
   }
 
   /** Takes a restore back: the guest is in standby as before. */
@@ -174,8 +179,10 @@ export class Reservations {
     const { guarantees, identities } = this.#parts;
     guarantees.change(guest.guaranteed, 0);
     guest.guaranteed = 0;
-    if (guest.port && (error as ForknetError).code !== "ERR_FORKNET_ROLLBACK")
-      identities.releasePort(guest.port);
+    const { port, lease } = guest;
+    const giveBack = () => port && identities.releasePort(port);
+    if (isRollback(error) && port) identities.stranded.add(remainsOf(lease, port), giveBack);
+    else giveBack();
     guest.port = undefined;
     guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
     guest.state = "standby";

@@ -2,9 +2,10 @@
 // has to arm one. Refills in the background, behind every fork that waits for a cold slot. A slot
 // is handed out once.
 
-import { BRIDGE_PORTS, type ForknetError } from "./errors.js";
+import { BRIDGE_PORTS, type ForknetError, isRollback } from "./errors.js";
 import { publish } from "./events.js";
 import type { AddressClaim, Identities, PortClaim } from "./identity/identities.js";
+import { remainsOf } from "./identity/stranded.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
 import type { Lane } from "./lanes/lane.js";
 import { formatSlotAlias } from "./lease/alias.js";
@@ -198,9 +199,14 @@ export class SlotPool {
       else this.#ready.set(address.ip, slot);
     } catch (error) {
       const failed = error as ForknetError;
+      const giveBack = () => {
+        if (port) identities.releasePort(port);
+        if (address) identities.releaseAddress(address);
+      };
       // What an undo left behind must not be claimed by anybody.
-      if (port && failed.code !== "ERR_FORKNET_ROLLBACK") identities.releasePort(port);
-      if (address && failed.code !== "ERR_FORKNET_ROLLBACK") identities.releaseAddress(address);
+      if (isRollback(failed) && address && port)
+        identities.stranded.add(remainsOf(address, port), giveBack);
+      else giveBack();
       this.#backOff(failed);
     }
   }
@@ -229,10 +235,14 @@ export class SlotPool {
 
   async #delete({ address, port, ifindex }: WarmSlot): Promise<boolean> {
     const { identities, reaper } = this.#source;
-    if (!(await reaper.reapQuietly({ tapName: port.tapName, ifindex, ...address }, "pool")))
-      return false;
-    identities.releasePort(port);
-    identities.releaseAddress(address);
-    return true;
+    const { tapName } = port;
+    const giveBack = () => {
+      identities.releasePort(port);
+      identities.releaseAddress(address);
+    };
+    const isGone = await reaper.reapQuietly({ tapName, ifindex, ...address }, "pool");
+    if (isGone) giveBack();
+    else identities.stranded.add({ tapName, ifindex, ...address }, giveBack);
+    return isGone;
   }
 }

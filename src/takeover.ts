@@ -40,6 +40,7 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
   for (const minor of new Set([...leaves.keys(), ...inUse])) {
     parts.identities.adoptClass(minor, leaves.get(minor) ?? 0, inUse.has(minor));
   }
+  parts.identities.avoidClasses(adoption.foreignClasses);
   for (const found of adoption.guests)
     adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
   const rivals: Lease[] = [];
@@ -101,6 +102,7 @@ async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): P
   const { identities, reaper } = parts;
   const giveBack = identities.hold(ip, tapName);
   if (await reaper.reapQuietly({ tapName, ifindex, ip }, "leftover")) giveBack();
+  else identities.stranded.add({ tapName, ifindex, ip }, giveBack);
 }
 
 /**

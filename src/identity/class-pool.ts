@@ -33,6 +33,8 @@ export class ClassPool {
   readonly #free = new Set<number>();
   /** Minors that were claimed and given back without ever reaching the kernel. */
   readonly #unused: number[] = [];
+  /** Minors of classes on the shaper that are somebody else's. */
+  #foreign: ReadonlySet<number> = new Set();
   #next = FIRST_GUEST_MINOR;
 
   /** undefined when all minors are taken. */
@@ -43,7 +45,7 @@ export class ClassPool {
       const flip = (this.#inKernel.get(minor) as 0 | 1) ^ 1;
       return { minor, exists: true, flip: flip as 0 | 1 };
     }
-    const minor = this.#unused.pop() ?? this.#skipTo();
+    const minor = this.#takeUnused() ?? this.#skipTo();
     if (minor === undefined) return undefined;
     this.#taken.add(minor);
     return { minor, exists: false, flip: 0 };
@@ -68,6 +70,11 @@ export class ClassPool {
     else this.#free.add(minor);
   }
 
+  /** Others have classes with these minors, and no more with those named before. */
+  avoid(minors: readonly number[]): void {
+    this.#foreign = new Set(minors);
+  }
+
   /** Classes in the kernel that nobody uses. */
   get free(): number[] {
     return [...this.#free];
@@ -79,10 +86,16 @@ export class ClassPool {
     if (this.#free.delete(minor)) this.#unused.push(minor);
   }
 
+  #takeUnused(): number | undefined {
+    const at = this.#unused.findLastIndex((minor) => !this.#foreign.has(minor));
+    return at === -1 ? undefined : this.#unused.splice(at, 1)[0];
+  }
+
   #skipTo(): number | undefined {
     while (this.#next <= LAST_MINOR) {
       const minor = this.#next++;
-      if (!this.#inKernel.has(minor) && !this.#taken.has(minor)) return minor;
+      if (this.#foreign.has(minor)) this.#unused.push(minor);
+      else if (!this.#inKernel.has(minor) && !this.#taken.has(minor)) return minor;
     }
     return undefined;
   }

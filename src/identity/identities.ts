@@ -6,6 +6,7 @@ import type { Ipv4, Mac } from "../kernel/messages.js";
 import { AddressPool } from "./address-pool.js";
 import { type ClassClaim, ClassPool } from "./class-pool.js";
 import { contains, formatIpv4, formatMac, macOf, type Subnet } from "./ipv4.js";
+import { StrandedIdentities } from "./stranded.js";
 
 /** What makes a guest itself on the wire; kept through standby. */
 export interface AddressClaim {
@@ -28,6 +29,7 @@ export class Identities {
   readonly #macs = new Set<Mac>();
   readonly #tapNames = new Set<string>();
   readonly #classes = new ClassPool();
+  readonly stranded = new StrandedIdentities();
 
   constructor(subnet: Subnet) {
     this.#subnet = subnet;
@@ -103,6 +105,15 @@ export class Identities {
   /** The class of this claim is in the kernel from now on. */
   classCreated(claim: ClassClaim): void {
     this.#classes.created(claim);
+  }
+
+  isTaken(ip: Ipv4): boolean {
+    return this.#addresses.isTaken(ip);
+  }
+
+  /** Classes on the shaper that are not this network's: nobody gets their minors. */
+  avoidClasses(minors: readonly number[]): void {
+    this.#classes.avoid(minors);
   }
 
   /** Minors of the classes that are in the kernel for the next guests. */

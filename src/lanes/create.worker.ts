@@ -2,7 +2,7 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
-import { destroy, type OpenJob, open } from "../plans/open.js";
+import { destroy, type OpenJob, open, restore } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
 import { confirm } from "../plans/survey.js";
@@ -12,6 +12,7 @@ import { workerKernel } from "./worker-kernel.js";
 export type CreateCall =
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
+  | LaneCall<"restore", OpenJob & { facts: NetworkFacts }>
   | LaneCall<"confirm", { facts: NetworkFacts; subnet: Subnet; ifindexes: number[] }>
   | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
@@ -26,6 +27,8 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
           ? rebindSlot(kernel, call.facts, spec.former, spec)
           : createSlot(kernel, call.facts, spec),
       );
+    case "restore":
+      return runEach(call.jobs, (job) => restore(kernel, job));
     case "confirm":
       return runEach(call.jobs, (job) => confirm(kernel, job));
     case "destroy":

@@ -6,7 +6,7 @@ import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { MendJob } from "../plans/mend.js";
-import type { Opened, OpenJob } from "../plans/open.js";
+import type { Devices, Opened, OpenJob } from "../plans/open.js";
 import type { ReapJob } from "../plans/reap.js";
 import type { ShapeJob } from "../plans/shape.js";
 import type { SlotSpec } from "../plans/slot.js";
@@ -133,6 +133,12 @@ export class Lanes {
    */
   async confirm(subnet: Subnet, ifindexes: number[]): Promise<number[]> {
     return this.#one("confirm", { facts: this.#known(), subnet, ifindexes });
+  }
+
+  /** Makes bridge and shaper anew where they are gone; from then on the facts name the new ones. */
+  async restore(job: OpenJob): Promise<void> {
+    const facts = this.#known();
+    Object.assign(facts, await this.#one<Devices>("restore", { ...job, facts }));
   }
 
   /** Removes shaper and bridge, and TAPs that could not be deleted before. */

@@ -80,3 +80,12 @@ export function addressInAlias(alias: string): Ipv4 | undefined {
     return undefined;
   }
 }
+
+/** The class in any alias of a TAP of ours, a slot's included; undefined for any other. */
+export function classInAlias(alias: string): number | undefined {
+  const match =
+    /^forknet1 (?:\/slot|[A-Za-z0-9._-]+ [A-Za-z0-9._-]+) [\d.]+ [\da-f:]{17} 1:([\da-f]{1,4})(?: |$)/.exec(
+      alias,
+    );
+  return match ? Number.parseInt(match[1] as string, 16) : undefined;
+}

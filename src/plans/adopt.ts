@@ -8,8 +8,9 @@ import { contains, type Subnet } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
-import { ALIAS_PREFIX, addressInAlias, parseAlias } from "../lease/alias.js";
+import { ALIAS_PREFIX, addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { foreignClasses } from "./leftovers.js";
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 
@@ -41,8 +42,12 @@ export interface Leftover {
 export interface Adoption {
   guests: AdoptedGuest[];
   leftovers: Leftover[];
+  /** An earlier process was here. */
+  isAdopted: boolean;
   /** Guests' classes found on the shaper. */
   classes: { minor: number; leaf: number }[];
+  /** Minors of classes there that nothing proves to be ours. */
+  foreignClasses: number[];
 }
 
 /**
@@ -86,7 +91,14 @@ export function adopt(
     ),
   );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
-  const adoption: Adoption = { guests: [], leftovers: [], classes: [] };
+  const isAdopted = mapAdopted || taps.length > 0;
+  const adoption: Adoption = {
+    guests: [],
+    leftovers: [],
+    isAdopted,
+    classes: [],
+    foreignClasses: [],
+  };
   for (const tap of taps) {
     const { ifindex, name: tapName, alias, group } = tap;
     const lease = leases.get(ifindex);
@@ -100,9 +112,15 @@ export function adopt(
     adoption.guests.push({ tapName, ifindex, lease, inPlace });
   }
   attachPrograms(kernel, facts, adoption.guests);
+  const named = [
+    ...[...leases.values()].map(({ classMinor }) => classMinor),
+    ...taps.map(({ alias }) => classInAlias(alias) ?? 0),
+  ];
+  adoption.foreignClasses = foreignClasses(classes, new Set(named));
   for (const { handle, leaf } of classes) {
     const minor = handle & 0xffff;
-    if (minor >= FIRST_GUEST_MINOR) adoption.classes.push({ minor, leaf });
+    const isOurs = minor >= FIRST_GUEST_MINOR && !adoption.foreignClasses.includes(minor);
+    if (isOurs) adoption.classes.push({ minor, leaf });
   }
   return adoption;
 }

@@ -3,7 +3,7 @@
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
-import { failureOf, type Kernel } from "../kernel/kernel.js";
+import { ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 
 /** What one guest, or the network itself, lacks. */
@@ -26,9 +26,15 @@ export function mend(
     const deviceOf = (message: Message) =>
       "ifindex" in message && message.ifindex === facts.shaper.ifindex ? facts.shaper.name : device;
     try {
-      return kernel.talk(messages, deviceOf).find((failure) => failure !== null) ?? null;
+      const failures = kernel.talk(messages, deviceOf);
+      return failures.find((failure, i) => failure && !isGone(messages[i], failure)) ?? null;
     } catch (error) {
       return failureOf(error, "send", device);
     }
   });
+}
+
+/** Somebody else has deleted what was to be deleted. */
+function isGone(message: Message | undefined, { errno }: KernelFailure): boolean {
+  return errno === ENOENT && message?.op.endsWith(".delete") === true;
 }

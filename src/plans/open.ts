@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import { macOf, type Subnet } from "../identity/ipv4.js";
+import type { LinkInfo } from "../kernel/binding.js";
 import { ENODEV, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import { type Adoption, adopt, findOwnTaps } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
@@ -13,7 +14,7 @@ import { ensurePrograms, writeSettings } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
-import { EADDRNOTAVAIL, undoing } from "./undo.js";
+import { EADDRNOTAVAIL, type Undo, undoing } from "./undo.js";
 
 /** What opening needs of the options. Plain data. */
 export interface OpenJob {
@@ -47,13 +48,8 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const tapIndexes = taps.map(({ ifindex }) => ifindex);
     const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
     const { maps, programs, programIds, adopted } = loaded;
-    const shaper = ensureShaper(kernel, bridgeName, subnet.gateway, job.uploadCapacity, ipv6, undo);
-    writeSettings(kernel, maps, subnet, shaper.ifindex, job.isolated, undo);
-    const wish = { name: bridgeName, subnet, found, ipv6, shaper };
-    const bridge = ensureBridge(kernel, wish, undo);
     const facts: NetworkFacts = {
-      bridge,
-      shaper: { name: shaper.name, ifindex: shaper.ifindex },
+      ...ensureDevices(kernel, job, maps, found, undo),
       gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
       isolated: job.isolated,
       ipv6,
@@ -61,11 +57,49 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       programs,
       programIds,
       maps,
-      condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
     };
     checkGroup(kernel, facts.condemnedGroup, taps);
-    mustTalk(kernel, [classifyFilter(facts, "replace")], shaper.name);
+    mustTalk(kernel, [classifyFilter(facts, "replace")], facts.shaper.name);
     return { facts, adoption: adopt(kernel, facts, taps, adopted) };
+  });
+}
+
+/** What is made anew when somebody deleted it. */
+export type Devices = Pick<NetworkFacts, "bridge" | "shaper" | "condemnedGroup">;
+
+function ensureDevices(
+  kernel: Kernel,
+  { bridge: name, subnet, isolated, uploadCapacity }: OpenJob,
+  maps: NetworkFacts["maps"],
+  found: LinkInfo | undefined,
+  undo: Undo,
+): Devices {
+  const ipv6 = hasIpv6();
+  const shaper = ensureShaper(kernel, name, subnet.gateway, uploadCapacity, ipv6, undo);
+  writeSettings(kernel, maps, subnet, shaper.ifindex, isolated, undo);
+  const bridge = ensureBridge(kernel, { name, subnet, found, ipv6, shaper }, undo);
+  return {
+    bridge,
+    shaper: { name: shaper.name, ifindex: shaper.ifindex },
+    condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
+  };
+}
+
+/**
+ * Makes bridge or shaper anew, for an open network whose own was deleted from outside. Throws
+ * Refused, CONFLICT when somebody else has taken the name or the addresses.
+ */
+export function restore(
+  kernel: Kernel,
+  { facts, ...job }: OpenJob & { facts: NetworkFacts },
+): Devices {
+  const found = checkConflicts(kernel, job.bridge, job.subnet);
+  return undoing((undo) => {
+    const devices = ensureDevices(kernel, job, facts.maps, found, undo);
+    checkGroup(kernel, devices.condemnedGroup, []);
+    const filter = classifyFilter({ ...facts, ...devices }, "replace");
+    mustTalk(kernel, [filter], devices.shaper.name);
+    return devices;
   });
 }
 

@@ -6,9 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Remains } from "../identity/stranded.js";
 import type { Kernel } from "../kernel/kernel.js";
-import type { Ipv4 } from "../kernel/messages.js";
-import { addressInAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
 import { isOwnTap } from "./adopt.js";
@@ -16,6 +15,7 @@ import { compare } from "./compare.js";
 import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
 import { type Finding, finding } from "./finding.js";
 import { Found } from "./found.js";
+import { type Leftovers, leftovers } from "./leftovers.js";
 
 /** What the network knows. Plain data. */
 export interface SurveyJob {
@@ -26,16 +26,8 @@ export interface SurveyJob {
   taps: readonly KnownTap[];
   /** Classes that are there for the next guests to use. */
   freeClasses: readonly number[];
-}
-
-/** A TAP whose alias proves that it is ours, and that is not one of `taps`. */
-export interface UnknownTap {
-  tapName: string;
-  ifindex: number;
-  ip: Ipv4;
-  alias: string;
-  /** Whose lease the map has for it. */
-  lease?: { instanceId: string; createdMs: number };
+  /** What failed undos may have left. */
+  stranded: readonly Remains[];
 }
 
 export interface Survey {
@@ -45,9 +37,7 @@ export interface Survey {
   taps: { ifindex: number; findings: Finding[] }[];
   /** Of `taps`, by ifindex: those that are not there. */
   gone: number[];
-  unknown: UnknownTap[];
-  /** Entries of the lease map whose link is gone. */
-  staleLeases: number[];
+  leftovers: Leftovers;
   /** Of `freeClasses`: those that are not there. */
   lostClasses: number[];
   /** Packets that the shaper sent without a class since it was made. */
@@ -62,8 +52,7 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
     network: compareNetwork(found, job),
     taps: [],
     gone: [],
-    unknown: unknownTaps(found, job),
-    staleLeases: [...found.leases.keys()].filter((ifindex) => !found.links.has(ifindex)),
+    leftovers: leftovers(found, job.taps, job.stranded, job.subnet),
     lostClasses: [],
     directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
   };
@@ -124,21 +113,4 @@ function compareLease({ leases }: Found, { ifindex, lease }: KnownTap): Finding[
   );
   const text = (of: Lease) => keys.map((key) => `${key} ${JSON.stringify(of[key])}`).join(", ");
   return [finding("lease", text(lease), text(held), [])];
-}
-
-function unknownTaps(found: Found, { facts, taps }: SurveyJob): UnknownTap[] {
-  const known = new Set(taps.map(({ ifindex }) => ifindex));
-  return found.ownTaps
-    .filter(({ ifindex, group }) => !known.has(ifindex) && group !== facts.condemnedGroup)
-    .map(({ name, ifindex, alias }) => {
-      const entry = found.leases.get(ifindex);
-      const lease = entry && decodeLease(entry);
-      return {
-        tapName: name,
-        ifindex,
-        alias,
-        ip: addressInAlias(alias) ?? 0,
-        ...(lease && { lease: { instanceId: lease.instanceId, createdMs: lease.createdMs } }),
-      };
-    });
 }

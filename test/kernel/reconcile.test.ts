@@ -1,16 +1,14 @@
 // reconcile() brings knowledge and kernel together: strays of ours go, what is not provably ours
 // stays.
 
-import { describe, expect, it, onTestFinished } from "vitest";
-import { loadAddon } from "../../src/kernel/addon.js";
+import { describe, expect, it } from "vitest";
 import {
   deleteLink,
-  indexOf,
   linkNamed,
+  makeTap,
   neighborsOf,
   readLeases,
   readNetworkLines,
-  tellKernel,
 } from "../support/kernel-view.js";
 import {
   BRIDGE,
@@ -30,23 +28,6 @@ function request(i: number) {
     download: "100mbit",
     upload: "20mbit",
   };
-}
-
-/**
- * A TAP that a process died over, or somebody else's: persistent, with this alias, on a bridge or
- * on none.
- */
-function makeTap(name: string, options: { alias?: string; master?: string }): number {
-  const addon = loadAddon();
-  const { fd, ifindex } = addon.openTap({ name });
-  addon.setTapPersistent(fd, true);
-  addon.closeFd(fd);
-  onTestFinished(() => {
-    if (linkNamed(name)) deleteLink(name);
-  });
-  if (options.alias) tellKernel({ op: "link.set", ifindex, alias: options.alias });
-  if (options.master) tellKernel({ op: "link.set", ifindex, master: indexOf(options.master) });
-  return ifindex;
 }
 
 describe("reconcile", () => {

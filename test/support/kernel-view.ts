@@ -2,6 +2,7 @@
 // from outside. Independent of src/ but for the addon's dumps. Whole states are compared in
 // kernel-state.ts.
 
+import { onTestFinished } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type {
   ClassInfo,
@@ -52,6 +53,23 @@ export function indexOf(name: string): number {
 
 export function deleteLink(name: string): void {
   tellKernel({ op: "link.delete", ifindex: indexOf(name) });
+}
+
+/**
+ * A TAP that a process died over, or somebody else's: persistent, with this alias, on a bridge or
+ * on none.
+ */
+export function makeTap(name: string, options: { alias?: string; master?: string }): number {
+  const addon = loadAddon();
+  const { fd, ifindex } = addon.openTap({ name });
+  addon.setTapPersistent(fd, true);
+  addon.closeFd(fd);
+  onTestFinished(() => {
+    if (linkNamed(name)) deleteLink(name);
+  });
+  if (options.alias) tellKernel({ op: "link.set", ifindex, alias: options.alias });
+  if (options.master) tellKernel({ op: "link.set", ifindex, master: indexOf(options.master) });
+  return ifindex;
 }
 
 /** A link of somebody else: an IFB, up, with addresses. */

@@ -1,0 +1,126 @@
+// What is in the kernel that the network does not know, as far as it is provably ours: TAPs, map
+// entries, neighbour entries, and what failed undos left. The other half of survey.ts.
+
+import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
+import { contains, macOf, type Subnet } from "../identity/ipv4.js";
+import type { Remains } from "../identity/stranded.js";
+import type { ClassInfo } from "../kernel/binding.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import { addressInAlias, classInAlias } from "../lease/alias.js";
+import { decodeLease } from "../lease/lease.js";
+import type { KnownTap } from "./expected.js";
+import type { Found } from "./found.js";
+
+/** A TAP whose alias proves that it is ours, and that is not known. */
+export interface UnknownTap {
+  tapName: string;
+  ifindex: number;
+  ip: Ipv4;
+  alias: string;
+  /** Whose lease the map has for it. */
+  lease?: { instanceId: string; createdMs: number };
+}
+
+export interface UnknownNeighbor {
+  ip: Ipv4;
+  mac: Mac;
+}
+
+/** Which objects of a stranded identity are still there. */
+export interface Remaining {
+  tap: boolean;
+  neighbor: boolean;
+  class: boolean;
+}
+
+export interface Leftovers {
+  taps: UnknownTap[];
+  /** Permanent, on our bridge, in our subnet, of no known TAP. */
+  neighbors: UnknownNeighbor[];
+  /** Entries of the lease map whose link is gone. */
+  leases: number[];
+  /** Minors of classes on the shaper that nothing proves to be ours. */
+  foreignClasses: number[];
+  /** For each stranded identity. */
+  remaining: Remaining[];
+}
+
+const NUD_PERMANENT = 0x80;
+
+export function leftovers(
+  found: Found,
+  taps: readonly KnownTap[],
+  stranded: readonly Remains[],
+  subnet: Subnet,
+): Leftovers {
+  const unknown = unknownTaps(found, taps);
+  const minors = [...taps.map((tap) => tap.class.minor), ...namedClasses(found)];
+  return {
+    taps: unknown,
+    neighbors: unknownNeighbors(found, taps, subnet),
+    leases: [...found.leases.keys()].filter((ifindex) => !found.links.has(ifindex)),
+    foreignClasses: foreignClasses([...found.classes.values()], new Set(minors)),
+    remaining: stranded.map((one) => remaining(found, one)),
+  };
+}
+
+/**
+ * A class is ours when a TAP or a lease of ours names it, or when its leaf has the handle that we
+ * derive from its minor.
+ */
+export function foreignClasses(
+  classes: readonly ClassInfo[],
+  named: ReadonlySet<number>,
+): number[] {
+  return classes
+    .map(({ handle, leaf }) => ({ minor: handle & 0xffff, leafMinor: (leaf >>> 16) & 0x7fff }))
+    .filter(({ minor }) => minor >= FIRST_GUEST_MINOR && !named.has(minor))
+    .filter(({ minor, leafMinor }) => minor !== leafMinor)
+    .map(({ minor }) => minor);
+}
+
+/** Classes that leases and aliases name. */
+function namedClasses(found: Found): number[] {
+  const leased = [...found.leases.values()].map((value) => decodeLease(value)?.classMinor ?? 0);
+  return [...leased, ...found.ownTaps.map(({ alias }) => classInAlias(alias) ?? 0)];
+}
+
+function unknownTaps(found: Found, taps: readonly KnownTap[]): UnknownTap[] {
+  const known = new Set(taps.map(({ ifindex }) => ifindex));
+  return found.ownTaps
+    .filter(({ ifindex, group }) => !known.has(ifindex) && group !== found.facts.condemnedGroup)
+    .map(({ name, ifindex, alias }) => {
+      const entry = found.leases.get(ifindex);
+      const lease = entry && decodeLease(entry);
+      return {
+        tapName: name,
+        ifindex,
+        alias,
+        ip: addressInAlias(alias) ?? 0,
+        ...(lease && { lease: { instanceId: lease.instanceId, createdMs: lease.createdMs } }),
+      };
+    });
+}
+
+function unknownNeighbors(
+  found: Found,
+  taps: readonly KnownTap[],
+  subnet: Subnet,
+): UnknownNeighbor[] {
+  const known = new Set(taps.map(({ ip }) => ip));
+  return [...found.neighbors.values()]
+    .filter(({ ip, state }) => state & NUD_PERMANENT && contains(subnet, ip) && !known.has(ip))
+    .map(({ ip, mac }) => ({ ip, mac }));
+}
+
+function remaining(found: Found, { tapName, ifindex, ip, mac, classMinor }: Remains): Remaining {
+  const isTap = (link: { name: string; ifindex: number }) =>
+    ifindex === undefined ? link.name === tapName : link.ifindex === ifindex;
+  const neighbor = found.neighbors.get(ip);
+  const minors = [...found.classes.keys()].map((handle) => handle & 0xffff);
+  return {
+    tap: found.ownTaps.some(isTap),
+    neighbor: neighbor !== undefined && neighbor.mac === (mac ?? macOf(ip)),
+    class: classMinor !== undefined && minors.includes(classMinor),
+  };
+}
