@@ -28,20 +28,24 @@ export async function findStrays(
   known: Known,
   stranded: readonly Stranded[],
 ): Promise<Strays> {
+  const { lanes, options, identities } = parts;
   known.look();
-  const candidates = leftovers.taps.filter(({ ifindex }) => !known.hasTap(ifindex));
-  const { lanes, options } = parts;
-  const asked = candidates.map(({ ifindex }) => ifindex);
-  // Also with none to ask about: what the create lane has made by then is known after it.
-  const there = new Set(await lanes.confirm(options.subnet, asked));
+  // Also with nothing to ask about: what the create lane has made by then is known after it.
+  const asked = {
+    taps: leftovers.taps.map(({ ifindex }) => ifindex).filter((one) => !known.hasTap(one)),
+    neighbors: leftovers.neighbors.flatMap((one) => known.strayNeighbor(one)).map(({ ip }) => ip),
+  };
+  const answer = await lanes.confirm(options.subnet, asked);
+  const [taps, addresses] = [new Set(answer.taps), new Set(answer.neighbors)];
   // The makers of those slots go on in this turn of the event loop.
   await nextTurn();
   known.look();
-  parts.identities.avoidClasses(leftovers.foreignClasses);
+  identities.avoidClasses(leftovers.foreignClasses);
+  const neighbors = leftovers.neighbors.filter(({ ip }) => addresses.has(ip));
   return {
-    taps: candidates.filter(({ ifindex }) => there.has(ifindex) && !known.hasTap(ifindex)),
+    taps: leftovers.taps.filter(({ ifindex }) => taps.has(ifindex) && !known.hasTap(ifindex)),
     leases: leftovers.leases.filter((ifindex) => !known.hasTap(ifindex)),
-    neighbors: leftovers.neighbors.flatMap((entry) => known.strayNeighbor(entry)),
+    neighbors: neighbors.flatMap((entry) => known.strayNeighbor(entry)),
     stranded: stranded.map((one, i) => ({ one, remaining: leftovers.remaining[i] as Remaining })),
   };
 }

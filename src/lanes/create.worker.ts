@@ -2,10 +2,10 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import { type Candidates, confirm } from "../plans/leftovers.js";
 import { destroy, type OpenJob, open, restore } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
-import { confirm } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
@@ -13,7 +13,7 @@ export type CreateCall =
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
   | LaneCall<"restore", OpenJob & { facts: NetworkFacts }>
-  | LaneCall<"confirm", { facts: NetworkFacts; subnet: Subnet; ifindexes: number[] }>
+  | LaneCall<"confirm", Candidates & { facts: NetworkFacts; subnet: Subnet }>
   | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {

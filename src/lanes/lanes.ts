@@ -5,6 +5,7 @@ import { Piscina } from "piscina";
 import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Candidates } from "../plans/leftovers.js";
 import type { MendJob } from "../plans/mend.js";
 import type { Devices, Opened, OpenJob } from "../plans/open.js";
 import type { ReapJob } from "../plans/reap.js";
@@ -128,11 +129,11 @@ export class Lanes {
   }
 
   /**
-   * Which of these TAPs are there and ours, told between two calls of the create lane: what a survey
-   * saw half made has become a slot by then, and is known, or is gone.
+   * What of this is there and ours, told between two calls of the create lane: what a survey saw half
+   * made has become a slot by then, and is known, or is gone.
    */
-  async confirm(subnet: Subnet, ifindexes: number[]): Promise<number[]> {
-    return this.#one("confirm", { facts: this.#known(), subnet, ifindexes });
+  async confirm(subnet: Subnet, candidates: Candidates): Promise<Candidates> {
+    return this.#one("confirm", { facts: this.#known(), subnet, ...candidates });
   }
 
   /** Makes bridge and shaper anew where they are gone; from then on the facts name the new ones. */

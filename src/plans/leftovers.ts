@@ -1,13 +1,16 @@
 // What is in the kernel that the network does not know, as far as it is provably ours: TAPs, map
 // entries, neighbour entries, and what failed undos left. The other half of survey.ts.
 
+import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
 import { contains, macOf, type Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
 import type { ClassInfo } from "../kernel/binding.js";
+import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease } from "../lease/lease.js";
+import { isOwnTap } from "./adopt.js";
 import type { KnownTap } from "./expected.js";
 import type { Found } from "./found.js";
 
@@ -122,5 +125,28 @@ function remaining(found: Found, { tapName, ifindex, ip, mac, classMinor }: Rema
     tap: found.ownTaps.some(isTap),
     neighbor: neighbor !== undefined && neighbor.mac === (mac ?? macOf(ip)),
     class: classMinor !== undefined && minors.includes(classMinor),
+  };
+}
+
+/** What a survey saw and nobody knows: TAPs by ifindex, neighbours by address. */
+export interface Candidates {
+  taps: number[];
+  neighbors: Ipv4[];
+}
+
+/** Those of the candidates that are there and provably ours, and not about to be deleted. */
+export function confirm(
+  kernel: Kernel,
+  { facts, subnet, taps, neighbors }: Candidates & { facts: NetworkFacts; subnet: Subnet },
+): Candidates {
+  const entries = neighbors.length > 0 ? kernel.neighbors(facts.bridge.ifindex) : [];
+  const there = new Set(entries.map(({ ip }) => ip));
+  return {
+    taps: taps.filter((ifindex) => {
+      const link = kernel.link({ ifindex });
+      const isOwn = link && isOwnTap(link, facts.bridge.ifindex, subnet);
+      return isOwn && link.group !== facts.condemnedGroup;
+    }),
+    neighbors: neighbors.filter((ip) => there.has(ip)),
   };
 }

@@ -31,12 +31,14 @@ function rebind(
   undo: Undo,
 ): void {
   const { ifindex } = former;
-  // The name first: it is the one thing that can be taken by somebody else.
-  if (former.tapName !== spec.tapName) {
-    mustTalk(kernel, [{ op: "link.set", ifindex, name: spec.tapName }], former.tapName);
-  }
+  // The name first: it is the one thing that can be taken by somebody else. And the alias: should this
+  // process die half way, it is the proof of what is left. It names the new address, and the old one
+  // has the MAC that is derived from it.
+  const { tapName: name, alias } = spec;
+  const identity = { alias, ...(former.tapName === name ? {} : { name }) };
+  mustTalk(kernel, [{ op: "link.set", ifindex, ...identity }], former.tapName);
   if (former.ip !== spec.ip) readdress(kernel, facts, former, spec, undo);
-  mustTalk(kernel, limitMessages(facts, ifindex, spec), spec.tapName);
+  mustTalk(kernel, limitMessages(facts, ifindex, spec), name);
 }
 
 /** Static forwarding entry and permanent neighbour, the new ones before the old ones go. */
@@ -62,11 +64,10 @@ function readdress(
   mustTalk(kernel, entries, spec.tapName);
 }
 
-/** The final limits, and the alias, which vouches for the rest. */
+/** The final limits. */
 function limitMessages(facts: NetworkFacts, ifindex: number, spec: SlotSpec): Message[] {
   return [
     { op: "qdisc.tbf", verb: "change", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },
     ...classMessages(facts, spec.class, spec.limits, "change"),
-    { op: "link.set", ifindex, alias: spec.alias },
   ];
 }

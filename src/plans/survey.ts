@@ -10,7 +10,6 @@ import type { Remains } from "../identity/stranded.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
-import { isOwnTap } from "./adopt.js";
 import { compare } from "./compare.js";
 import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
 import { type Finding, finding } from "./finding.js";
@@ -68,18 +67,6 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
     }
   }
   return result;
-}
-
-/** Of these TAPs, those that are there and provably ours, and not about to be deleted. */
-export function confirm(
-  kernel: Kernel,
-  { facts, subnet, ifindexes }: { facts: NetworkFacts; subnet: Subnet; ifindexes: number[] },
-): number[] {
-  return ifindexes.filter((ifindex) => {
-    const link = kernel.link({ ifindex });
-    const isOwn = link && isOwnTap(link, facts.bridge.ifindex, subnet);
-    return isOwn && link.group !== facts.condemnedGroup;
-  });
 }
 
 function lacksDevice({ links, facts }: Found): boolean {

@@ -91,7 +91,8 @@ it.each([
     state: "active",
     shaping: "shaped",
   });
-  expect(await agent.call("reconcile")).toEqual({ dryRun: false, kept: 1, actions: [] });
+  expect(await agent.call("verify")).toMatchObject({ compared: 1, differences: [] });
+  expect(await agent.call("reconcile")).toMatchObject({ kept: 1, actions: [], remaining: 0 });
   expect(await agent.call("drops")).toMatchObject({ unarmed: 0 });
   await agent.call("close");
   expect(await agent.open(options)).toMatchObject([

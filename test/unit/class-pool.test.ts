@@ -70,6 +70,32 @@ describe("a class pool", () => {
     expect(pool.claim()).toEqual({ minor: 0x10, exists: true, flip: 1 });
   });
 
+  test("gives nobody a minor that another has, until that one is gone", () => {
+    const pool = new ClassPool();
+    const first = pool.claim() as ClassClaim;
+    pool.release(first.minor);
+    pool.avoid([FIRST_GUEST_MINOR, FIRST_GUEST_MINOR + 1]);
+    expect(pool.claim()).toMatchObject({ minor: FIRST_GUEST_MINOR + 2 });
+    pool.avoid([FIRST_GUEST_MINOR]);
+    expect(pool.claim()).toEqual({ minor: FIRST_GUEST_MINOR + 1, exists: false, flip: 0 });
+    pool.avoid([]);
+    expect(pool.claim()).toEqual({ minor: FIRST_GUEST_MINOR, exists: false, flip: 0 });
+  });
+
+  test("adds a class again that was lost, free or taken", () => {
+    const pool = new ClassPool();
+    const [free, taken] = [pool.claim(), pool.claim()] as [ClassClaim, ClassClaim];
+    for (const claim of [free, taken]) pool.created(claim);
+    pool.release(free.minor);
+    expect(pool.free).toEqual([free.minor]);
+    pool.lost(free.minor);
+    pool.lost(taken.minor);
+    expect(pool.free).toEqual([]);
+    expect(pool.claim()).toEqual({ minor: free.minor, exists: false, flip: 0 });
+    pool.release(taken.minor);
+    expect(pool.claim()).toEqual({ minor: taken.minor, exists: false, flip: 0 });
+  });
+
   test("ends with undefined when all are taken, and goes on after a release", () => {
     const pool = new ClassPool();
     const minors = new Set(Array.from({ length: MINORS }, () => pool.claim()?.minor));

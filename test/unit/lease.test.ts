@@ -4,7 +4,13 @@
 import { readFileSync } from "node:fs";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
-import { addressInAlias, formatAlias, formatSlotAlias, parseAlias } from "../../src/lease/alias.js";
+import {
+  addressInAlias,
+  classInAlias,
+  formatAlias,
+  formatSlotAlias,
+  parseAlias,
+} from "../../src/lease/alias.js";
 import {
   decodeLease,
   encodeLease,
@@ -199,6 +205,8 @@ describe("the alias", () => {
   test.prop([lease])("gives the address away, that of a slot too", (one) => {
     expect(addressInAlias(formatAlias(one))).toBe(one.ip);
     expect(addressInAlias(formatSlotAlias(one.ip, one.mac, one.classMinor))).toBe(one.ip);
+    expect(classInAlias(formatAlias(one))).toBe(one.classMinor);
+    expect(classInAlias(formatSlotAlias(one.ip, one.mac, one.classMinor))).toBe(one.classMinor);
   });
 
   test.each([
@@ -209,5 +217,6 @@ describe("the alias", () => {
     "x",
   ])("%o has none", (alias) => {
     expect(addressInAlias(alias)).toBeUndefined();
+    expect(classInAlias(alias)).toBeUndefined();
   });
 });
