@@ -15,11 +15,13 @@ export interface Finding extends Difference {
   repair: readonly Message[];
 }
 
+type Told = string | number | boolean | undefined;
+
 /** "nothing" where the kernel has none. */
 export function finding(
   what: string,
-  expected: unknown,
-  actual: unknown,
+  expected: Told,
+  actual: Told | undefined,
   repair: readonly Message[],
 ): Finding {
   return { what, expected: String(expected), found: String(actual ?? "nothing"), repair };

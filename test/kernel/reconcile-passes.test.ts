@@ -163,9 +163,9 @@ describe("at open", () => {
       .poll(() =>
         neighborsOf(BRIDGE)
           .map(({ ip }) => ip)
-          .sort(),
+          .sort(ascending),
       )
-      .toEqual([first, second].map(({ ip }) => 0x0a640000 + hostPart(ip)).sort());
+      .toEqual([first, second].map(({ ip }) => 0x0a640000 + hostPart(ip)).sort(ascending));
     await expectInOrder(network);
   });
 
@@ -184,4 +184,8 @@ describe("at open", () => {
 function hostPart(ip: string): number {
   const [, , third, fourth] = ip.split(".").map(Number) as [number, number, number, number];
   return third * 256 + fourth;
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
 }
