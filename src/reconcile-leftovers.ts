@@ -102,6 +102,8 @@ function stepsOfOne(parts: Parts, { one, remaining }: Strays["stranded"][number]
     const message: Message = { op: "class.delete", ifindex, handle: classHandle(classMinor) };
     const run = async () => {
       await send(parts, name, message);
+      // It may have been counted as made before the guest failed.
+      identities.classLost(classMinor);
       metrics.reaped("class", "leftover");
     };
     steps.push(step("deletion", "delete_class", why(`1:${classMinor.toString(16)}`), run));

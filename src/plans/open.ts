@@ -99,7 +99,11 @@ export function restore(
     checkGroup(kernel, devices.condemnedGroup, []);
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);
-    return devices;
+    // The shaper whose alias remembered it is gone; the next look finds that the new one's does not.
+    const { bridge } = devices;
+    const isSame = bridge.ifindex === facts.bridge.ifindex;
+    const addressAdded = bridge.addressAdded || (isSame && facts.bridge.addressAdded);
+    return { ...devices, bridge: { ...bridge, addressAdded } };
   });
 }
 

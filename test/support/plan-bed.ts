@@ -147,6 +147,7 @@ export class PlanBed {
       defaults: this.options,
       taps: [tap],
       freeClasses: [],
+      stranded: [],
     }).taps.flatMap(({ findings }) => findings);
   }
 
