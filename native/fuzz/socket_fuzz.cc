@@ -37,8 +37,8 @@ void NoteAnswers(Bytes datagram) {
     int32_t error = 0;
     reply.payload.Read(&error);
     // The kernel is done with one send() before it takes the next.
-    if (error != 0 && kernel.sent_last.count(reply.header.nlmsg_seq))
-      kernel.refused.insert(reply.header.nlmsg_seq);
+    const bool counts = kernel.sent_last.count(reply.header.nlmsg_seq) != 0;
+    if (error != 0 && counts) kernel.refused.insert(reply.header.nlmsg_seq);
   }
 }
 
