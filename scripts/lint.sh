@@ -41,7 +41,7 @@ lint_oxlint() {
 }
 
 lint_types() { node_modules/.bin/tsc -p tsconfig.json && node_modules/.bin/tsc -p bench &&
-  node_modules/.bin/tsc -p soak; }
+  node_modules/.bin/tsc -p soak && node_modules/.bin/tsc -p mutants; }
 
 lint_format() {
   needs_tool clang-format-19 || return 2

@@ -155,6 +155,18 @@ describe("an allocation", () => {
     });
   });
 
+  it("is nobody else's until its TAP is gone", async () => {
+    // Of the 8 addresses 5 are for guests.
+    const network = await openForTest(testOptions({ subnet: "10.100.0.0/29", pool: { size: 0 } }));
+    const fork = (name: string) =>
+      network.createAllocation({ instanceId: name, instanceName: name });
+    const guests = await Promise.all(["a", "b", "c", "d", "e"].map(fork));
+    const release = network.releaseAllocation("c");
+    await expectRefused(() => fork("f"), "EXHAUSTED");
+    await release;
+    expect((await fork("f")).ip).toBe(guests[2]?.ip);
+  });
+
   it("cannot be changed, and follows its guest", async () => {
     const network = await openForTest();
     const allocation = await network.createAllocation(REQUEST);
