@@ -99,10 +99,19 @@ function adoptStored({ identities, registry, allocationFacts }: Parts, lease: Le
  * entry.
  */
 async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): Promise<void> {
-  const { identities, reaper } = parts;
+  const { identities, reaper, registry } = parts;
+  const owner = registry.all().find((guest) => guest.ip === ip);
   const giveBack = identities.hold(ip, tapName);
-  if (await reaper.reapQuietly({ tapName, ifindex, ip }, "leftover")) giveBack();
-  else identities.stranded.add({ tapName, ifindex, ip }, giveBack);
+  // The neighbour entry of a live guest is its own TAP's.
+  const job = { tapName, ifindex, ...(owner?.state === "active" ? {} : { ip }) };
+  const gone = reaper.reapQuietly(job, "leftover").then((isGone) => {
+    if (isGone) giveBack();
+    else identities.stranded.add({ tapName, ifindex, ip }, giveBack);
+  });
+  // The process died before a standby was finished: the guest's restore waits, for the bridge takes
+  // a MAC on one port only.
+  if (owner) owner.turn = gone;
+  await gone;
 }
 
 /**
