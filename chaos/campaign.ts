@@ -2,9 +2,8 @@
 // it has settled, against the journal, against the kernel, and by the guests' traffic.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { ChaosError } from "./chaos-error.js";
+import { ChaosError, overInTime } from "./chaos-error.js";
 import { hasTraffic } from "./churn.mjs";
-import type { Arrived, Counted } from "./guests.js";
 import { nowMs } from "./journal.mjs";
 import { type Entry, Life, type Orders, type PlainAllocation } from "./life.js";
 import { Meter } from "./meter.js";
@@ -23,8 +22,6 @@ const GATEWAY_MAC = "02:00:0a:64:00:01";
 const SAMPLE_MS = 100;
 const SETTLE_MS = 5000;
 const POLL_MS = 20;
-/** A driver that does not come to its aim, or does not settle, in this time is stuck. */
-const STUCK_MS = 20_000;
 
 export interface Tally {
   kills: number;
@@ -36,9 +33,6 @@ export interface Tally {
   checks: number;
   /** Guests that were live at a check, summed over all checks. */
   guestsChecked: number;
-  framesSent: number;
-  framesUp: number;
-  framesDown: number;
 }
 
 export class Campaign {
@@ -60,9 +54,6 @@ export class Campaign {
     refused: 0,
     checks: 0,
     guestsChecked: 0,
-    framesSent: 0,
-    framesUp: 0,
-    framesDown: 0,
   };
 
   constructor(stateDir: string) {
@@ -82,6 +73,10 @@ export class Campaign {
     await this.#traffic.count();
   }
 
+  get frames() {
+    return this.#traffic.total;
+  }
+
   get metered() {
     return this.#meter.total;
   }
@@ -91,11 +86,28 @@ export class Campaign {
     const where = `killed ${ms.toFixed(1)} ms after its start, pool ${pool}`;
     const life = this.#start({ seed, options: this.#options(pool) });
     const timer = setTimeout(() => void life.kill(), ms);
-    const hasSettled = await this.#settle(life, pool, where);
+    let hasSettled: boolean;
+    try {
+      hasSettled = await this.#settle(life, pool, where);
+    } catch (error) {
+      clearTimeout(timer);
+      throw error;
+    }
     if (hasSettled) life.tell({ go: true });
     await life.over();
-    clearTimeout(timer);
     this.#buried(life, where, hasSettled);
+  }
+
+  /** The same for a life that makes its calls at once and is not checked; the next one is. */
+  async killInHaste(seed: number, pool: number, ms: number): Promise<void> {
+    const where = `killed in haste, ${ms.toFixed(1)} ms after its start, pool ${pool}`;
+    const life = this.#start({ seed, options: this.#options(pool), hasty: true });
+    setTimeout(() => void life.kill(), ms);
+    const opened = await life.until("opened");
+    for (const { ifindex } of opened?.allocations ?? [])
+      if (this.#plugged.has(ifindex)) life.tell({ plugged: ifindex });
+    await life.over();
+    this.#buried(life, where, opened !== undefined);
   }
 
   /** Makes random calls until so many kernel operations were done, and dies there. */
@@ -104,7 +116,7 @@ export class Campaign {
     const life = this.#start({ seed, options: this.#options(pool), operations });
     await this.#settleSurely(life, pool, where);
     life.tell({ go: true });
-    await this.#overBy(life, where);
+    await overInTime(life, where);
     this.#buried(life, where, true);
   }
 
@@ -129,22 +141,27 @@ export class Campaign {
     if (!hasSettled && !isOpening)
       throw new ChaosError(where, [`it ended (${life.end}) too early`]);
     if (hasSettled) life.tell({ go: true });
-    const missed = await Promise.race([life.until("counted"), this.#overBy(life, where)]);
+    const missed = await Promise.race([life.until("counted"), overInTime(life, where)]);
     if (missed) await life.kill();
     this.#buried(life, where, hasSettled);
     return !missed;
   }
 
-  /** A last life that nobody kills: settles, and destroys the network. What is left is the caller's to check. */
+  /** A last check, and the end of the network. What is left in the namespace is the caller's to check. */
   async finish(): Promise<void> {
     const where = "after the last kill";
     const life = this.#start({ seed: 0, options: this.#options(2) });
     await this.#settleSurely(life, 2, where);
-    await life.kill();
+    await this.clear();
+  }
+
+  /** Ends the driver that is there, and removes the network, in whatever state it is. */
+  async clear(): Promise<void> {
+    const where = "destroying the network";
+    await this.#life?.kill();
     const last = this.#start({ seed: 0, options: this.#options(0), end: true });
-    await this.#overBy(last, where);
-    if (last.end !== 0)
-      throw new ChaosError(where, [`destroying the network ended with ${last.end}`]);
+    await overInTime(last, where);
+    if (last.end !== 0) throw new ChaosError(where, [`it ended with ${last.end}`]);
   }
 
   async end(): Promise<void> {
@@ -202,7 +219,7 @@ export class Campaign {
 
   /** False when the driver ended before it had settled. Throws what is not as it should be. */
   async #settle(life: Life, pool: number, where: string): Promise<boolean> {
-    const settled = await Promise.race([life.until("settled"), this.#stuck(life, where)]);
+    const settled = await Promise.race([life.until("settled"), overInTime(life, where)]);
     if (!settled) return false;
     const check = () => checkSettled(this.#options(pool), NAMES, this.#model, settled.allocations);
     const deadline = performance.now() + SETTLE_MS;
@@ -215,7 +232,11 @@ export class Campaign {
     if (life.end !== null) return false;
     const guests = settled.allocations.filter(({ state }) => state === "active");
     for (const guest of guests) this.#plug(guest);
-    const silent = found.problems.length > 0 ? [] : await this.#silentGuests(life, guests);
+    const withTraffic = guests.filter(({ instanceId }) => hasTraffic(instanceId));
+    const silent =
+      found.problems.length > 0
+        ? []
+        : await this.#traffic.silent(withTraffic, () => life.end !== null);
     if (life.end !== null) return false;
     const excesses = this.#meter.judgeAll((id) => this.#model.spellsOf(id), NETWORK.baseLimit);
     const journal = this.#model.takeProblems();
@@ -239,31 +260,6 @@ export class Campaign {
     return true;
   }
 
-  /** Guests with traffic that do not get a frame both ways, as things are now. */
-  async #silentGuests(life: Life, guests: readonly PlainAllocation[]): Promise<string[]> {
-    const before = byIfindex(await this.#traffic.count());
-    const deadline = performance.now() + SETTLE_MS;
-    for (;;) {
-      await sleep(POLL_MS);
-      const counted = await this.#traffic.count();
-      const now = byIfindex(counted);
-      const { sent, uploaded, downloaded } = counted.total;
-      Object.assign(this.tally, { framesSent: sent, framesUp: uploaded, framesDown: downloaded });
-      const silent = guests.filter(({ instanceId, ifindex }) => {
-        const [was, is] = [before.get(ifindex), now.get(ifindex)];
-        const isHeard =
-          is && is.uploaded > (was?.uploaded ?? 0) && is.downloaded > (was?.downloaded ?? 0);
-        return hasTraffic(instanceId) && !isHeard;
-      });
-      if (silent.length === 0 || life.end !== null) return [];
-      if (performance.now() < deadline) continue;
-      return silent.map(({ instanceId, ifindex }) => {
-        const { uploaded, downloaded } = now.get(ifindex) ?? { uploaded: 0, downloaded: 0 };
-        return `${instanceId}: traffic stands still (${uploaded} frames up, ${downloaded} down)`;
-      });
-    }
-  }
-
   /** Counts the kill of a driver that is dead now; one that ended in another way has failed. */
   #buried(life: Life, where: string, hasSettled: boolean): void {
     if (life.end !== "SIGKILL") throw new ChaosError(where, [`the driver ended with ${life.end}`]);
@@ -271,20 +267,6 @@ export class Campaign {
     this.tally.kills += 1;
     if (!hasSettled) this.tally.diedOpening += 1;
   }
-
-  async #overBy(life: Life, where: string): Promise<undefined> {
-    await Promise.race([life.over(), this.#stuck(life, where)]);
-  }
-
-  /** Rejects when the driver is still there after a long while. */
-  async #stuck(life: Life, where: string): Promise<undefined> {
-    await Promise.race([life.over(), sleep(STUCK_MS, undefined, { ref: false })]);
-    if (life.end === null) throw new ChaosError(where, ["the driver is stuck"]);
-  }
-}
-
-function byIfindex({ guests }: Counted): Map<number, Arrived> {
-  return new Map(guests.map((one) => [one.ifindex, one]));
 }
 
 interface ScenarioShape {

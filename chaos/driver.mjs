@@ -13,7 +13,8 @@ const POOL_MS = 3000;
 /** Longer than a refill of the pool waits. */
 const BACKGROUND_MS = 60;
 
-/** @type {{ options: any, seed: number, scenario?: string, after?: number, operations?: number, end?: boolean }} */
+/** @type {{ options: any, seed: number, scenario?: string, after?: number, operations?: number,
+ *   hasty?: boolean, end?: boolean }} */
 const orders = JSON.parse(process.argv[2] ?? "{}");
 const scenario = SCENARIOS.find(({ name }) => name === orders.scenario);
 /** By ifindex, which no later TAP has again. @type {Map<number, () => void>} */
@@ -63,6 +64,7 @@ async function run() {
   });
   const opening = scenario?.isOpening ? disarm() : undefined;
   note({ event: "opened", allocations: network.listAllocations() });
+  if (orders.hasty) await churn(network, generator(orders.seed), whenPlugged);
   const active = network.listAllocations().filter(({ state }) => state === "active");
   await Promise.allSettled(active.map(({ shaped }) => shaped));
   await network.reconcile();

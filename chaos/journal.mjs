@@ -4,7 +4,8 @@
 import { writeSync } from "node:fs";
 
 const JOURNAL_FD = 3;
-let calls = 0;
+/** Numbers of calls do not come again in a later life. */
+let calls = Math.floor(nowMs() * 1000);
 
 /** Milliseconds of CLOCK_MONOTONIC, the same in every process. */
 export function nowMs() {

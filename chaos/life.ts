@@ -43,6 +43,8 @@ export interface Orders {
   after?: number;
   /** Dies after so many kernel operations of random calls. */
   operations?: number;
+  /** Makes random calls from the moment the network is open: nothing is checked, nothing has settled. */
+  hasty?: boolean;
   /** Destroys the network and ends. */
   end?: boolean;
 }

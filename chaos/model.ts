@@ -27,10 +27,15 @@ export interface Spell {
 }
 
 interface Known {
-  state: State;
+  /** What it may be, but for what is pending. */
+  states: State[];
+  /** Calls of the present life that have no answer. */
   pending: Pending[];
-  /** As of the last acknowledgement. */
+  /** As of the last acknowledgement or check. */
   allocation?: PlainAllocation;
+  /** Whether the allocation's name and addresses, and its TAP, are surely the present ones. */
+  isSame: boolean;
+  isSamePort: boolean;
   spells: Spell[];
 }
 
@@ -46,7 +51,8 @@ export class Model {
 
   /** Takes in a line of the journal. */
   hear(entry: Entry): void {
-    if (entry.event === "ask") this.#asked(entry);
+    if (entry.event === "opened") for (const known of this.#guests.values()) died(known);
+    else if (entry.event === "ask") this.#asked(entry);
     else if (entry.event === "ack") this.#acknowledged(entry);
     else if (entry.event === "refusal") this.#refused(entry);
   }
@@ -72,7 +78,8 @@ export class Model {
     for (const [id, known] of this.#guests) {
       const one = byId.get(id);
       known.pending = [];
-      known.state = one ? stateOf(one) : ABSENT;
+      known.states = [one ? stateOf(one) : ABSENT];
+      known.isSame = known.isSamePort = true;
       if (one) known.allocation = one.allocation;
       else delete known.allocation;
       const inForce = one?.limits;
@@ -95,9 +102,13 @@ export class Model {
 
   /** Guests whose life was acknowledged and whose end nobody asked for. */
   liveGuests(): PlainAllocation[] {
-    return [...this.#guests.values()].flatMap(({ state, pending, allocation }) =>
-      state.kind === "active" && allocation && !pending.some(isEnding) ? [allocation] : [],
-    );
+    return [...this.#guests.values()].flatMap((known) => {
+      const isLive =
+        known.isSamePort &&
+        known.states.every(({ kind }) => kind === "active") &&
+        !known.pending.some(isEnding);
+      return isLive && known.allocation ? [known.allocation] : [];
+    });
   }
 
   /** True when the TAP belongs to a guest that is to keep it. */
@@ -106,9 +117,12 @@ export class Model {
   }
 
   #known(id: string): Known {
-    const known = this.#guests.get(id) ?? { state: ABSENT, pending: [], spells: [] };
-    this.#guests.set(id, known);
-    return known;
+    const known = this.#guests.get(id);
+    if (known) return known;
+    const sure = { isSame: true, isSamePort: true };
+    const made: Known = { states: [ABSENT], pending: [], spells: [], ...sure };
+    this.#guests.set(id, made);
+    return made;
   }
 
   #asked(ask: Ask): void {
@@ -123,16 +137,18 @@ export class Model {
   #acknowledged({ id, number, allocation, atMs }: Extract<Entry, { event: "ack" }>): void {
     const known = this.#known(id);
     const ask = known.pending.find((one) => one.number === number);
-    if (!ask) {
-      // A call that a release overtook, acknowledged after it: the release is the last word.
-      return;
-    }
-    known.state = applied(ask, known.state) ?? known.state;
+    // A call that a release overtook, acknowledged after it: the release is the last word.
+    if (!ask) return;
+    const after = known.states.flatMap((state) => applied(ask, state) ?? []);
+    if (after.length === 0)
+      this.#problems.push(`${ask.call} of ${id} succeeded, though it was ${tellAll(known.states)}`);
+    known.states = after.length === 0 ? [ABSENT] : distinct(after);
     // What was asked before a release is over when the release is.
     const isOver = (one: Pending) =>
       one.number === number || (ask.call === "release" && one.number < number);
     known.pending = known.pending.filter((one) => !isOver(one));
     if (allocation) known.allocation = allocation;
+    known.isSame = known.isSamePort = true;
     if (!ask.limits) return;
     for (const spell of known.spells)
       if (spell.fromMs < ask.atMs) spell.untilMs = Math.min(spell.untilMs, atMs);
@@ -171,29 +187,47 @@ function applied({ call, limits }: Ask, state: State): State | undefined {
 }
 
 /** Everything that may be after calls of which each was done or not. */
-function possible({ state, pending }: Known): State[] {
-  let states = [state];
-  for (const ask of pending)
-    states = [...states, ...states.flatMap((one) => applied(ask, one) ?? [])];
-  return states;
+function possible({ states, pending }: Known): State[] {
+  let all = states;
+  for (const ask of pending) all = [...all, ...all.flatMap((one) => applied(ask, one) ?? [])];
+  return distinct(all);
+}
+
+/** The driver is dead: nobody knows which of the calls under way were done. */
+function died(known: Known): void {
+  known.states = possible(known);
+  const calls = known.pending.map(({ call }) => call);
+  // What was not ended is as it was; what was made anew has an identity that nobody was told.
+  if (calls.includes("create")) known.isSame = false;
+  if (calls.includes("create") || calls.includes("recreate")) known.isSamePort = false;
+  known.pending = [];
 }
 
 function compareGuest(id: string, known: Known, found: Found | undefined): string[] {
   const actual = found ? stateOf(found) : ABSENT;
   const may = possible(known);
   if (!may.some((state) => isDeepStrictEqual(state, actual)))
-    return [`${id} is ${tell(actual)}, and may be ${[...new Set(may.map(tell))].join(" or ")}`];
-  if (!found || !known.allocation || known.state.kind === "absent") return [];
-  const wasThroughout = known.state.kind === "active" && actual.kind === "active";
-  const isReborn = known.pending.some(({ call }) => call === "create" || call === "recreate");
+    return [`${id} is ${tell(actual)}, and may be ${tellAll(may)}`];
+  const { allocation: was, states, isSame, isSamePort } = known;
+  if (!found || !was || !isSame || states.every(({ kind }) => kind === "absent")) return [];
   const { allocation } = found;
-  const was = known.allocation;
-  const keys = wasThroughout && !isReborn ? [...IDENTITY, ...PORT] : isReborn ? [] : IDENTITY;
+  // Only a restore gives another TAP, and in standby there is none.
+  const keys = isSamePort && actual.kind === "active" ? [...IDENTITY, ...PORT] : IDENTITY;
   return keys
     .filter((key) => allocation[key] !== was[key])
     .map((key) => `${id} has ${key} ${allocation[key]}, not ${was[key]}`);
 }
 
+function distinct(states: readonly State[]): State[] {
+  return states.filter(
+    (state, i) => states.findIndex((other) => isDeepStrictEqual(other, state)) === i,
+  );
+}
+
 function tell(state: State): string {
   return state.kind === "absent" ? state.kind : `${state.kind} ${JSON.stringify(state.limits)}`;
+}
+
+function tellAll(states: readonly State[]): string {
+  return states.map(tell).join(" or ");
 }

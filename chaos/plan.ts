@@ -4,7 +4,7 @@ import { generator, pick } from "./random.mjs";
 import { SCENARIOS, type Scenario } from "./scenarios.mjs";
 
 export type Kill =
-  | { kind: "instant"; seed: number; pool: number; ms: number }
+  | { kind: "instant"; seed: number; pool: number; ms: number; hasty: boolean }
   | { kind: "operation"; seed: number; pool: number; operations: number }
   | { kind: "aimed"; scenario: Scenario; after: number };
 
@@ -12,6 +12,8 @@ const POOLS = [0, 2, 4];
 /** From before the network is open to a second of random calls. */
 const LONGEST_LIFE_MS = 1600;
 const MOST_OPERATIONS = 2500;
+/** Lives whose calls meet what the opening has not cleaned up yet. */
+const HASTY_SHARE = 0.4;
 
 /**
  * `operations` are how many each scenario has: every gap between two of them is a kill, and so are the ones before the
@@ -33,7 +35,7 @@ export function planKills(
   const anywhere = Array.from({ length: kills }, (_, i): Kill => {
     const life = { seed: seed + i, pool: pick(random, POOLS) };
     return i % 2 === 0
-      ? { kind: "instant", ...life, ms: random() * LONGEST_LIFE_MS }
+      ? { kind: "instant", ...life, ms: random() * LONGEST_LIFE_MS, hasty: random() < HASTY_SHARE }
       : { kind: "operation", ...life, operations: Math.floor(random() * MOST_OPERATIONS) };
   });
   return shuffled([...aimed, ...anywhere], random);

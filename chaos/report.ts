@@ -13,7 +13,7 @@ const FILE = fileURLToPath(new URL("../docs/chaos.md", import.meta.url));
 export function writeReport(
   { kills, seed, report }: Options,
   outcome: Outcome,
-  { tally, metered }: Campaign,
+  { tally, metered, frames }: Campaign,
   seconds: number,
 ): string {
   const { instants, atOperations, aimed, missed, operations } = outcome;
@@ -27,8 +27,8 @@ export function writeReport(
       `${tally.asked}, ${tally.acknowledged}, ${tally.refused}`,
     ],
     ["checks of a settled network; live guests in them", `${tally.checks}; ${tally.guestsChecked}`],
-    ["frames that guests sent, that reached the gateway", `${tally.framesSent}, ${tally.framesUp}`],
-    ["frames that reached guests", tally.framesDown],
+    ["frames that guests sent, that reached the gateway", `${frames.sent}, ${frames.uploaded}`],
+    ["frames that reached guests", frames.downloaded],
     ["readings of the limits' counters; windows judged", `${metered.samples}; ${metered.windows}`],
     [
       "most in a window of 0.5 to 1 s, its bucket included",

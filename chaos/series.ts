@@ -37,7 +37,7 @@ export async function runKills(
   await campaign.killAfterMs(seed, 2, WARM_UP_MS);
   const operations = new Map<string, number>();
   for (const scenario of SCENARIOS) {
-    if (plan !== undefined && plan !== scenario.name) continue;
+    if (aims === 0 || (plan !== undefined && plan !== scenario.name)) continue;
     const done = scenario.side ? await aimAside(scenario) : await campaign.count(scenario);
     operations.set(scenario.name, done?.length ?? 0);
   }
@@ -59,7 +59,8 @@ export async function runKills(
 
 async function carryOut(campaign: Campaign, kill: Kill, outcome: Outcome): Promise<void> {
   if (kill.kind === "instant") {
-    await campaign.killAfterMs(kill.seed, kill.pool, kill.ms);
+    if (kill.hasty) await campaign.killInHaste(kill.seed, kill.pool, kill.ms);
+    else await campaign.killAfterMs(kill.seed, kill.pool, kill.ms);
     outcome.instants += 1;
   } else if (kill.kind === "operation") {
     await campaign.killAfterOperations(kill.seed, kill.pool, kill.operations);

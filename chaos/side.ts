@@ -4,12 +4,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { ChaosError } from "./chaos-error.js";
+import { ChaosError, overInTime } from "./chaos-error.js";
 import { Life, type Orders } from "./life.js";
 
 const SUBNET = { bridge: "vmbr1", subnet: "10.101.0.0/24", baseLimit: 1_000_000 };
-const STUCK_MS = 20_000;
 
 /**
  * Lets a driver die after so many operations of the plan (or after all of it, without `after`), and lets the next one open
@@ -28,7 +26,7 @@ export async function aimAside(
       where,
     );
     const end = new Life({ seed: 0, options, end: true }, () => {});
-    await overBy(end, where);
+    await overInTime(end, where);
     if (end.end !== 0)
       throw new ChaosError(where, [`removing what was left ended with ${end.end}`]);
     return counted;
@@ -40,13 +38,8 @@ export async function aimAside(
 async function live(orders: Orders, where: string): Promise<string[] | undefined> {
   const life = new Life(orders, () => {});
   void life.until("settled").then((settled) => settled && life.tell({ go: true }));
-  const counted = await Promise.race([life.until("counted"), overBy(life, where)]);
+  const counted = await Promise.race([life.until("counted"), overInTime(life, where)]);
   if (counted) await life.kill();
   if (life.end !== "SIGKILL") throw new ChaosError(where, [`the driver ended with ${life.end}`]);
   return counted?.operations;
-}
-
-async function overBy(life: Life, where: string): Promise<undefined> {
-  await Promise.race([life.over(), sleep(STUCK_MS, undefined, { ref: false })]);
-  if (life.end === null) throw new ChaosError(where, ["the driver is stuck"]);
 }

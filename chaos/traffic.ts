@@ -2,10 +2,14 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Answer, Counted, Order, PlugOrder } from "./guests.js";
+import type { Answer, Arrived, Counted, Order, PlugOrder } from "./guests.js";
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+const SILENCE_MS = 5000;
+const POLL_MS = 20;
 
 export interface TrafficEvents {
   plugged: (ifindex: number) => void;
@@ -19,6 +23,7 @@ export class Traffic {
   readonly #held = new Set<number>();
   readonly #counts = new Map<number, (counted: Counted) => void>();
   #questions = 0;
+  #total: Counted["total"] = { sent: 0, uploaded: 0, downloaded: 0 };
 
   /** Runs in the network namespace of the caller. */
   constructor(events: TrafficEvents) {
@@ -36,6 +41,38 @@ export class Traffic {
   plug(order: PlugOrder): void {
     this.#held.add(order.ifindex);
     this.#tell({ plug: order });
+  }
+
+  /** What all guests sent and received up to the last count. */
+  get total(): Counted["total"] {
+    return this.#total;
+  }
+
+  /** Guests that do not get a frame through both ways, though they are given time; in words. */
+  async silent(
+    guests: readonly { instanceId: string; ifindex: number }[],
+    isOver: () => boolean,
+  ): Promise<string[]> {
+    const before = byIfindex(await this.count());
+    const deadline = performance.now() + SILENCE_MS;
+    for (;;) {
+      await sleep(POLL_MS);
+      const now = byIfindex(await this.count());
+      const silent = guests.filter(({ ifindex }) => {
+        const [was, is] = [before.get(ifindex), now.get(ifindex)];
+        return !(
+          is &&
+          is.uploaded > (was?.uploaded ?? 0) &&
+          is.downloaded > (was?.downloaded ?? 0)
+        );
+      });
+      if (silent.length === 0 || isOver()) return [];
+      if (performance.now() < deadline) continue;
+      return silent.map(({ instanceId, ifindex }) => {
+        const { uploaded = 0, downloaded = 0 } = now.get(ifindex) ?? {};
+        return `${instanceId}: traffic stands still (${uploaded} frames up, ${downloaded} down)`;
+      });
+    }
   }
 
   /** Frames that arrived so far, for every guest that has a TAP. */
@@ -61,6 +98,7 @@ export class Traffic {
   #heard(answer: Answer): void {
     if ("plugged" in answer) this.#events.plugged(answer.plugged.ifindex);
     else if ("counted" in answer) {
+      this.#total = answer.counted.total;
       this.#counts.get(answer.counted.number)?.(answer.counted);
       this.#counts.delete(answer.counted.number);
     } else {
@@ -71,4 +109,8 @@ export class Traffic {
       this.#events.lost(id, ifindex, reason);
     }
   }
+}
+
+function byIfindex({ guests }: Counted): Map<number, Arrived> {
+  return new Map(guests.map((one) => [one.ifindex, one]));
 }
