@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Life } from "./life.js";
 
 const SLICE_MS = 100;
-const MOST_SLICES = 200;
+const MOST_SLICES = 400;
 
 export class ChaosError extends Error {
   constructor(where: string, differences: readonly string[]) {

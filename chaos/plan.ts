@@ -11,7 +11,7 @@ export type Kill =
 const POOLS = [0, 2, 4];
 /** From before the network is open to a second of random calls. */
 const LONGEST_LIFE_MS = 1600;
-const MOST_OPERATIONS = 2500;
+const MOST_OPERATIONS = 1500;
 /** Lives whose calls meet what the opening has not cleaned up yet. */
 const HASTY_SHARE = 0.4;
 

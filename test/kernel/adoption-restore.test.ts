@@ -31,7 +31,7 @@ it.each([2, 3, 4])("a standby that died after %i operations: restored at once", 
   expect(fdbOf(BRIDGE, tap).map((entry) => entry.mac)).toContain(macNumber(mac));
 });
 
-// The new neighbour entry is there; then the forwarding entries; then the old one is gone.
+// In the middle of the change from the slot's own address to the guest's.
 it.each([1, 2, 3, 4])("a restore that died after %i operations: nothing stays", async (after) => {
   const options = testOptions({ pool: { size: 3 } });
   await died(options, "recreate, from a warm slot", after);
