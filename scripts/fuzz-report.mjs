@@ -36,7 +36,7 @@ export function writeReport(/** @type {string} */ path, /** @type {Run} */ run) 
     "libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer on what reads the kernel's replies and on",
     "what writes the requests. Written by the runs themselves.",
     "",
-    `- Command: \`${run.command} --report\``,
+    `- Command: \`${run.command}\`, or all targets at once`,
     ...place,
     "",
     "| target | executions | checked-in inputs | inputs kept | coverage | features | seconds | crashes | seed | date | commit |",

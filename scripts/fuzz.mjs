@@ -134,7 +134,7 @@ console.log(`fuzz: seed ${seed}, ${seconds} s a target`);
 
 if (options.report) {
   writeReport(join(root, "docs", "fuzz.md"), {
-    command: `npm run fuzz -- --seconds ${seconds} --seed ${seed}`,
+    command: `npm run fuzz -- --seconds ${seconds} --seed ${seed} --target NAME --report`,
     seed,
     sources: compiled,
     compiler: execFileSync(COMPILER, ["--version"], { encoding: "utf8" }).split("\n")[0] ?? "",
