@@ -9,6 +9,7 @@ import { fork } from "./questions/fork.mjs";
 import { goodput } from "./questions/goodput.mjs";
 import { growth } from "./questions/growth.mjs";
 import { release } from "./questions/release.mjs";
+import { statistics } from "./questions/statistics.mjs";
 import { wait } from "./questions/wait.mjs";
 
 /** @type {import("./question.mjs").Question[]} */
@@ -22,6 +23,7 @@ export const questions = [
   eventLoop,
   adoption,
   memory,
+  statistics,
   load,
   dataPath,
   goodput,

@@ -14,4 +14,5 @@ export type { Difference } from "./plans/finding.js";
 export type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
 export type { ReconcileAction } from "./reconcile-action.js";
 export type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
+export type { GuestStatistics, NetworkStatistics, TrafficCounters } from "./statistics.js";
 export type { VerifyDifference, VerifyReport } from "./verify.js";

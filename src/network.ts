@@ -5,6 +5,7 @@ import type { DropReason } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
 import type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
+import type { NetworkStatistics } from "./statistics.js";
 import type { VerifyReport } from "./verify.js";
 
 /** An open network. Made by openNetwork. */
@@ -54,6 +55,11 @@ export interface Network extends AsyncDisposable {
    * this process.
    */
   drops(): Record<DropReason, number>;
+  /**
+   * Bytes, packets, drops and backlog of every guest that has a TAP, both ways, read from the kernel
+   * in one pass in the background: no fork waits for it. Rejects with KERNEL.
+   */
+  statistics(): Promise<NetworkStatistics>;
   /**
    * One bounded pass that brings network and kernel together: repairs what differs at live guests,
    * deletes what is ours and nobody has; see ReconcileOptions. Forks go on meanwhile. Rejects with

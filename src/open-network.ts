@@ -21,6 +21,7 @@ import {
   resolveRequest,
   resolveUpdate,
 } from "./request.js";
+import { type NetworkStatistics, statistics } from "./statistics.js";
 import { measured, type SetSlot } from "./telemetry/operation.js";
 import { type VerifyReport, verify } from "./verify.js";
 
@@ -125,6 +126,11 @@ export class OpenNetwork implements Network {
   drops(): Record<DropReason, number> {
     this.#assertOpen();
     return readDrops(this.#parts.facts.maps.drops);
+  }
+
+  async statistics(): Promise<NetworkStatistics> {
+    this.#assertOpen();
+    return statistics(this.#parts);
   }
 
   async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {

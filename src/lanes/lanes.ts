@@ -5,6 +5,7 @@ import { Piscina } from "piscina";
 import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Counted, CountJob } from "../plans/count.js";
 import type { Candidates } from "../plans/leftovers.js";
 import type { MendJob } from "../plans/mend.js";
 import type { Devices, Opened, OpenJob } from "../plans/open.js";
@@ -56,6 +57,8 @@ export class Lanes {
   readonly mend: Lane<MendJob, undefined>;
   /** Surveys, in the reap lane's thread beside its queue; the job is made when the worker has time. */
   readonly #look: Lane<() => SurveyJob, Survey>;
+  /** Reads counters, in the reap lane's thread, too. */
+  readonly #count: Lane<() => CountJob, Counted>;
   /** Jobs about the network as a whole: in the create lane's thread, beside its queue. */
   readonly #whole: Lane<WholeJob, unknown>;
   readonly #pools: Record<LaneName, Piscina>;
@@ -98,6 +101,10 @@ export class Lanes {
       (jobs) => this.#run("reap", { method: "survey", jobs: jobs.map((make) => make()) }),
       options("reap", 1),
     );
+    this.#count = new Lane(
+      (jobs) => this.#run("reap", { method: "count", jobs: jobs.map((make) => make()) }),
+      options("reap", 1),
+    );
     this.#whole = new Lane(
       ([one]) => {
         const { method, job } = one as WholeJob;
@@ -128,6 +135,14 @@ export class Lanes {
     return (await this.#look.submit(() => make(this.#known())).done).value;
   }
 
+  /** Reads the counters of guests, between two calls of the reap lane; tells when that was. */
+  async count(
+    make: (facts: NetworkFacts) => CountJob,
+  ): Promise<{ value: Counted; endedMs: number }> {
+    const { value, time } = await this.#count.submit(() => make(this.#known())).done;
+    return { value, endedMs: time.endedMs };
+  }
+
   /**
    * What of this is there and ours, told between two calls of the create lane: what a survey saw half
    * made has become a slot by then, and is known, or is gone.
@@ -149,7 +164,7 @@ export class Lanes {
 
   /** Waits until nothing is queued or running. */
   async idle(): Promise<void> {
-    const lanes = [this.create, this.shape, this.reap, this.mend, this.#look];
+    const lanes = [this.create, this.shape, this.reap, this.mend, this.#look, this.#count];
     while (lanes.some(({ depth }) => depth > 0)) {
       await Promise.all(lanes.map((lane) => lane.idle()));
     }

@@ -1,6 +1,7 @@
-// The reap lane's worker: deletes condemned TAPs, and looks at what is in the kernel.
+// The reap lane's worker: deletes condemned TAPs, looks at what is in the kernel, reads counters.
 
 import type { NetworkFacts } from "../facts.js";
+import { type CountJob, count } from "../plans/count.js";
 import { type ReapJob, reap } from "../plans/reap.js";
 import { type SurveyJob, survey } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach, runTogether } from "./job.js";
@@ -8,10 +9,12 @@ import { workerKernel } from "./worker-kernel.js";
 
 export type ReapCall =
   | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
-  | LaneCall<"survey", SurveyJob>;
+  | LaneCall<"survey", SurveyJob>
+  | LaneCall<"count", CountJob>;
 
 export default async function work(call: ReapCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
   if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
+  if (call.method === "count") return runEach(call.jobs, (job) => count(kernel, job));
   return runTogether(call.jobs, (jobs) => reap(kernel, call.facts, jobs));
 }

@@ -37,6 +37,7 @@ test("answers every question", { timeout: LONGEST_MS }, () => {
     "event-loop",
     "adoption",
     "memory",
+    "statistics",
     "import",
     "data-path",
     "goodput",
