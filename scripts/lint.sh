@@ -61,7 +61,7 @@ lint_tidy() {
       const [database, preset] = process.argv.slice(1);
       const here = process.cwd() + "/native/";
       for (const { file } of JSON.parse(readFileSync(database, "utf8"))) {
-        const isOut = ["test/", "addon/"].some((folder) => file.startsWith(here + folder));
+        const isOut = file.startsWith(here + "test/");
         if (file.startsWith(here) && !isOut && file.startsWith(here + "fuzz/") === (preset === "fuzz"))
           console.log(file);
       }

@@ -30,8 +30,9 @@ uint32_t CheckUint32(Napi::Value value, const char* where,
 
 // Points into the array: valid until JavaScript runs again, a getter of an option included.
 Bytes CheckBytes(Napi::Value value, const char* where) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     throw Unexpected("a Uint8Array", where, value);
+  }
   Napi::Uint8Array array = value.As<Napi::Uint8Array>();
   return {array.Data(), array.ByteLength()};
 }
@@ -122,7 +123,7 @@ Napi::Value MapEntries(const Napi::CallbackInfo& info) {
     const MapContents contents = ListMap(CheckFd(info[0]), key_bytes, value_bytes);
     Napi::Array entries = Napi::Array::New(info.Env(), contents.count);
     for (size_t i = 0; i < contents.count; i++) {
-      Napi::Object entry = Napi::Object::New(info.Env());
+      const Napi::Object entry = Napi::Object::New(info.Env());
       entry.Set("key",
                 Napi::Buffer<uint8_t>::Copy(info.Env(), &contents.keys[i * key_bytes], key_bytes));
       entry.Set("value", Napi::Buffer<uint8_t>::Copy(info.Env(), &contents.values[i * value_bytes],
@@ -137,7 +138,7 @@ Napi::Value ProgramById(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
     UniqueFd fd = OpenProgramById(CheckUint32(info[0], "id"));
     const ProgramInfo program = DescribeProgram(fd.get());
-    Napi::Array map_ids = Napi::Array::New(info.Env(), program.map_ids.size());
+    const Napi::Array map_ids = Napi::Array::New(info.Env(), program.map_ids.size());
     for (uint32_t i = 0; i < program.map_ids.size(); i++) map_ids.Set(i, program.map_ids[i]);
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("tag", program.tag);
