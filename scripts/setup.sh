@@ -16,6 +16,8 @@ python3 python3
 unshare util-linux"
 test_needs="
 ip iproute2
+nft nftables
+iptables-nft iptables
 cmake cmake
 /usr/include/doctest/doctest.h doctest-dev
 clang-14 clang-14

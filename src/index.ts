@@ -7,6 +7,7 @@ export type { Allocation, AllocationState, ShapingState } from "./guest.js";
 export type { DropReason } from "./lease/drops.js";
 export type { StoreDamage } from "./lease/standby-store.js";
 export type { UploadRequest } from "./limits.js";
+export type { NatOptions } from "./nat/nat-options.js";
 export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";

@@ -4,7 +4,7 @@
 import type { Guest } from "./guest.js";
 import type { Parts } from "./parts.js";
 import type { KnownTap } from "./plans/expected.js";
-import { type Finding, finding } from "./plans/finding.js";
+import { type Difference, type Finding, finding } from "./plans/finding.js";
 import type { WarmSlot } from "./slot-pool.js";
 import { findStrays, Known, NO_STRAYS, type Strays } from "./strays.js";
 
@@ -34,6 +34,8 @@ export interface Inspection {
   /** About bridge and shaper. */
   network: Finding[];
   guests: { was: Snapshot; findings: Finding[] }[];
+  /** About NAT and firewall. Empty unless all was compared. */
+  nat: Difference[];
   /** Guests whose TAP is not there. */
   gone: Snapshot[];
   slots: { slot: WarmSlot; findings: Finding[] }[];
@@ -79,6 +81,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   return {
     compared: guests.size,
     network: found.network,
+    nat: only ? [] : await parts.nat.compare(),
     guests: [...guests.keys()].flatMap((ifindex) => {
       const was = current(ifindex);
       const findings = [...(differing.get(ifindex) ?? []), ...(was ? shapingOf(was.guest) : [])];

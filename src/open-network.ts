@@ -167,13 +167,15 @@ export class OpenNetwork implements Network {
   }
 
   async #dismantle(): Promise<void> {
-    const { registry, lanes, standby, options } = this.#parts;
+    const { registry, lanes, standby, options, nat } = this.#parts;
     const released = await Promise.allSettled(registry.all().map((guest) => this.#release(guest)));
     await this.#finish(async () => {
       // A TAP that could not be deleted keeps the bridge: what is left stays recognisable as ours.
       for (const result of released) if (result.status === "rejected") throw result.reason;
       await standby.clear();
       await lanes.destroy(options.subnet);
+      // Last: as long as a guest could be there, the firewall is.
+      await nat.remove();
     });
   }
 

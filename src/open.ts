@@ -13,6 +13,7 @@ import { readDrops } from "./lease/drops.js";
 import { LeaseTable } from "./lease/lease-table.js";
 import { StandbyStore, type StoreDamage } from "./lease/standby-store.js";
 import { baseLimits, toKernelLimits } from "./limits.js";
+import { Nat } from "./nat/nat.js";
 import type { Network } from "./network.js";
 import { OpenNetwork } from "./open-network.js";
 import { type NetworkOptions, type ResolvedOptions, resolveOptions } from "./options.js";
@@ -53,6 +54,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
   const shutDown = async () => {
     for (const end of endings.splice(0).reverse()) await end();
   };
+  const nat = new Nat(options);
   try {
     const lock = await ProcessLock.take(options.bridge, options.stateDir);
     endings.push(() => lock.release());
@@ -65,7 +67,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     endings.push(() => standby.close());
     const stored = standby.all();
     checkStored(stored, options);
-    const { parts, adoption } = await assemble(options, internals, standby, endings);
+    const { parts, adoption } = await assemble(options, internals, standby, nat, endings);
     const found = takeOver(parts, adoption, stored);
     span.setAttributes({
       "forknet.adopted": found.guests,
@@ -73,6 +75,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
       "forknet.reaped": found.leftovers,
     });
     if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
+    nat.settle();
     parts.pool.fill();
     endSpan(span);
     const network = new OpenNetwork(parts, storeDamage, shutDown);
@@ -80,9 +83,10 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     if (adoption.isAdopted) network.cleanUp();
     return network;
   } catch (error) {
-    endSpan(span, error);
+    const told = await nat.takeBack(error);
+    endSpan(span, told);
     await shutDown();
-    throw error;
+    throw told;
   }
 }
 
@@ -100,6 +104,7 @@ async function assemble(
   options: ResolvedOptions,
   internals: Internals,
   standby: StandbyStore,
+  nat: Nat,
   endings: Endings,
 ) {
   let metrics: Metrics | undefined;
@@ -107,7 +112,10 @@ async function assemble(
     metrics?.kernelError(lane, code ?? errnoName(errno));
   const lanes = new Lanes(internals.kernelModule, onFailure);
   endings.push(() => lanes.stop());
-  const { facts, adoption } = await lanes.open(options);
+  const { facts, adoption } = await lanes.open(
+    options,
+    nat.isConcerned ? () => nat.establish() : undefined,
+  );
   endings.push(() => closeAll(facts));
   const registry = new Registry();
   const identities = new Identities(options.subnet);
@@ -150,6 +158,7 @@ async function assemble(
     shaping,
     pool,
     metrics,
+    nat,
   };
   return { parts, adoption };
 }

@@ -6,6 +6,7 @@ import { type Bandwidth, type BitsPerSecond, parseBandwidth } from "./bandwidth.
 import { configError } from "./errors.js";
 import { formatIpv4, parseIpv4, parseSubnet, type Subnet } from "./identity/ipv4.js";
 import type { ShapingDefaults } from "./limits.js";
+import { type NatOptions, type ResolvedNat, resolveNat } from "./nat/nat-options.js";
 
 /** What openNetwork takes. Everything but `bridge` and `subnet` has a default. */
 export interface NetworkOptions {
@@ -46,8 +47,8 @@ export interface NetworkOptions {
   tap?: { owner?: number; group?: number; vnetHdr?: boolean; multiQueue?: boolean };
   /** Standby leases and the lock file. Default "/var/lib/forknet/<bridge>". */
   stateDir?: string;
-  /** Masquerading. Only `false` is accepted so far. */
-  nat?: false;
+  /** Masquerading and a firewall around the guests, by nftables; {} for all defaults. Default false. */
+  nat?: false | NatOptions;
 }
 
 /** Options after checking, in internal units. */
@@ -61,6 +62,8 @@ export interface ResolvedOptions extends ShapingDefaults {
   poolSize: number;
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
   stateDir: string;
+  /** Undefined: forknet has nothing to do with it. */
+  nat: ResolvedNat | undefined;
 }
 
 const DEFAULTS = {
@@ -87,8 +90,6 @@ const LARGEST_UID = 2 ** 32 - 2;
 export function resolveOptions(options: NetworkOptions): ResolvedOptions {
   checkKeys(options, KNOWN, "openNetwork");
   const given = { ...DEFAULTS, ...withoutUndefined(options) } as Required<NetworkOptions>;
-  if (given.nat !== false)
-    throw configError("nat", "false (masquerading is not built yet)", given.nat);
   if (given.unshaped !== "limit" && given.unshaped !== "block") {
     throw configError("unshaped", '"limit" or "block"', given.unshaped);
   }
@@ -120,6 +121,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     poolSize: checkPool(given.pool),
     tap: checkTap(given.tap === undefined ? {} : given.tap),
     stateDir,
+    nat: resolveNat(given.nat, bridge),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Identities } from "./identity/identities.js";
 import type { Lanes } from "./lanes/lanes.js";
 import type { LeaseTable } from "./lease/lease-table.js";
 import type { StandbyStore } from "./lease/standby-store.js";
+import type { Nat } from "./nat/nat.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Reaper } from "./reaper.js";
 import type { Registry } from "./registry.js";
@@ -28,4 +29,5 @@ export interface Parts {
   readonly shaping: Shaping;
   readonly pool: SlotPool;
   readonly metrics: Metrics;
+  readonly nat: Nat;
 }

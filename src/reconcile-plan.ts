@@ -4,10 +4,10 @@
 import type { Guest } from "./guest.js";
 import type { Inspection } from "./inspection.js";
 import type { Parts } from "./parts.js";
-import type { Finding } from "./plans/finding.js";
+import type { Difference, Finding } from "./plans/finding.js";
 import type { Criteria, Step } from "./reconcile-action.js";
 import { leftoverSteps, lostClassStep } from "./reconcile-leftovers.js";
-import { repairGuest, repairNetwork } from "./repair.js";
+import { repairGuest, repairNat, repairNetwork } from "./repair.js";
 import type { WarmSlot } from "./slot-pool.js";
 
 export function planFor(
@@ -21,6 +21,7 @@ export function planFor(
   const repairs = found.guests.filter(({ was }) => !leaving.has(was.guest));
   return [
     ...found.network.map((one) => networkStep(parts, one)),
+    ...natSteps(parts, found),
     ...repairs.map((one) => guestStep(parts, one)),
     ...endings.map(({ step }) => step),
     ...found.slots.map((one) => slotStep(parts, one)),
@@ -29,7 +30,7 @@ export function planFor(
   ];
 }
 
-function repairActions(subject: string, findings: readonly Finding[], proof: string) {
+function repairActions(subject: string, findings: readonly Difference[], proof: string) {
   return findings.map(({ what, expected, found }) => ({
     action: "repair" as const,
     subject,
@@ -52,6 +53,15 @@ function networkStep(parts: Parts, one: Finding): Step {
     actions: repairActions(name, [one], proof),
     run: () => repairNetwork(parts, name, one),
   };
+}
+
+/** All rules are put in place together. */
+function natSteps(parts: Parts, { nat }: Inspection): Step[] {
+  if (nat.length === 0) return [];
+  const { name } = parts.facts.bridge;
+  const proof = "the table and the rules that are changed carry this network's comment";
+  const actions = repairActions(name, nat, proof);
+  return [{ kind: "network", actions, run: () => repairNat(parts, nat) }];
 }
 
 function isAbout(message: object, ifindex: number): boolean {

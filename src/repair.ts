@@ -6,7 +6,7 @@ import { publish } from "./events.js";
 import type { Snapshot } from "./inspection.js";
 import { toKernelLimits } from "./limits.js";
 import type { Parts } from "./parts.js";
-import type { Finding } from "./plans/finding.js";
+import type { Difference, Finding } from "./plans/finding.js";
 import { inTurn } from "./removal.js";
 
 /** Resolves when it is as it should be, or has changed meanwhile. Rejects with the first refusal. */
@@ -34,6 +34,11 @@ export function repairNetwork(parts: Parts, device: string, one: Finding): Promi
   );
 }
 
+/** All of NAT and firewall. */
+export function repairNat(parts: Parts, differences: readonly Difference[]): Promise<void> {
+  return told(parts, parts.facts.bridge.name, differences, () => parts.nat.repair());
+}
+
 async function send(parts: Parts, device: string, findings: readonly Finding[]): Promise<void> {
   const messages = findings.flatMap(({ repair }) => repair);
   if (messages.length > 0) await parts.lanes.mend.submit({ device, messages }).done;
@@ -54,7 +59,7 @@ function settle(parts: Parts, { guest }: Snapshot, findings: readonly Finding[])
 async function told(
   { facts }: Parts,
   subject: string,
-  findings: readonly Finding[],
+  findings: readonly Difference[],
   run: () => Promise<void>,
 ): Promise<void> {
   const bridge = facts.bridge.name;

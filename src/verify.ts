@@ -38,6 +38,7 @@ export async function verify(parts: Parts, instanceId?: string): Promise<VerifyR
     }));
   const differences = [
     ...found.network.flatMap((one) => about(isBridge(one) ? bridge.name : shaper.name, [one])),
+    ...found.nat.map((one) => ({ subject: bridge.name, ...one })),
     ...found.gone.map(({ guest, tap }) => ({ subject: guest.id, ...missing(tap.tapName) })),
     ...found.guests.flatMap(({ was, findings }) => about(was.guest.id, findings)),
     ...found.slots.flatMap(({ slot, findings }) => about(slot.port.tapName, findings)),

@@ -3,13 +3,14 @@
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import { type Candidates, confirm } from "../plans/leftovers.js";
-import { destroy, type OpenJob, open, restore } from "../plans/open.js";
+import { check, destroy, type OpenJob, open, restore } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
 export type CreateCall =
+  | LaneCall<"check", OpenJob>
   | LaneCall<"open", OpenJob>
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
   | LaneCall<"restore", OpenJob & { facts: NetworkFacts }>
@@ -19,6 +20,8 @@ export type CreateCall =
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
   switch (call.method) {
+    case "check":
+      return runEach(call.jobs, (job) => check(kernel, job));
     case "open":
       return runEach(call.jobs, (job) => open(kernel, job));
     case "slots":

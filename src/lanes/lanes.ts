@@ -114,13 +114,16 @@ export class Lanes {
     );
   }
 
-  /** Opens the network in the create lane's thread, and starts the other threads meanwhile. */
-  async open(job: OpenJob): Promise<Opened> {
+  /**
+   * Opens the network in the create lane's thread, and starts the other threads meanwhile. `before`
+   * runs when nothing stands in the network's way, and nothing of it has been made.
+   */
+  async open(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
     const others = Promise.all([
       this.#run("shape", { method: "shape", jobs: [], facts: undefined }),
       this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
     ]);
-    const opening = this.#one<Opened>("open", job);
+    const opening = this.#checkedOpen(job, before);
     // Also when it fails: a thread that is stopped while it loads its modules leaves a file
     // descriptor open.
     await Promise.allSettled([opening, others]);
@@ -128,6 +131,14 @@ export class Lanes {
     const opened = await opening;
     this.#facts = opened.facts;
     return opened;
+  }
+
+  async #checkedOpen(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
+    if (before) {
+      await this.#one("check", job);
+      await before();
+    }
+    return this.#one<Opened>("open", job);
   }
 
   /** Compares with what is in the kernel, between two calls of the reap lane. */

@@ -36,6 +36,12 @@ export interface Opened {
  */
 const GROUP_BASE = 0x666b_0000;
 
+/** What open() looks at first. Throws Refused; changes nothing. */
+export function check(kernel: Kernel, { bridge, subnet }: OpenJob): void {
+  checkTunDevice();
+  checkConflicts(kernel, bridge, subnet);
+}
+
 /** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */
 export function open(kernel: Kernel, job: OpenJob): Opened {
   const { bridge: bridgeName, subnet } = job;

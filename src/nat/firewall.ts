@@ -1,0 +1,98 @@
+// Brings the rules in the kernel from one state to another: the network's own table in one
+// transaction with the rules in other nft chains, then those that iptables manages.
+
+import { type Chain, readChains, type Tool } from "./chains.js";
+import { type Command, must, refused, run } from "./command.js";
+import { type AcceptRule, mark, replaceTable, tableName } from "./rules.js";
+
+/** What is in the kernel. */
+export interface FirewallState {
+  /** The own table as nft lists it; undefined when there is none. */
+  table: string | undefined;
+  chains: readonly Chain[];
+}
+
+/** What should be. */
+export interface FirewallTarget {
+  table: string | undefined;
+  rulesOf: (chain: Chain) => readonly AcceptRule[];
+}
+
+export const NOTHING: FirewallTarget = { table: undefined, rulesOf: () => [] };
+
+const RESTORE: Record<Exclude<Tool, "nft">, Command> = {
+  "iptables-nft": "iptables-nft-restore",
+  "iptables-legacy": "iptables-legacy-restore",
+};
+
+export async function readFirewall(bridge: string): Promise<FirewallState> {
+  const name = tableName(bridge);
+  const table = await readTable(bridge);
+  return { table, chains: await readChains(bridge, name) };
+}
+
+/** The own table as nft lists it, without what changes by itself. */
+export async function readTable(bridge: string): Promise<string | undefined> {
+  const args = ["-s", "list", "table", "ip", tableName(bridge)];
+  const ended = await run("nft", args);
+  if (ended.status === 0) return ended.output;
+  if (/no such file or directory/i.test(ended.complaint)) return undefined;
+  throw refused("nft", args, ended);
+}
+
+/** Whether a listed table is this network's, not one that somebody gave the same name. */
+export function isOwnTable(text: string, bridge: string): boolean {
+  return text.includes(`comment "${mark(bridge)}"`);
+}
+
+/** A state as a target: the way back. */
+export function asTarget({ table, chains }: FirewallState): FirewallTarget {
+  const held = ({ tool, name }: Chain) =>
+    chains.find((one) => one.tool === tool && one.name === name)?.held ?? [];
+  return { table, rulesOf: held };
+}
+
+/** Of these chains, those whose rules are not as the target has them. */
+export function differing(chains: readonly Chain[], { rulesOf }: FirewallTarget): Chain[] {
+  const idsOf = (rules: readonly AcceptRule[]) => rules.map(({ id }) => id).sort();
+  return chains.filter((chain) => `${idsOf(chain.held)}` !== `${idsOf(rulesOf(chain))}`);
+}
+
+/**
+ * Each tool's changes are done together or not at all. Rejects at the first tool that refuses; then
+ * those before it have changed theirs.
+ */
+export async function bring(
+  bridge: string,
+  current: FirewallState,
+  target: FirewallTarget,
+): Promise<void> {
+  const changes = differing(current.chains, target);
+  const linesOf = (tool: Tool) =>
+    changes.filter((chain) => chain.tool === tool).flatMap((chain) => changesOf(chain, target));
+  const isTable = current.table !== undefined || target.table !== undefined;
+  const table = isTable ? replaceTable(bridge, target.table) : "";
+  const script = [...linesOf("nft"), table].join("\n").trim();
+  if (script !== "") await must("nft", ["-f", "-"], `${script}\n`);
+  for (const tool of ["iptables-nft", "iptables-legacy"] as const) {
+    const lines = linesOf(tool);
+    if (lines.length === 0) continue;
+    const input = ["*filter", ...lines, "COMMIT", ""].join("\n");
+    await must(RESTORE[tool], ["--noflush"], input);
+  }
+}
+
+function changesOf(chain: Chain, { rulesOf }: FirewallTarget): string[] {
+  const { tool, name, held } = chain;
+  const wanted = rulesOf(chain);
+  // Also a rule that is there twice goes, and comes once.
+  const isNft = tool === "nft";
+  const away = held.map(({ text, handle }) =>
+    isNft ? `delete rule ${name} handle ${handle}` : `-D ${name} ${text}`,
+  );
+  // Each goes before those that are there.
+  const add = [...wanted]
+    .reverse()
+    .map(({ text }) => (isNft ? `insert rule ${name} ${text}` : `-I ${name} 1 ${text}`));
+  return [...away, ...add];
+}

@@ -1,0 +1,224 @@
+// The life of a network's firewall rules: made once, found again, replaced, repaired, removed; and
+// what happens when they cannot be made. What they let through is in nat-traffic.test.ts.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { ForknetError, type NetworkOptions, openNetwork } from "../../dist/index.js";
+import { openWith } from "../../dist/open.js";
+import { ERRNO, Faults } from "../support/faults.js";
+import { FaultyCommands } from "../support/faulty-commands.js";
+import { firewall, isForwarding, readRules, setForwarding } from "../support/internet.js";
+import { deleteLink, makeForeignLink } from "../support/kernel-view.js";
+import { BRIDGE, expectNotOpened, openForTest, testOptions } from "../support/network.js";
+
+const TABLE = "table ip forknet-vmbr0";
+const MOST_OPERATIONS = 200;
+const REDIRECTS = "/proc/sys/net/ipv4/conf/all/accept_redirects";
+
+const withNat = (nat: NetworkOptions["nat"] = {}) => testOptions({ nat: nat as object });
+
+/** A host whose firewalls drop what is forwarded, in both of nft's ways. */
+function dropForwarded(): void {
+  firewall(`iptables-nft -P FORWARD DROP
+    nft add table inet filter
+    nft 'add chain inet filter forward { type filter hook forward priority 0; policy drop; }'`);
+  onTestFinished(() => firewall("nft delete table inet filter; nft delete table ip filter"));
+}
+
+beforeEach(() => setForwarding(true));
+
+describe("the rules of a network", () => {
+  it("stay while it is closed, are the same after a reopen, and go with it", async () => {
+    dropForwarded();
+    const before = readRules();
+    const options = withNat();
+    const network = await openForTest(options);
+    const opened = readRules();
+    expect(opened).not.toEqual(before);
+    await network.close();
+    expect(readRules()).toEqual(opened);
+    const again = await openForTest(options);
+    expect(readRules()).toEqual(opened);
+    expect(await again.verify()).toMatchObject({ differences: [] });
+    await again.destroy();
+    expect(readRules()).toEqual(before);
+  });
+
+  it("are replaced when it opens with other options, and go when nat is off", async () => {
+    dropForwarded();
+    const before = readRules();
+    const options = withNat();
+    await (await openForTest(options)).close();
+    const other = { ...options, nat: { uplink: "lo", allowHost: ["icmp"] } };
+    await (await openForTest(other)).close();
+    const rules = readRules();
+    expect(rules.join("\n")).not.toContain('oifname != "vmbr0" masquerade');
+    expect(rules.filter((line) => line.includes("masquerade"))).toHaveLength(1);
+    await (await openForTest({ ...options, nat: false })).close();
+    expect(readRules()).toEqual(before);
+  });
+
+  it("leave those of another network and of others alone", async () => {
+    dropForwarded();
+    firewall("nft add rule inet filter forward tcp dport 22 accept comment '\"ssh\"'");
+    const other = await openForTest(
+      testOptions({ bridge: "vmbr0.1", subnet: "10.101.0.0/16", nat: {} }),
+    );
+    const before = readRules();
+    const network = await openForTest(withNat());
+    expect(await other.verify()).toMatchObject({ differences: [] });
+    await network.destroy();
+    expect(readRules()).toEqual(before);
+  });
+
+  const DAMAGES: [string, string, string][] = [
+    ["the table is gone", `nft delete ${TABLE}`, "nat"],
+    ["a chain is empty", "nft flush chain ip forknet-vmbr0 to-host", "nat"],
+    ["a rule too many", "nft insert rule ip forknet-vmbr0 to-guests accept", "nat"],
+    ["forwarding is off", "sysctl -qw net.ipv4.ip_forward=0", "ip_forward"],
+    ["an accept rule is gone", "iptables-nft -D FORWARD 1", "nat-accept"],
+    ["a new chain drops", "nft chain inet late forward '{ policy drop; }'", "nat-accept"],
+  ];
+  it.each(DAMAGES)("are repaired: %s", async (_, damage, what) => {
+    dropForwarded();
+    firewall(`nft add table inet late
+      nft 'add chain inet late forward { type filter hook forward priority 1; policy accept; }'`);
+    onTestFinished(() => firewall("nft delete table inet late"));
+    const network = await openForTest(withNat({ enableForwarding: true }));
+    firewall(damage);
+    const { differences } = await network.verify();
+    expect(differences).toMatchObject([{ subject: BRIDGE, what }]);
+    const damaged = readRules();
+    await network.reconcile({ dryRun: true });
+    expect(readRules()).toEqual(damaged);
+    const { actions } = await network.reconcile();
+    expect(actions).toMatchObject([{ action: "repair", subject: BRIDGE }]);
+    expect(actions[0]?.error).toBeUndefined();
+    expect(await network.verify()).toMatchObject({ differences: [] });
+    expect(isForwarding()).toBe(true);
+    expect(await network.reconcile()).toMatchObject({ actions: [] });
+  });
+});
+
+describe("forwarding that is off", () => {
+  it("is an error that says how to turn it on, and a finding that is not repaired unasked", async () => {
+    setForwarding(false);
+    const rules = readRules();
+    await expectNotOpened(withNat(), "CONFIG", {
+      message: expect.stringMatching(/sysctl -w net.ipv4.ip_forward=1.*enableForwarding: true/),
+    });
+    expect(readRules()).toEqual(rules);
+    setForwarding(true);
+    const network = await openForTest(withNat());
+    setForwarding(false);
+    const { actions } = await network.reconcile();
+    expect(actions[0]?.error).toMatchObject({ code: "ERR_FORKNET_CONFIG" });
+    expect(isForwarding()).toBe(false);
+  });
+
+  it("is turned on when asked for, and stays on after destroy", async () => {
+    setForwarding(false);
+    const network = await openForTest(withNat({ enableForwarding: true }));
+    expect(isForwarding()).toBe(true);
+    await network.destroy();
+    expect(isForwarding()).toBe(true);
+  });
+});
+
+describe("a network does not open, and nothing changes", () => {
+  it("when the uplink does not exist", async () => {
+    const rules = readRules();
+    const message = expect.stringContaining("'eth9'");
+    await expectNotOpened(withNat({ uplink: "eth9" }), "CONFIG", { message });
+    expect(readRules()).toEqual(rules);
+  });
+
+  it("when somebody else has a table of its name", async () => {
+    firewall(`nft add ${TABLE}; nft add chain ip forknet-vmbr0 mine`);
+    onTestFinished(() => firewall(`nft delete ${TABLE}`));
+    const rules = readRules();
+    await expectNotOpened(withNat(), "CONFLICT", { message: expect.stringContaining(TABLE) });
+    expect(readRules()).toEqual(rules);
+  });
+
+  it("when the bridge is somebody else's: no rule has been made for it meanwhile", async () => {
+    makeForeignLink(BRIDGE);
+    onTestFinished(() => deleteLink(BRIDGE));
+    const commands = new FaultyCommands();
+    await expectNotOpened(withNat(), "CONFLICT");
+    expect(commands.calls).toEqual([]);
+  });
+
+  it("when nft is not installed: the error names the package", () => {
+    const { stateDir } = testOptions();
+    const index = new URL("../../dist/index.js", import.meta.url).href;
+    const options = { bridge: BRIDGE, subnet: "10.100.0.0/16", stateDir, pool: { size: 0 } };
+    const open = JSON.stringify({ ...options, nat: { enableForwarding: true } });
+    const code = `import { openNetwork } from ${JSON.stringify(index)};
+      openNetwork(${open}).catch((error) => console.log(error.code, error.message));`;
+    const script = 'mount -t tmpfs none /usr/sbin && exec "$0" --input-type=module -e "$1"';
+    const args = ["--mount", "--net", "sh", "-c", script, process.execPath, code];
+    const said = execFileSync("unshare", args, { encoding: "utf8" });
+    expect(said).toMatch(/^ERR_FORKNET_UNSUPPORTED .* nft, .* install the package nftables/);
+  });
+});
+
+/** One network that is there already, with other rules than those of the open that fails. */
+describe.each([false, true])("a failure half way, with a network to adopt: %s", (isAdopting) => {
+  const prepare = async () => {
+    dropForwarded();
+    setForwarding(false);
+    const options = withNat({ enableForwarding: true });
+    if (isAdopting) {
+      await (
+        await openForTest({ ...options, nat: { uplink: "lo", enableForwarding: true } })
+      ).close();
+      setForwarding(false);
+    }
+    return options;
+  };
+  const state = () => [...readRules(), isForwarding(), readFileSync(REDIRECTS, "utf8")];
+
+  it("of a firewall command leaves rules and settings as they were", async () => {
+    const options = await prepare();
+    const commands = new FaultyCommands();
+    const before = state();
+    for (let at = 1; ; at++) {
+      expect(at).toBeLessThan(MOST_OPERATIONS);
+      commands.failAt(at);
+      const error = await openNetwork(options).then(
+        (network) => network.close(),
+        (reason: unknown) => reason,
+      );
+      const { calls } = commands;
+      commands.failAt(0);
+      if (calls.length < at) break;
+      expect(error, calls[at - 1]).toMatchObject({ code: "ERR_FORKNET_KERNEL" });
+      expect(state(), calls[at - 1]).toEqual(before);
+    }
+    await (await openNetwork(options)).destroy();
+  });
+
+  it("of the kernel leaves rules and settings as they were", async () => {
+    const options = await prepare();
+    const faults = new Faults();
+    const before = state();
+    // Not every one: what the kernel's own way back is worth is shown elsewhere.
+    for (let at = 1; ; at += 5) {
+      expect(at).toBeLessThan(MOST_OPERATIONS);
+      faults.refuse({ errno: ERRNO.ENOMEM, at });
+      const error = await openWith(options, { kernelModule: faults.module }).then(
+        (network) => network.close(),
+        (reason: unknown) => reason,
+      );
+      const operation = faults.journal[at - 1];
+      const { failed } = faults;
+      faults.none();
+      if (failed === 0) break;
+      expect(error, operation).toBeInstanceOf(ForknetError);
+      expect(state(), operation).toEqual(before);
+    }
+    await (await openNetwork(options)).destroy();
+  });
+});

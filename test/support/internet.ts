@@ -1,0 +1,76 @@
+// What lies beyond the host: a namespace behind the interface up0, reached by routing, and what the
+// host's firewalls say. Its namespace is a stand-in guest's.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { onTestFinished } from "vitest";
+import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
+import { loadAddon } from "../../src/kernel/addon.js";
+import { deleteLink, ipNumber, tellKernel } from "./kernel-view.js";
+
+export const UPLINK = "up0";
+/** The host's address on the uplink. */
+export const UPLINK_IP = "203.0.113.1";
+export const INTERNET_IP = "203.0.113.9";
+/** Another address of the host, on lo. */
+export const HOST_IP = "192.0.2.1";
+const LOOPBACK_IFINDEX = 1;
+
+const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
+
+/**
+ * Connects the host with the internet until the test has finished. The internet has no route to the
+ * guests unless `isRouted`: then what is not masqueraded gets an answer, too.
+ */
+export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
+  const addon = loadAddon();
+  const { fd, ifindex } = addon.openTap({ name: UPLINK, vnetHdr: true, exclusive: true });
+  addon.setTapPersistent(fd, true);
+  addon.closeFd(fd);
+  onTestFinished(() => deleteLink(UPLINK));
+  const other = { ifindex: LOOPBACK_IFINDEX, ip: ipNumber(HOST_IP), prefixLength: 32 };
+  tellKernel(
+    { op: "link.set", ifindex, addressGeneration: "none" },
+    { op: "address.add", ifindex, ip: ipNumber(UPLINK_IP), prefixLength: 24 },
+    { op: "address.add", ...other },
+    { op: "link.set", ifindex, up: true },
+  );
+  onTestFinished(() => tellKernel({ op: "address.delete", ...other }));
+  const internet = await startGuest({
+    tap: UPLINK,
+    mac: "02:00:00:00:00:09",
+    ip: INTERNET_IP,
+    prefixLength: 24,
+    ...(isRouted && { gateway: UPLINK_IP }),
+  });
+  onTestFinished(() => internet.stop());
+  return internet;
+}
+
+/** Sets the host's forwarding for the time of the test. */
+export function setForwarding(isOn: boolean): void {
+  const former = isForwarding();
+  writeFileSync(IP_FORWARD, isOn ? "1" : "0");
+  onTestFinished(() => writeFileSync(IP_FORWARD, former ? "1" : "0"));
+}
+
+export function isForwarding(): boolean {
+  return readFileSync(IP_FORWARD, "utf8").trim() === "1";
+}
+
+/** Runs firewall commands of the host, one a line. */
+export function firewall(lines: string): void {
+  execFileSync("bash", ["-e"], { input: lines, stdio: ["pipe", "ignore", "inherit"] });
+}
+
+/** Every rule of nft and of both kinds of iptables, without counters. */
+export function readRules(): string[] {
+  const names = readFileSync("/proc/thread-self/net/ip_tables_names", "utf8");
+  // Asking the older iptables about a table makes one.
+  const legacy = names.includes("filter") ? ["iptables-legacy -S"] : [];
+  return ["nft -s list ruleset", "iptables-nft -S", ...legacy].flatMap((command) => {
+    const [name, ...args] = command.split(" ") as [string, ...string[]];
+    const stdio = ["ignore", "pipe", "ignore"] as const;
+    return execFileSync(name, args, { encoding: "utf8", stdio: [...stdio] }).split("\n");
+  });
+}
