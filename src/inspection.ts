@@ -51,6 +51,8 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   const slots = new Map<number, WarmSlot>();
   const known = new Known(parts);
   const stranded = only ? [] : identities.stranded.all();
+  // It takes processes: what the survey finds must not grow old meanwhile.
+  const nat = only ? [] : await parts.nat.compare();
   const found = await lanes.survey((facts) => {
     for (const guest of only ? [only] : registry.all())
       if (isSteady(guest)) guests.set(guest.ifindex, new Snapshot(guest));
@@ -81,7 +83,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   return {
     compared: guests.size,
     network: found.network,
-    nat: only ? [] : await parts.nat.compare(),
+    nat,
     guests: [...guests.keys()].flatMap((ifindex) => {
       const was = current(ifindex);
       const findings = [...(differing.get(ifindex) ?? []), ...(was ? shapingOf(was.guest) : [])];

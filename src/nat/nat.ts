@@ -102,9 +102,14 @@ export class Nat {
     if (!this.#options) this.#dropRecord();
   }
 
-  /** What is not as it should be. Changes nothing. */
+  /** What is not as it should be, or that it cannot be told. Changes nothing, never rejects. */
   compare(): Promise<Difference[]> {
-    return this.#inTurn(async () => (this.#options ? this.#differences() : []));
+    return this.#inTurn(async () => {
+      if (!this.#options) return [];
+      return this.#differences().catch((error: unknown) => [
+        { what: "nat", expected: this.#wanted, found: `unknown (${(error as Error).message})` },
+      ]);
+    });
   }
 
   /** Puts right what compare() tells. Rejects as establish() does. */
@@ -127,14 +132,17 @@ export class Nat {
     });
   }
 
+  get #wanted(): string {
+    return `table ip ${tableName(this.#bridge)} as it was made`;
+  }
+
   async #differences(): Promise<Difference[]> {
     const { table, chains } = await readFirewall(this.#bridge);
-    const name = `table ip ${tableName(this.#bridge)}`;
     const found = [];
     if (!isForwarding()) found.push({ what: "ip_forward", expected: "1", found: "0" });
     if (table !== this.#listed) {
       const text = table === undefined ? "nothing" : "changed";
-      found.push({ what: "nat", expected: `${name} as it was made`, found: text });
+      found.push({ what: "nat", expected: this.#wanted, found: text });
     }
     for (const chain of differing(chains, this.#target)) {
       const text = (rules: readonly unknown[]) => `${rules.length || "no"} accept rules`;
