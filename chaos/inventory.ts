@@ -8,7 +8,7 @@ import type { KernelState } from "../test/support/kernel-state.js";
 
 export const CLSACT = { ingress: 0xffff_fff2, egress: 0xffff_fff3 };
 const HTB_ROOT = 0x0001_0000;
-const LEASE_BYTES = 192;
+const LEASE_BYTES = 288;
 const NUD_PERMANENT = 0x80;
 const NUD_STATIC = 0x40;
 /** Classes below are the network's own. */

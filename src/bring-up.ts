@@ -18,7 +18,7 @@ export interface Call {
 }
 
 /** Takes a reservation back. */
-type Undo = (error: unknown) => void;
+type Undo = (error: unknown) => Promise<void>;
 
 export class BringUp {
   readonly #parts: Parts;
@@ -109,7 +109,7 @@ export class BringUp {
     try {
       return await creation;
     } catch (error) {
-      undo(error);
+      await undo(error);
       guest.shaped.reject(error as Error);
       throw error;
     } finally {

@@ -115,17 +115,19 @@ export class Creation {
     return true;
   }
 
-  #giveBack({ address, tapName }: Donor["surplus"]): void {
+  #giveBack({ address, tapName, class: own }: Donor["surplus"]): void {
     const { identities } = this.#parts;
     if (address) identities.releaseAddress(address);
     if (tapName) identities.releaseName(tapName);
+    if (own) identities.releaseClass(own);
   }
 
   /** One job of the create lane; afterwards the guest has its TAP, unarmed. */
   async #make(attempt: Attempt, former?: FormerSlot): Promise<void> {
     const { guest, limits, span } = attempt;
-    if (attempt.abandoned) throw attempt.abandoned;
     const port = guest.port as PortClaim;
+    if (guest.lease.group !== undefined) await this.#parts.groups.ready(guest.lease.group);
+    if (attempt.abandoned) throw attempt.abandoned;
     const ticket = this.#parts.lanes.create.submit({
       tapName: port.tapName,
       ip: guest.lease.ip,

@@ -3,7 +3,7 @@
 
 import type { SpanContext } from "@opentelemetry/api";
 import { Deferred } from "./deferred.js";
-import { formatClass } from "./identity/class-pool.js";
+import { type ClassClaim, formatClass } from "./identity/class-pool.js";
 import type { PortClaim } from "./identity/identities.js";
 import { formatIpv4, formatMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4 } from "./kernel/messages.js";
@@ -19,6 +19,8 @@ export type ShapingState = "none" | "pending" | "shaped" | "failed";
 export interface Allocation {
   readonly instanceId: string;
   readonly instanceName: string;
+  /** Whose total limits its uploads count in. */
+  readonly group: string | undefined;
   /** "10.100.0.7" */
   readonly ip: string;
   /** "02:00:0a:64:00:07" */
@@ -65,6 +67,8 @@ export class Guest {
   /** TAP name and class; undefined in standby. */
   port: PortClaim | undefined;
   ifindex = 0;
+  /** The class it is going to have when it is shaped: the present one has another parent. */
+  moving: ClassClaim | undefined;
   /** The warm slot that is being given this guest's identity; 0 when none is. */
   donorIfindex = 0;
   /** Its TAP is a warm slot that nobody has looked at since it was made. */
@@ -116,6 +120,9 @@ class GuestView implements Allocation {
   get instanceName(): string {
     return this.#guest.lease.instanceName;
   }
+  get group(): string | undefined {
+    return this.#guest.lease.group;
+  }
   get ip(): string {
     return formatIpv4(this.#guest.lease.ip);
   }
@@ -156,9 +163,10 @@ class GuestView implements Allocation {
 
   /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
-    const { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns } = this;
+    const { instanceId, instanceName, group, ip, mac, gateway, netmask, prefixLength, dns } = this;
     const { tap, ifindex, classId, state, shaping } = this;
-    const fixed = { instanceId, instanceName, ip, mac, gateway, netmask, prefixLength, dns };
+    const labels = { instanceId, instanceName, group };
+    const fixed = { ...labels, ip, mac, gateway, netmask, prefixLength, dns };
     return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 

@@ -3,6 +3,7 @@
 export type { Bandwidth } from "./bandwidth.js";
 export { ForknetError, type ForknetErrorCode } from "./errors.js";
 export type { Events } from "./events.js";
+export type { GroupInfo } from "./group-list.js";
 export type { Allocation, AllocationState, ShapingState } from "./guest.js";
 export type { DropReason } from "./lease/drops.js";
 export type { StoreDamage } from "./lease/standby-store.js";
@@ -14,6 +15,11 @@ export type { NetworkOptions } from "./options.js";
 export type { Difference } from "./plans/finding.js";
 export type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
 export type { ReconcileAction } from "./reconcile-action.js";
-export type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
+export type {
+  AllocationRequest,
+  GroupLimitsRequest,
+  LimitsRequest,
+  RecreateOptions,
+} from "./request.js";
 export type { GuestStatistics, NetworkStatistics, TrafficCounters } from "./statistics.js";
 export type { VerifyDifference, VerifyReport } from "./verify.js";

@@ -31,7 +31,7 @@ export class Snapshot {
 export interface Inspection {
   /** Guests that were compared. */
   compared: number;
-  /** About bridge and shaper. */
+  /** About bridge, shaper and the classes of groups. */
   network: Finding[];
   guests: { was: Snapshot; findings: Finding[] }[];
   /** About NAT and firewall. Empty unless all was compared. */
@@ -46,7 +46,7 @@ export interface Inspection {
 
 /** Compares every guest that nothing is under way for, or one of them. Rejects with KERNEL. */
 export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
-  const { registry, pool, identities, options, lanes, metrics } = parts;
+  const { registry, pool, identities, groups, options, lanes, metrics } = parts;
   const guests = new Map<number, Snapshot>();
   const slots = new Map<number, WarmSlot>();
   const known = new Known(parts);
@@ -70,6 +70,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
         baseLimit: options.baseLimit,
       },
       taps,
+      groups: only ? [] : groups.classes(),
       freeClasses: only ? [] : identities.freeClasses,
       stranded: stranded.map(({ remains }) => remains),
     };
@@ -82,7 +83,10 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   const differing = new Map(found.taps.map(({ ifindex, findings }) => [ifindex, findings]));
   return {
     compared: guests.size,
-    network: found.network,
+    network: [
+      ...found.network,
+      ...found.groups.flatMap(({ group, findings }) => (groups.isCurrent(group) ? findings : [])),
+    ],
     nat,
     guests: [...guests.keys()].flatMap((ifindex) => {
       const was = current(ifindex);

@@ -42,7 +42,7 @@ export class LimitsChange {
           guest.applied,
           toKernelLimits(former, this.#parts.options),
         );
-        guest.shaping = isInPlace ? "shaped" : "failed";
+        guest.shaping = isInPlace && !guest.moving ? "shaped" : "failed";
       }
       throw error;
     }
@@ -62,7 +62,7 @@ export class LimitsChange {
 
   #account(guest: Guest, limits: Limits): void {
     const wanted = guaranteedUpload(limits, this.#parts.options.baseLimit);
-    this.#parts.guarantees.change(guest.guaranteed, wanted);
+    this.#parts.guarantees.change(guest.guaranteed, wanted, guest.lease.group);
     guest.guaranteed = wanted;
   }
 }

@@ -10,6 +10,9 @@ import {
 } from "./bandwidth.js";
 import { configError } from "./errors.js";
 
+/** HTB wants a rate. */
+const LEAST_GROUP_RATE: BitsPerSecond = 1000;
+
 /** What a request says of the upload side. */
 export type UploadRequest = Bandwidth | { rate: Bandwidth; ceil?: Bandwidth };
 
@@ -19,16 +22,24 @@ export interface Limits {
   upload: { rate: BitsPerSecond; ceil: BitsPerSecond } | null;
 }
 
+/** What the uploads of a group's guests have together: guaranteed, and at most. Durable. */
+export interface GroupLimits {
+  rate: BitsPerSecond;
+  ceil: BitsPerSecond;
+}
+
 /** The parameters of one guest's TBF and HTB class, in the kernel's units (bytes). */
 export interface KernelLimits {
   tbf: { rate: number; burstBytes: number; limitBytes: number };
-  htb: {
-    rate: number;
-    ceil: number;
-    burstBytes: number;
-    cburstBytes: number;
-    leafLimitBytes: number;
-  };
+  htb: HtbRates & { leafLimitBytes: number };
+}
+
+/** What tc calls rate, ceil, burst and cburst, in bytes. */
+export interface HtbRates {
+  rate: number;
+  ceil: number;
+  burstBytes: number;
+  cburstBytes: number;
 }
 
 /** The options of a network that shape the arithmetic. */
@@ -61,13 +72,16 @@ export const HTB_QUANTUM_BYTES = 60_000;
  * refused.
  */
 export function resolveLimits(
-  request: { download?: Bandwidth; upload?: UploadRequest },
+  request: { download?: Bandwidth | null; upload?: UploadRequest | null },
   uploadBurstMultiplier: number,
 ): Limits {
   return {
-    download: request.download === undefined ? null : parseBandwidth(request.download, "download"),
+    download:
+      (request.download ?? null) === null ? null : parseBandwidth(request.download, "download"),
     upload:
-      request.upload === undefined ? null : resolveUpload(request.upload, uploadBurstMultiplier),
+      (request.upload ?? null) === null
+        ? null
+        : resolveUpload(request.upload, uploadBurstMultiplier),
   };
 }
 
@@ -86,6 +100,14 @@ function resolveUpload(upload: unknown, multiplier: number): Limits["upload"] {
       : parseBandwidth(wishedCeil, "upload.ceil");
   if (ceil < rate) throw configError("upload.ceil", `at least upload.rate (${rate})`, wishedCeil);
   return { rate, ceil };
+}
+
+/**
+ * A group's total: a bandwidth is guaranteed and the most; so is the ceil, where it is left out, the
+ * rate.
+ */
+export function resolveGroupUpload(upload: unknown): GroupLimits {
+  return resolveUpload(upload, 1) as GroupLimits;
 }
 
 function multiplied(rate: BitsPerSecond, multiplier: number): BitsPerSecond {
@@ -119,8 +141,7 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
     rate: defaults.baseLimit,
     ceil: Math.max(UNLIMITED, defaults.baseLimit),
   };
-  const rate = toBytesPerSecond(upload.rate);
-  const ceil = toBytesPerSecond(upload.ceil);
+  const htb = htbRates(upload);
   return {
     tbf: {
       rate: download,
@@ -128,14 +149,26 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
       limitBytes: Math.min(Math.max(queue, SMALLEST_QUEUE_BYTES), 0xffffffff),
     },
     htb: {
-      rate,
-      ceil,
-      burstBytes: htbBucket(rate),
-      cburstBytes: htbBucket(ceil),
+      ...htb,
       // 100 ms at the guaranteed rate and room for four 64 KB segmented frames
-      leafLimitBytes: Math.min(Math.ceil(rate / 10) + 256 * 1024, 0xffffffff),
+      leafLimitBytes: Math.min(Math.ceil(htb.rate / 10) + 256 * 1024, 0xffffffff),
     },
   };
+}
+
+/** The rates of an HTB class in bytes per second, and its buckets. */
+function htbRates(upload: GroupLimits): HtbRates {
+  const rate = toBytesPerSecond(upload.rate);
+  const ceil = toBytesPerSecond(upload.ceil);
+  return { rate, ceil, burstBytes: htbBucket(rate), cburstBytes: htbBucket(ceil) };
+}
+
+/**
+ * Of a group's class. Without limits it guarantees nothing, so that its guests lend and borrow as if
+ * they stood under the capacity class themselves.
+ */
+export function groupRates(limits: GroupLimits | null): HtbRates {
+  return htbRates(limits ?? { rate: LEAST_GROUP_RATE, ceil: UNLIMITED });
 }
 
 /** HTB's bucket for a rate in bytes per second: what it brings in one tick, and a frame on top. */

@@ -1,10 +1,16 @@
 // What openNetwork gives: the public interface of an open network and its promises.
 
+import type { GroupInfo } from "./group-list.js";
 import type { Allocation } from "./guest.js";
 import type { DropReason } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
-import type { AllocationRequest, LimitsRequest, RecreateOptions } from "./request.js";
+import type {
+  AllocationRequest,
+  GroupLimitsRequest,
+  LimitsRequest,
+  RecreateOptions,
+} from "./request.js";
 import type { NetworkStatistics } from "./statistics.js";
 import type { VerifyReport } from "./verify.js";
 
@@ -43,10 +49,21 @@ export interface Network extends AsyncDisposable {
   releaseAllocation(instanceId: string): Promise<void>;
   /**
    * Changes limits in place, without losing a packet, but for one case: a download limit under 66
-   * mbit that shrinks drops what waits in its queue. A side that is left out stays. On failure the
-   * former limits hold.
+   * mbit that shrinks drops what waits in its queue. A side that is left out stays, `null` takes its
+   * limit away. On failure the former limits hold.
    */
   updateLimits(instanceId: string, limits: LimitsRequest): Promise<void>;
+  /**
+   * Bounds the uploads of all guests of a group together and guarantees them a part of
+   * uploadCapacity, also before the first of them comes and after the last has gone; `null` takes
+   * the limits away, and the guests stay as they are. Takes effect in place, without losing a packet;
+   * durable when it resolves. Rejects with CONFIG, with EXHAUSTED for a ceil under what the group's
+   * guests are guaranteed or a rate over what uploadCapacity has left, and with KERNEL or PERMISSION
+   * when kernel or disk refuse; then the former limits hold.
+   */
+  setGroupLimits(name: string, limits: GroupLimitsRequest | null): Promise<void>;
+  /** The groups that have limits or a guest, in standby or not, by name. */
+  listGroups(): GroupInfo[];
   getAllocation(instanceId: string): Allocation | undefined;
   listAllocations(): Allocation[];
   nameExists(name: string): boolean;

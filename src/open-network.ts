@@ -4,6 +4,7 @@ import type { Span } from "@opentelemetry/api";
 import { BringUp } from "./bring-up.js";
 import { aborted } from "./creation.js";
 import { ForknetError } from "./errors.js";
+import { type GroupInfo, listGroups } from "./group-list.js";
 import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
@@ -15,8 +16,10 @@ import { inTurn, mustBe, Removal } from "./removal.js";
 import {
   type AllocationRequest,
   checkLabel,
+  type GroupLimitsRequest,
   type LimitsRequest,
   type RecreateOptions,
+  resolveGroupLimits,
   resolveRecreate,
   resolveRequest,
   resolveUpdate,
@@ -111,6 +114,16 @@ export class OpenNetwork implements Network {
     });
   }
 
+  async setGroupLimits(name: string, limits: GroupLimitsRequest | null): Promise<void> {
+    this.#assertOpen();
+    checkLabel(name, "name");
+    await this.#parts.groups.setLimits(name, resolveGroupLimits(limits));
+  }
+
+  listGroups(): GroupInfo[] {
+    return listGroups(this.#parts);
+  }
+
   getAllocation(instanceId: string): Allocation | undefined {
     return this.#parts.registry.get(instanceId)?.view;
   }
@@ -167,12 +180,13 @@ export class OpenNetwork implements Network {
   }
 
   async #dismantle(): Promise<void> {
-    const { registry, lanes, standby, options, nat } = this.#parts;
+    const { registry, lanes, standby, groupStore, options, nat } = this.#parts;
     const released = await Promise.allSettled(registry.all().map((guest) => this.#release(guest)));
     await this.#finish(async () => {
       // A TAP that could not be deleted keeps the bridge: what is left stays recognisable as ours.
       for (const result of released) if (result.status === "rejected") throw result.reason;
       await standby.clear();
+      await groupStore.clear();
       await lanes.destroy(options.subnet);
       // Last: as long as a guest could be there, the firewall is.
       await nat.remove();
@@ -181,13 +195,13 @@ export class OpenNetwork implements Network {
 
   /** Waits for what was asked for, empties the pool, runs `last`, and ends everything. */
   async #finish(last: () => Promise<void> = async () => {}): Promise<void> {
-    const { lanes, pool, registry, shaping } = this.#parts;
+    const { groups, lanes, pool, registry, shaping } = this.#parts;
     const underWay = registry
       .all()
       .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
       .filter((promise) => promise !== undefined);
     try {
-      await Promise.allSettled([...underWay, this.#reconciler.stop()]);
+      await Promise.allSettled([...underWay, ...groups.underWay, this.#reconciler.stop()]);
       await pool.drain();
       shaping.beginAll();
       await lanes.idle();

@@ -1,15 +1,18 @@
 // openNetwork: checks the options, takes the lock, starts the lanes, opens the kernel side, takes
 // over what is there.
 
+import { ClassSwitch } from "./class-switch.js";
 import { errnoName, type KernelFailure } from "./errors.js";
 import { publish } from "./events.js";
 import type { NetworkFacts } from "./facts.js";
+import { Groups } from "./groups.js";
 import { Guarantees } from "./guarantees.js";
 import { allocationFacts } from "./guest.js";
 import { Identities } from "./identity/identities.js";
 import { loadAddon } from "./kernel/addon.js";
 import { type LaneName, Lanes } from "./lanes/lanes.js";
 import { readDrops } from "./lease/drops.js";
+import { GroupStore } from "./lease/group-store.js";
 import { LeaseTable } from "./lease/lease-table.js";
 import { StandbyStore, type StoreDamage } from "./lease/standby-store.js";
 import { baseLimits, toKernelLimits } from "./limits.js";
@@ -65,9 +68,10 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     };
     const standby = await StandbyStore.open(options.stateDir, onDamage);
     endings.push(() => standby.close());
+    const stores = { standby, nat, groupStore: GroupStore.open(options.stateDir, onDamage) };
     const stored = standby.all();
     checkStored(stored, options);
-    const { parts, adoption } = await assemble(options, internals, standby, nat, endings);
+    const { parts, adoption } = await assemble(options, internals, stores, endings);
     const found = takeOver(parts, adoption, stored);
     span.setAttributes({
       "forknet.adopted": found.guests,
@@ -103,8 +107,7 @@ async function setRivalsAside(
 async function assemble(
   options: ResolvedOptions,
   internals: Internals,
-  standby: StandbyStore,
-  nat: Nat,
+  { standby, groupStore, nat }: Pick<Parts, "standby" | "groupStore" | "nat">,
   endings: Endings,
 ) {
   let metrics: Metrics | undefined;
@@ -132,7 +135,10 @@ async function assemble(
   });
   endings.push(() => metrics?.close());
   const reaper = new Reaper(options.bridge, lanes.reap, metrics);
-  const shaping = new Shaping(facts, options, lanes.shape, leases, metrics);
+  const guarantees = new Guarantees(options.uploadCapacity);
+  const groups = new Groups(facts, identities, guarantees, lanes.mend, groupStore);
+  const classes = new ClassSwitch(leases, identities, groups);
+  const shaping = new Shaping(facts, options, lanes.shape, classes, metrics);
   const pool: SlotPool = new SlotPool({
     bridge: options.bridge,
     size: options.poolSize,
@@ -151,9 +157,11 @@ async function assemble(
     lanes,
     registry,
     identities,
-    guarantees: new Guarantees(options.uploadCapacity),
+    guarantees,
+    groups,
     leases,
     standby,
+    groupStore,
     reaper,
     shaping,
     pool,

@@ -1,10 +1,12 @@
 // What the operations of one open network share. Made in open.ts; each part keeps its own state.
 
 import type { NetworkFacts } from "./facts.js";
+import type { Groups } from "./groups.js";
 import type { Guarantees } from "./guarantees.js";
 import type { AllocationFacts } from "./guest.js";
 import type { Identities } from "./identity/identities.js";
 import type { Lanes } from "./lanes/lanes.js";
+import type { GroupStore } from "./lease/group-store.js";
 import type { LeaseTable } from "./lease/lease-table.js";
 import type { StandbyStore } from "./lease/standby-store.js";
 import type { Nat } from "./nat/nat.js";
@@ -23,8 +25,10 @@ export interface Parts {
   readonly registry: Registry;
   readonly identities: Identities;
   readonly guarantees: Guarantees;
+  readonly groups: Groups;
   readonly leases: LeaseTable;
   readonly standby: StandbyStore;
+  readonly groupStore: GroupStore;
   readonly reaper: Reaper;
   readonly shaping: Shaping;
   readonly pool: SlotPool;

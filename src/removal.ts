@@ -43,7 +43,7 @@ export class Removal {
     if (registry.get(guest.id) !== guest) return;
     guest.state = "releasing";
     await this.#takeTap(guest, "release", span);
-    guarantees.change(guest.guaranteed, 0);
+    guarantees.change(guest.guaranteed, 0, guest.lease.group);
     guest.guaranteed = 0;
     await this.#endRecord(guest);
     identities.releaseAddress(guest.lease);
@@ -71,7 +71,7 @@ export class Removal {
       throw error;
     }
     guest.shaped.reject(reason);
-    guarantees.change(guest.guaranteed, 0);
+    guarantees.change(guest.guaranteed, 0, guest.lease.group);
     guest.guaranteed = 0;
     guest.shaping = "none";
     guest.lease = { ...guest.lease, classMinor: 0 };
@@ -105,7 +105,7 @@ export class Removal {
 
   /** Deletes the TAP, if there is one, and gives its name and class back. */
   async #takeTap(guest: Guest, reason: "release" | "standby", span: Span): Promise<void> {
-    const { shaping, reaper, identities } = this.#parts;
+    const { shaping, reaper, identities, groups } = this.#parts;
     const { port, ifindex } = guest;
     if (!port || ifindex === 0) return;
     await shaping.settled(guest);
@@ -114,10 +114,14 @@ export class Removal {
       reason,
       span,
     );
-    identities.releasePort(port);
+    // Not the port from before: the job that just settled may have given it another class.
+    identities.releasePort(guest.port ?? port);
+    if (guest.moving) identities.releaseClass(guest.moving);
     guest.port = undefined;
+    guest.moving = undefined;
     guest.ifindex = 0;
     guest.applied = undefined;
+    await groups.leave(guest.lease.group);
   }
 
   /** The kernel kept the TAP: armed again, and shaped if it was about to be. */

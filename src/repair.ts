@@ -19,11 +19,30 @@ export function repairGuest(
   return inTurn(guest, async () => {
     if (!was.isCurrent) return;
     await told(parts, guest.id, findings, async () => {
+      if (guest.moving) return await moveOn(parts, was, findings);
       await send(parts, tap.tapName, findings);
       // A release that came meanwhile has disarmed it: it must stay so.
       if (was.isCurrent) settle(parts, was, findings);
     });
   });
+}
+
+/**
+ * Its class is not the one it belongs in, so that its own limits must not be given to that: the job
+ * that failed is tried again.
+ */
+async function moveOn(
+  parts: Parts,
+  { guest, tap }: Snapshot,
+  findings: readonly Finding[],
+): Promise<void> {
+  const isOfClass = ({ what }: Finding) => what === "class" || what === "leaf";
+  await send(
+    parts,
+    tap.tapName,
+    findings.filter((one) => !isOfClass(one)),
+  );
+  await parts.shaping.schedule(guest);
 }
 
 /** One finding about bridge or shaper. A device that is gone is made anew, without its guests. */

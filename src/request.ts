@@ -4,13 +4,31 @@ import type { Bandwidth } from "./bandwidth.js";
 import { configError } from "./errors.js";
 import { formatIpv4, isForGuests, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
-import { type Limits, resolveLimits, type UploadRequest } from "./limits.js";
+import { MOST_LABEL_CHARACTERS } from "./lease/alias.js";
+import {
+  type GroupLimits,
+  type Limits,
+  resolveGroupUpload,
+  resolveLimits,
+  type UploadRequest,
+} from "./limits.js";
 import { checkKeys, checkLinkName, type ResolvedOptions } from "./options.js";
 
-/** Limits to set; a side that is left out is unlimited at creation, and unchanged in an update. */
+/**
+ * Limits to set. `null` is unlimited; a side that is left out is unlimited at creation, and
+ * unchanged in an update.
+ */
 export interface LimitsRequest {
-  download?: Bandwidth;
+  download?: Bandwidth | null;
+  upload?: UploadRequest | null;
+}
+
+/** What setGroupLimits takes: a total over the guests of a group. */
+export interface GroupLimitsRequest {
+  /** A bandwidth is guaranteed and the most; `ceil` is the rate where it is left out. */
   upload?: UploadRequest;
+  /** Refused: guests receive through their own TAPs, which share no queue. */
+  download?: Bandwidth;
 }
 
 /**
@@ -24,6 +42,8 @@ export interface AllocationRequest extends LimitsRequest {
   ip?: string;
   mac?: string;
   tapName?: string;
+  /** 1-64 of [A-Za-z0-9._-]: whose total limits its uploads count in, see setGroupLimits. */
+  group?: string;
 }
 
 /** What recreateAllocation takes beside the id. */
@@ -39,6 +59,7 @@ export interface ResolvedRequest {
   ip?: Ipv4;
   mac?: Mac;
   tapName?: string;
+  group?: string;
   limits: Limits;
 }
 
@@ -50,9 +71,11 @@ const REQUEST_KEYS = new Set([
   "ip",
   "mac",
   "tapName",
+  "group",
 ]);
 const RECREATE_KEYS = new Set(["tapName", "download", "upload", "signal"]);
 const LIMIT_KEYS = new Set(["download", "upload"]);
+const GROUP_KEYS = new Set(["upload", "download"]);
 const LABEL = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** Checks a request against the network's options; throws ERR_FORKNET_CONFIG. */
@@ -69,7 +92,30 @@ export function resolveRequest(
   if (request.ip !== undefined) resolved.ip = checkGuestAddress(request.ip, options.subnet);
   if (request.mac !== undefined) resolved.mac = parseMac(request.mac, "mac");
   if (request.tapName !== undefined) resolved.tapName = checkLinkName(request.tapName, "tapName");
+  if (request.group !== undefined) resolved.group = checkGroup(request);
   return resolved;
+}
+
+/** The alias of its TAP is where a guest's group is found again when nothing else is left. */
+function checkGroup({ instanceId, instanceName, group }: AllocationRequest): string {
+  const checked = checkLabel(group, "group");
+  const length = instanceId.length + instanceName.length + checked.length;
+  if (length <= MOST_LABEL_CHARACTERS) return checked;
+  const expected = `at most ${MOST_LABEL_CHARACTERS} characters together with instanceId and instanceName`;
+  throw configError("group", expected, group);
+}
+
+/** Checks what setGroupLimits is given; throws ERR_FORKNET_CONFIG. */
+export function resolveGroupLimits(given: GroupLimitsRequest | null): GroupLimits | null {
+  if (given === null) return null;
+  checkKeys(given, GROUP_KEYS, "setGroupLimits");
+  if (given.download !== undefined) {
+    const expected = "nothing (a group has no download total: its guests' TAPs share no queue)";
+    throw configError("download", expected, given.download);
+  }
+  if (given.upload === undefined)
+    throw configError("upload", "a bandwidth or { rate, ceil }", given.upload);
+  return resolveGroupUpload(given.upload);
 }
 
 /** Checks the options of recreateAllocation; limits that are left out stay as they were. */

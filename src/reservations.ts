@@ -4,6 +4,7 @@
 import { Deferred } from "./deferred.js";
 import { isRollback } from "./errors.js";
 import { Guest } from "./guest.js";
+import type { ClassClaim } from "./identity/class-pool.js";
 import type { AddressClaim, PortClaim } from "./identity/identities.js";
 import { remainsOf } from "./identity/stranded.js";
 import { guaranteedUpload, type Limits } from "./limits.js";
@@ -17,7 +18,7 @@ import type { WarmSlot } from "./slot-pool.js";
  */
 export interface Donor {
   slot: WarmSlot;
-  surplus: { address?: AddressClaim; tapName?: string };
+  surplus: { address?: AddressClaim; tapName?: string; class?: ClassClaim };
 }
 
 /**
@@ -33,6 +34,8 @@ interface Claim {
   address: AddressClaim;
   port: PortClaim;
   donor?: Donor;
+  /** Beside the class of a warm slot's port. */
+  moving?: ClassClaim;
 }
 
 export class Reservations {
@@ -45,19 +48,19 @@ export class Reservations {
 
   /** Reserves everything for a new guest; throws and changes nothing when something is taken. */
   reserve(request: ResolvedRequest): Reservation {
-    const { registry, guarantees, options, pool } = this.#parts;
+    const { registry, pool } = this.#parts;
     registry.check(request.instanceId, request.instanceName);
-    const guaranteed = guaranteedUpload(request.limits, options.baseLimit);
-    guarantees.change(0, guaranteed);
+    const { group } = request;
+    const place = this.#enter(request.limits, group);
     const slot = request.tapName === undefined ? pool.take(request) : undefined;
     let claim: Claim;
     try {
-      claim = slot ? { address: slot.address, port: slot.port } : this.#claim(request);
+      claim = slot ? this.#claimWarm(slot, place.parent) : this.#claim(request, place.parent);
     } catch (error) {
-      guarantees.change(guaranteed, 0);
+      void this.#leave(place.guaranteed, group);
       throw error;
     }
-    const { address, port, donor } = claim;
+    const { address, port, donor, moving } = claim;
     const guest = new Guest(
       {
         instanceId: request.instanceId,
@@ -65,6 +68,7 @@ export class Reservations {
         ...address,
         classMinor: port.class.minor,
         limits: request.limits,
+        ...(group === undefined ? {} : { group }),
         createdMs: Date.now(),
         generation: this.#nextGeneration(),
         blocked: false,
@@ -72,7 +76,8 @@ export class Reservations {
       this.#parts.allocationFacts,
     );
     guest.port = port;
-    guest.guaranteed = guaranteed;
+    guest.moving = moving;
+    guest.guaranteed = place.guaranteed;
     registry.add(guest);
     return { guest, slot, donor };
   }
@@ -82,18 +87,17 @@ export class Reservations {
    * nothing.
    */
   reserveAgain(guest: Guest, limits: Limits, tapName: string | undefined): Donor | undefined {
-    const { guarantees, options } = this.#parts;
-    const guaranteed = guaranteedUpload(limits, options.baseLimit);
-    guarantees.change(0, guaranteed);
+    const { group } = guest.lease;
+    const place = this.#enter(limits, group);
     let claim: Claim;
     try {
-      claim = this.#claimPort(guest.lease, tapName);
+      claim = this.#claimPort(guest.lease, tapName, place.parent);
     } catch (error) {
-      guarantees.change(guaranteed, 0);
+      void this.#leave(place.guaranteed, group);
       throw error;
     }
     guest.port = claim.port;
-    guest.guaranteed = guaranteed;
+    guest.guaranteed = place.guaranteed;
     const generation = this.#nextGeneration();
     guest.lease = {
       ...guest.lease,
@@ -111,48 +115,75 @@ export class Reservations {
    * For a wish that no warm slot fits as it is: the identity is claimed, the TAP comes from a donor
    * if there is one.
    */
-  #claim(wish: ResolvedRequest): Claim {
+  #claim(wish: ResolvedRequest, parent: number | undefined): Claim {
     const { identities, pool } = this.#parts;
     if (wish.ip === undefined && wish.mac === undefined) {
       // Only the TAP's name is wished: the donor keeps its address.
       const slot = pool.take({});
-      if (slot) return this.#takeOver(slot, slot.address, wish.tapName);
+      if (slot) return this.#takeOver(slot, slot.address, wish.tapName, parent);
     }
     const address = identities.claimAddress(wish);
     try {
-      return this.#claimPort(address, wish.tapName);
+      return this.#claimPort(address, wish.tapName, parent);
     } catch (error) {
       identities.releaseAddress(address);
       throw error;
     }
   }
 
-  #claimPort(address: AddressClaim, tapName: string | undefined): Claim {
+  #claimPort(
+    address: AddressClaim,
+    tapName: string | undefined,
+    parent: number | undefined,
+  ): Claim {
     const slot = this.#parts.pool.take({});
-    if (slot) return this.#takeOver(slot, address, tapName);
-    return { address, port: this.#parts.identities.claimPort(address.ip, tapName) };
+    if (slot) return this.#takeOver(slot, address, tapName, parent);
+    return { address, port: this.#parts.identities.claimPort(address.ip, tapName, parent) };
   }
 
-  /**
-   * The guest gets the slot's class, and its name unless another is wished; the rest is surplus.
-   */
-  #takeOver(slot: WarmSlot, address: AddressClaim, wishedName: string | undefined): Claim {
+  /** As it is; a guest of a group gets its class from the job that shapes it. */
+  #claimWarm(slot: WarmSlot, parent: number | undefined): Claim {
+    const { address, port } = slot;
+    if (parent === undefined) return { address, port };
     const { identities, pool } = this.#parts;
-    let tapName = slot.port.tapName;
     try {
-      if (wishedName !== undefined && wishedName !== tapName)
-        tapName = identities.claimName(wishedName);
+      return { address, port, moving: identities.claimClass(parent) };
     } catch (error) {
       pool.putBack(slot);
       throw error;
     }
+  }
+
+  /**
+   * The guest gets the slot's class unless it has to be under another parent, and its name unless
+   * another is wished; the rest is surplus.
+   */
+  #takeOver(
+    slot: WarmSlot,
+    address: AddressClaim,
+    wishedName: string | undefined,
+    parent: number | undefined,
+  ): Claim {
+    const { identities, pool } = this.#parts;
+    let tapName = slot.port.tapName;
+    let own: ClassClaim | undefined;
+    try {
+      if (parent !== undefined) own = identities.claimClass(parent);
+      if (wishedName !== undefined && wishedName !== tapName)
+        tapName = identities.claimName(wishedName);
+    } catch (error) {
+      if (own) identities.releaseClass(own);
+      pool.putBack(slot);
+      throw error;
+    }
     const surplus = {
+      ...(own ? { class: slot.port.class } : {}),
       ...(address === slot.address ? {} : { address: slot.address }),
       ...(tapName === slot.port.tapName ? {} : { tapName: slot.port.tapName }),
     };
     return {
       address,
-      port: { tapName, class: { ...slot.port.class, exists: true } },
+      port: { tapName, class: own ?? { ...slot.port.class, exists: true } },
       donor: { slot, surplus },
     };
   }
@@ -161,32 +192,57 @@ export class Reservations {
    * Gives back what reserve took. After a failed undo the identity stays taken: its TAP may still
    * be there.
    */
-  forget(guest: Guest, error: unknown): void {
-    const { registry, guarantees, identities } = this.#parts;
+  async forget(guest: Guest, error: unknown): Promise<void> {
+    const { registry, identities } = this.#parts;
+    const { lease } = guest;
     registry.remove(guest);
-    guarantees.change(guest.guaranteed, 0);
-    const { port, lease } = guest;
-    const giveBack = () => {
-      if (port) identities.releasePort(port);
-      identities.releaseAddress(lease);
-    };
-    if (isRollback(error) && port) identities.stranded.add(remainsOf(lease, port), giveBack);
-    else giveBack();
+    await this.#giveBack(guest, error, () => identities.releaseAddress(lease));
   }
 
   /** Takes a restore back: the guest is in standby as before. */
-  forgetAgain(guest: Guest, former: Limits, error: unknown): void {
-    const { guarantees, identities } = this.#parts;
-    guarantees.change(guest.guaranteed, 0);
-    guest.guaranteed = 0;
-    const { port, lease } = guest;
-    const giveBack = () => port && identities.releasePort(port);
-    if (isRollback(error) && port) identities.stranded.add(remainsOf(lease, port), giveBack);
-    else giveBack();
-    guest.port = undefined;
+  async forgetAgain(guest: Guest, former: Limits, error: unknown): Promise<void> {
+    const gone = this.#giveBack(guest, error);
     guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
     guest.state = "standby";
     guest.shaping = "none";
+    await gone;
+  }
+
+  /** Counts a guest in, with its guarantee and in its group. Throws and changes nothing. */
+  #enter(limits: Limits, group: string | undefined) {
+    const { guarantees, groups, options } = this.#parts;
+    const guaranteed = guaranteedUpload(limits, options.baseLimit);
+    guarantees.change(0, guaranteed, group);
+    try {
+      return { guaranteed, parent: groups.enter(group) };
+    } catch (error) {
+      guarantees.change(guaranteed, 0, group);
+      throw error;
+    }
+  }
+
+  #leave(guaranteed: number, group: string | undefined): Promise<void> {
+    this.#parts.guarantees.change(guaranteed, 0, group);
+    return this.#parts.groups.leave(group);
+  }
+
+  /** Resolves when a group that ends with this guest has left nothing in the kernel. */
+  async #giveBack(guest: Guest, error: unknown, giveAddressBack = () => {}): Promise<void> {
+    const { identities, guarantees, groups } = this.#parts;
+    const { port, moving, lease } = guest;
+    guarantees.change(guest.guaranteed, 0, lease.group);
+    guest.guaranteed = 0;
+    guest.port = undefined;
+    guest.moving = undefined;
+    const giveBack = () => {
+      if (port) identities.releasePort(port);
+      if (moving) identities.releaseClass(moving);
+      giveAddressBack();
+      return groups.leave(lease.group);
+    };
+    if (isRollback(error) && port)
+      identities.stranded.add(remainsOf(lease, port), () => void giveBack());
+    else await giveBack();
   }
 
   #nextGeneration(): number {

@@ -1,6 +1,7 @@
 // Brings guests' limits into the kernel in the background: one job a guest at a time, a newer one
 // overtakes a waiting one, a release cancels both.
 
+import type { ClassSwitch } from "./class-switch.js";
 import { monotonicMs } from "./clock.js";
 import { Deferred } from "./deferred.js";
 import type { ForknetError } from "./errors.js";
@@ -11,7 +12,6 @@ import { formatClass } from "./identity/class-pool.js";
 import type { Done, Lane, Ticket } from "./lanes/lane.js";
 import type { LateJob } from "./lanes/lanes.js";
 import { formatAlias } from "./lease/alias.js";
-import type { LeaseTable } from "./lease/lease-table.js";
 import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "./limits.js";
 import type { ShapeJob } from "./plans/shape.js";
 import type { Metrics } from "./telemetry/metrics.js";
@@ -39,7 +39,7 @@ export class Shaping {
   readonly #facts: NetworkFacts;
   readonly #defaults: ShapingDefaults;
   readonly #lane: Lane<LateJob, undefined>;
-  readonly #leases: LeaseTable;
+  readonly #classes: ClassSwitch;
   readonly #metrics: Metrics;
   readonly #lines = new Map<Guest, Line>();
   /** Guests whose first limits are asked for at the end of this turn, and since when. */
@@ -50,13 +50,13 @@ export class Shaping {
     facts: NetworkFacts,
     defaults: ShapingDefaults,
     lane: Lane<LateJob, undefined>,
-    leases: LeaseTable,
+    classes: ClassSwitch,
     metrics: Metrics,
   ) {
     this.#facts = facts;
     this.#defaults = defaults;
     this.#lane = lane;
-    this.#leases = leases;
+    this.#classes = classes;
     this.#metrics = metrics;
   }
 
@@ -157,24 +157,25 @@ export class Shaping {
 
   #jobFor(guest: Guest, work: Work): ShapeJob {
     const port = guest.port as NonNullable<Guest["port"]>;
-    const limits = toKernelLimits(guest.lease.limits, this.#defaults);
+    const { lease } = guest;
+    const limits = toKernelLimits(lease.limits, this.#defaults);
     work.limits = limits;
     return {
       tapName: port.tapName,
       ifindex: guest.ifindex,
-      class: port.class,
+      ...this.#classes.target(guest),
       limits,
       ...(guest.applied ? { previous: guest.applied } : {}),
-      alias: formatAlias(guest.lease),
-      previousAlias: formatAlias({ ...guest.lease, limits: work.former }),
-      ...(guest.isUnproved ? { unproved: { ip: guest.lease.ip, mac: guest.lease.mac } } : {}),
+      previousAlias: formatAlias({ ...lease, limits: work.former }),
+      ...(guest.isUnproved ? { unproved: { ip: lease.ip, mac: lease.mac } } : {}),
     };
   }
 
   #succeeded(guest: Guest, work: Work, { time }: Done<undefined>): void {
     guest.applied = work.limits;
     guest.isUnproved = false;
-    const error = work.cancelled ? undefined : this.#unblock(guest);
+    this.#classes.made(guest);
+    const error = work.cancelled ? undefined : this.#classes.letPass(guest);
     if (error) {
       this.#failed(guest, work, error);
       return;
@@ -184,19 +185,6 @@ export class Shaping {
     if (!this.#lines.get(guest)?.next) guest.shaping = "shaped";
     this.#metrics.shaped((time.endedMs - work.askedMs) / 1000, "shaped");
     work.outcome.resolve();
-  }
-
-  /** Lets a guest that waited for its limits (`unshaped: "block"`) pass frames. */
-  #unblock(guest: Guest): ForknetError | undefined {
-    if (!guest.lease.blocked) return undefined;
-    const lease = { ...guest.lease, blocked: false };
-    try {
-      this.#leases.arm(guest.ifindex, lease);
-      guest.lease = lease;
-      return undefined;
-    } catch (error) {
-      return error as ForknetError;
-    }
   }
 
   #failed(guest: Guest, work: Work, error: ForknetError): void {

@@ -3,7 +3,7 @@
 
 import { ForknetError } from "./errors.js";
 import { Guest } from "./guest.js";
-import { flipOf } from "./identity/class-pool.js";
+import type { ClassClaim } from "./identity/class-pool.js";
 import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import { formatAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
@@ -11,6 +11,7 @@ import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js
 import type { ResolvedOptions } from "./options.js";
 import type { Parts } from "./parts.js";
 import type { AdoptedGuest, Adoption, Leftover } from "./plans/adopt.js";
+import { takeOverClasses } from "./takeover-classes.js";
 
 /** How many of each were found. */
 export interface TakenOver {
@@ -35,14 +36,10 @@ export function checkStored(stored: readonly Lease[], { subnet, stateDir }: Reso
 
 /** Fills the registry and the pools. Throws CONFLICT when two live guests claim one identity. */
 export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Lease[]): TakenOver {
-  const leaves = new Map(adoption.classes.map(({ minor, leaf }) => [minor, leaf]));
-  const inUse = new Set(adoption.guests.map(({ lease }) => lease.classMinor));
-  for (const minor of new Set([...leaves.keys(), ...inUse])) {
-    parts.identities.adoptClass(minor, leaves.get(minor) ?? 0, inUse.has(minor));
-  }
+  const classes = takeOverClasses(parts, adoption);
   parts.identities.avoidClasses(adoption.foreignClasses);
   for (const found of adoption.guests)
-    adoptLive(parts, found, leaves.get(found.lease.classMinor) ?? 0);
+    adoptLive(parts, found, classes.get(found.lease.classMinor) as ClassClaim);
   const rivals: Lease[] = [];
   let standby = 0;
   // Of two with one address the older is a guest that was released: it was given to the younger.
@@ -62,19 +59,24 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
  * A guest with a TAP and a lease in the kernel: active, and shaped unless the limits in place are
  * others.
  */
-function adoptLive(parts: Parts, found: AdoptedGuest, leaf: number): void {
-  const { identities, registry, guarantees, options, shaping, allocationFacts } = parts;
+function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
+  const { identities, registry, guarantees, groups, options, shaping, allocationFacts } = parts;
   const { lease, tapName, ifindex, inPlace } = found;
   identities.adoptGuest(lease, tapName);
   const guest = new Guest(lease, allocationFacts);
-  guest.port = { tapName, class: { minor: lease.classMinor, exists: true, flip: flipOf(leaf) } };
+  guest.port = { tapName, class: claim };
+  const parent = groups.enter(lease.group);
+  if (parent !== claim.parent) {
+    guest.moving = identities.claimClass(parent);
+    if (!claim.exists) identities.classLost(claim.minor);
+  }
   guest.ifindex = ifindex;
   guest.state = "active";
   guest.guaranteed = guaranteedUpload(lease.limits, options.baseLimit);
-  guarantees.adopt(guest.guaranteed);
+  guarantees.adopt(guest.guaranteed, lease.group);
   registry.add(guest);
   const wanted = toKernelLimits(lease.limits, options);
-  if (!lease.blocked && isInPlace(wanted, lease, inPlace)) {
+  if (!lease.blocked && !guest.moving && isInPlace(wanted, lease, inPlace)) {
     guest.applied = wanted;
     guest.shaping = "shaped";
     guest.shaped.resolve();

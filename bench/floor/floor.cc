@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
   ReadTicks();
   OpenNetwork(full);
   int program = LoadProgram();
-  char value[192] = {1};
+  char value[288] = {1};
   int map = CreateMap(sizeof value);
 
   std::vector<Slot> slots;

@@ -14,7 +14,7 @@ namespace forknet {
 #endif
 
 enum {
-  LEASE_VERSION = 1,
+  LEASE_VERSION = 2,
   LEASES_MAX = 65536,
   DROPS_MAX = 16,
 };
@@ -40,9 +40,11 @@ struct lease {
   __u64 download_bits;
   __u64 upload_bits;
   __u64 upload_ceil_bits;
-  __u64 reserved;
+  __u64 reserved;  // zero
   char id[64];
   char name[64];
+  char group[64];      // zeros: in none. For the host only, no program reads it
+  __u64 reserved2[4];  // zero; for what else a lease comes to hold, such as a translated address
 };
 
 // `settings`: array of one. Zeroed, as the kernel makes it, nothing passes.
@@ -72,7 +74,7 @@ enum drop_reason {
   DROP_GATE_BLOCKED = 11,
 };
 
-FORKNET_ASSERT(sizeof(struct lease) == 192, "struct lease is 192 bytes");
+FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, created_ms) == 24, "struct lease has no holes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, id) == 64, "struct lease has no holes");
 FORKNET_ASSERT(sizeof(struct settings) == 32, "struct settings is 32 bytes");

@@ -1,6 +1,6 @@
 // Minors of the HTB classes under 1: on the shaper. A class that its guest has left stays in the
-// kernel and on a free list here: changing it costs the same however many there are, adding and
-// deleting does not.
+// kernel and on a free list here, for another guest of the same parent: changing it costs the same
+// however many there are, adding and deleting does not, and no change moves a class to another parent.
 
 /** 1:1 is the inner class that holds the network's capacity. */
 export const CAPACITY_MINOR = 1;
@@ -14,7 +14,7 @@ export const FIRST_GUEST_MINOR = 0x10;
  */
 const LAST_MINOR = 0x7fff;
 
-/** A class of one guest. */
+/** A class of one guest, or the inner class of a group. */
 export interface ClassClaim {
   minor: number;
   /** The class is in the kernel already: change it instead of adding it. */
@@ -24,50 +24,60 @@ export interface ClassClaim {
    * backlog.
    */
   flip: 0 | 1;
+  /** Minor of the group's class it stands under; absent: under the capacity class. */
+  parent?: number;
+}
+
+interface KernelClass {
+  flip: 0 | 1;
+  parent: number;
 }
 
 export class ClassPool {
-  readonly #inKernel = new Map<number, 0 | 1>();
+  readonly #inKernel = new Map<number, KernelClass>();
   readonly #taken = new Set<number>();
-  /** Classes in the kernel that nobody uses, longest free first. */
-  readonly #free = new Set<number>();
+  /** By parent: classes in the kernel that nobody uses, longest free first. */
+  readonly #free = new Map<number, Set<number>>();
   /** Minors that were claimed and given back without ever reaching the kernel. */
   readonly #unused: number[] = [];
   /** Minors of classes on the shaper that are somebody else's. */
   #foreign: ReadonlySet<number> = new Set();
   #next = FIRST_GUEST_MINOR;
 
-  /** undefined when all minors are taken. */
-  claim(): ClassClaim | undefined {
-    for (const minor of this.#free) {
-      this.#free.delete(minor);
+  /** A class under a group's class, or under the capacity class. undefined when all minors are taken. */
+  claim(parent?: number): ClassClaim | undefined {
+    const under = parent === undefined ? {} : { parent };
+    const free = this.#free.get(parent ?? CAPACITY_MINOR);
+    for (const minor of free ?? []) {
+      free?.delete(minor);
       this.#taken.add(minor);
-      const flip = (this.#inKernel.get(minor) as 0 | 1) ^ 1;
-      return { minor, exists: true, flip: flip as 0 | 1 };
+      const flip = (this.#inKernel.get(minor) as KernelClass).flip ^ 1;
+      return { minor, exists: true, flip: flip as 0 | 1, ...under };
     }
     const minor = this.#takeUnused() ?? this.#skipTo();
     if (minor === undefined) return undefined;
     this.#taken.add(minor);
-    return { minor, exists: false, flip: 0 };
+    return { minor, exists: false, flip: 0, ...under };
   }
 
   /** The class now exists in the kernel with this leaf. */
-  created(claim: ClassClaim): void {
-    this.#inKernel.set(claim.minor, claim.flip);
+  created({ minor, flip, parent = CAPACITY_MINOR }: ClassClaim): void {
+    this.#inKernel.set(minor, { flip, parent });
   }
 
   /** Gives the class back; it must not be used by anybody any more. */
   release(minor: number): void {
     if (!this.#taken.delete(minor)) return;
-    if (this.#inKernel.has(minor)) this.#free.add(minor);
+    const known = this.#inKernel.get(minor);
+    if (known) this.#freeUnder(known.parent).add(minor);
     else this.#unused.push(minor);
   }
 
-  /** Takes over a class found in the kernel at open; `inUse` when a live guest has it. */
-  adopt(minor: number, leafHandle: number, inUse: boolean): void {
-    this.#inKernel.set(minor, flipOf(leafHandle));
+  /** Takes over a class found in the kernel at open; `inUse` when a live guest or a group has it. */
+  adopt(minor: number, leafHandle: number, inUse: boolean, parent = CAPACITY_MINOR): void {
+    this.#inKernel.set(minor, { flip: flipOf(leafHandle), parent });
     if (inUse) this.#taken.add(minor);
-    else this.#free.add(minor);
+    else this.#freeUnder(parent).add(minor);
   }
 
   /** Others have classes with these minors, and no more with those named before. */
@@ -77,13 +87,28 @@ export class ClassPool {
 
   /** Classes in the kernel that nobody uses. */
   get free(): number[] {
-    return [...this.#free];
+    return [...this.#free.values()].flatMap((minors) => [...minors]);
   }
 
-  /** Somebody deleted the class: whoever gets it next has to add it. */
+  /** Takes the free classes under a group's class, which is about to go with them. */
+  takeAll(parent: number): number[] {
+    const minors = [...(this.#free.get(parent) ?? [])];
+    this.#free.delete(parent);
+    for (const minor of minors) this.#taken.add(minor);
+    return minors;
+  }
+
+  /** The class is in the kernel no more: whoever gets it next has to add it. */
   lost(minor: number): void {
+    const known = this.#inKernel.get(minor);
     this.#inKernel.delete(minor);
-    if (this.#free.delete(minor)) this.#unused.push(minor);
+    if (known && this.#free.get(known.parent)?.delete(minor)) this.#unused.push(minor);
+  }
+
+  #freeUnder(parent: number): Set<number> {
+    const free = this.#free.get(parent) ?? new Set();
+    this.#free.set(parent, free);
+    return free;
   }
 
   #takeUnused(): number | undefined {

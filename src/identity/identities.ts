@@ -71,19 +71,26 @@ export class Identities {
     this.#macs.delete(mac);
   }
 
-  /** Takes a TAP name (derived from the address unless wished) and a class. */
-  claimPort(ip: Ipv4, wishedName?: string): PortClaim {
+  /** Takes a TAP name (derived from the address unless wished) and a class under `parent`. */
+  claimPort(ip: Ipv4, wishedName?: string, parent?: number): PortClaim {
     if (wishedName !== undefined && this.#tapNames.has(wishedName))
       throw taken("tapName", wishedName);
-    const claim = this.#classes.claim();
-    if (!claim)
-      throw new ForknetError(
-        "ERR_FORKNET_EXHAUSTED",
-        "no class is left on the shaper (32752 in use)",
-      );
+    const claim = this.claimClass(parent);
     const tapName = wishedName ?? this.#nameFor(ip);
     this.#tapNames.add(tapName);
     return { tapName, class: claim };
+  }
+
+  /** Takes a class under a group's class or the capacity class. Throws EXHAUSTED. */
+  claimClass(parent?: number): ClassClaim {
+    const claim = this.#classes.claim(parent);
+    if (claim) return claim;
+    const text = "no class is left on the shaper (32752 in use)";
+    throw new ForknetError("ERR_FORKNET_EXHAUSTED", text);
+  }
+
+  releaseClass({ minor }: Pick<ClassClaim, "minor">): void {
+    this.#classes.release(minor);
   }
 
   /** Takes exactly this TAP name, for a port that has its class already. */
@@ -99,7 +106,7 @@ export class Identities {
 
   releasePort(port: PortClaim): void {
     this.#tapNames.delete(port.tapName);
-    this.#classes.release(port.class.minor);
+    this.releaseClass(port.class);
   }
 
   /** The class of this claim is in the kernel from now on. */
@@ -119,6 +126,11 @@ export class Identities {
   /** Minors of the classes that are in the kernel for the next guests. */
   get freeClasses(): number[] {
     return this.#classes.free;
+  }
+
+  /** Takes the free classes under a group's class. */
+  takeClasses(parent: number): number[] {
+    return this.#classes.takeAll(parent);
   }
 
   /** The class is in the kernel no more. */
@@ -157,8 +169,8 @@ export class Identities {
     };
   }
 
-  adoptClass(minor: number, leafHandle: number, inUse: boolean): void {
-    this.#classes.adopt(minor, leafHandle, inUse);
+  adoptClass(minor: number, leafHandle: number, inUse: boolean, parent?: number): void {
+    this.#classes.adopt(minor, leafHandle, inUse, parent);
   }
 
   #claimExact(ip: Ipv4, mac: Mac): AddressClaim {

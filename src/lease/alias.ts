@@ -8,10 +8,16 @@ import type { Lease } from "./lease.js";
 
 /** What starts every alias of ours; the digit is the format's version. */
 export const ALIAS_PREFIX = "forknet1 ";
+/**
+ * Characters of id, name and group together: with more, an alias of long rates could not hold all of
+ * them. Two labels without a group always fit.
+ */
+export const MOST_LABEL_CHARACTERS = 120;
 
 /**
- * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36`, at most 253 of the kernel's 255
- * bytes. A rate is "max" when unlimited. Blocking is not in it: it lives in the map only.
+ * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36 [group=GROUP]`, at most 253 of the
+ * kernel's 255 bytes (see MOST_LABEL_CHARACTERS). A rate is "max" when unlimited. Blocking is not in
+ * it: it lives in the map only.
  */
 export function formatAlias(lease: Lease): string {
   const { download, upload } = lease.limits;
@@ -20,7 +26,7 @@ export function formatAlias(lease: Lease): string {
   const class_ = `1:${lease.classMinor.toString(16)}`;
   const address = `${formatIpv4(lease.ip)} ${formatMac(lease.mac)}`;
   const made = lease.createdMs.toString(36);
-  return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}`;
+  return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}${lease.group === undefined ? "" : ` group=${lease.group}`}`;
 }
 
 /**
@@ -42,10 +48,10 @@ export function formatSlotAlias(ip: Ipv4, mac: Mac, classMinor: number): string 
 /** Reads formatAlias's form; undefined for anything else, a slot's alias included. */
 export function parseAlias(alias: string): Lease | undefined {
   const pattern =
-    /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)$/;
+    /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)(?: group=([A-Za-z0-9._-]{1,64}))?$/;
   const match = pattern.exec(alias);
   if (!match) return undefined;
-  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at] =
+  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at, group] =
     match as unknown as string[];
   try {
     const bits = (text: string | undefined) => parseBandwidth(text, "alias");
@@ -59,6 +65,7 @@ export function parseAlias(alias: string): Lease | undefined {
         download: down === "max" ? null : bits(down),
         upload: rate === "max" ? null : { rate: bits(rate), ceil: bits(ceil ?? rate) },
       },
+      ...(group === undefined ? {} : { group }),
       createdMs: Number.parseInt(at as string, 36),
       generation: 0,
       blocked: false,

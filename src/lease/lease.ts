@@ -12,6 +12,8 @@ export interface Lease {
   mac: Mac;
   classMinor: number;
   limits: Limits;
+  /** Whose total limits its uploads count in. */
+  group?: string;
   /** Milliseconds since the epoch. */
   createdMs: number;
   /** Tells two incarnations of one address apart. */
@@ -20,11 +22,12 @@ export interface Lease {
   blocked: boolean;
 }
 
-export const LEASE_VERSION = 1;
-export const LEASE_BYTES = 192;
+export const LEASE_VERSION = 2;
+export const LEASE_BYTES = 288;
 const FLAG_BLOCKED = 1;
 const ID_AT = 64;
 const NAME_AT = 128;
+const GROUP_AT = 192;
 const TEXT_BYTES = 64;
 
 /** Writes the map value. `into` is reused by the hot path; its old content is overwritten whole. */
@@ -45,6 +48,7 @@ export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTE
   write64(view, lease.limits.upload?.ceil ?? 0, 48);
   into.write(lease.instanceId, ID_AT, TEXT_BYTES, "latin1");
   into.write(lease.instanceName, NAME_AT, TEXT_BYTES, "latin1");
+  if (lease.group !== undefined) into.write(lease.group, GROUP_AT, TEXT_BYTES, "latin1");
   return into;
 }
 
@@ -53,6 +57,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
   if (value.length !== LEASE_BYTES || value.readUInt32LE(0) !== LEASE_VERSION) return undefined;
   const download = read64(value, 32);
   const rate = read64(value, 40);
+  const group = readText(value, GROUP_AT);
   return {
     instanceId: readText(value, ID_AT),
     instanceName: readText(value, NAME_AT),
@@ -60,6 +65,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
     mac: value.readUIntBE(8, 6),
     classMinor: value.readUInt16LE(14),
     limits: { download: download || null, upload: rate ? { rate, ceil: read64(value, 48) } : null },
+    ...(group === "" ? {} : { group }),
     createdMs: read64(value, 24),
     generation: value.readUInt32LE(20),
     blocked: (value.readUInt32LE(4) & FLAG_BLOCKED) !== 0,

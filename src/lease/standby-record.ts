@@ -90,7 +90,7 @@ function toChange(body: unknown, path: string): StandbyChange | undefined {
 /** Takes the fields that a lease has, and only when each is what it should be. */
 export function toLease(value: unknown): Lease | undefined {
   const given = (value ?? {}) as Record<keyof Lease, unknown>;
-  const { instanceId, instanceName, ip, mac, createdMs, generation } = given;
+  const { instanceId, instanceName, ip, mac, group, createdMs, generation } = given;
   const { download, upload } = (given.limits ?? {}) as Record<string, unknown>;
   const { rate, ceil } = (upload ?? {}) as Record<string, unknown>;
   const isLimited =
@@ -99,25 +99,27 @@ export function toLease(value: unknown): Lease | undefined {
   if (!isWhole(ip, 2 ** 32 - 1) || !isWhole(mac, 2 ** 48 - 1)) return undefined;
   if (!isWhole(createdMs, Number.MAX_SAFE_INTEGER) || !isWhole(generation, 2 ** 32 - 1))
     return undefined;
+  if (group !== undefined && !isLabel(group)) return undefined;
   if (download !== null && !isWhole(download, Number.MAX_SAFE_INTEGER)) return undefined;
   if (upload !== null && !isLimited) return undefined;
   const limits = { download, upload: upload === null ? null : { rate, ceil } } as Lease["limits"];
   // A guest in standby has no class and is not blocked.
   const none = { classMinor: 0, blocked: false };
-  return { instanceId, instanceName, ip, mac, limits, createdMs, generation, ...none };
+  const part = group === undefined ? {} : { group };
+  return { instanceId, instanceName, ip, mac, limits, ...part, createdMs, generation, ...none };
 }
 
-function isWhole(value: unknown, most: number): value is number {
+export function isWhole(value: unknown, most: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
 }
 
 /** `CRC32 JSON`: `00c0ffee {"version":1,"gone":"vm-1"}`. */
-function encodeLine(body: object): string {
+export function encodeLine(body: object): string {
   const text = JSON.stringify(body);
   return `${checksum(text)} ${text}\n`;
 }
 
-function decodeLine(line: string): unknown {
+export function decodeLine(line: string): unknown {
   const text = line.slice(9);
   if (line.slice(0, 9) !== `${checksum(text)} `) return undefined;
   try {
@@ -131,7 +133,7 @@ function checksum(text: string): string {
   return crc32(text).toString(16).padStart(8, "0");
 }
 
-function newer(path: string, found: unknown, known: number): ForknetError {
+export function newer(path: string, found: unknown, known: number): ForknetError {
   const text = `${path} was written by a newer forknet (format ${found}, this one knows ${known})`;
   return new ForknetError("ERR_FORKNET_CONFLICT", text);
 }

@@ -2,17 +2,10 @@
 // written line by line; the truth is in memory, and the file is made anew whenever it is in doubt.
 // Not a mapped database: a damaged page of one ends the process with SIGBUS, or passes for a lease.
 
-import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ForknetError } from "../errors.js";
+import { aside, asideName, isThere } from "./aside.js";
 import { readFormerStore } from "./former-store.js";
 import type { Lease } from "./lease.js";
 import { StandbyFile, settle } from "./standby-file.js";
@@ -25,12 +18,12 @@ import {
 } from "./standby-record.js";
 import { diskError } from "./state-dir.js";
 
-/** Standby leases on disk that could not be used as they were. */
+/** Standby leases, or limits of groups, on disk that could not be used as they were. */
 export interface StoreDamage {
   reason: string;
   /** Where they are now, for a person to look at. */
   movedTo: string;
-  /** How many standby leases were read and go on. */
+  /** How many of them were read and go on. */
   kept: number;
 }
 
@@ -212,28 +205,6 @@ function readStore(path: string): StoredLeases {
 function readFormer(path: string): StoredLeases {
   const isFile = lstatSync(path).isFile();
   return isFile ? readFormerStore(path) : { leases: new Map(), damage: "it is not a file" };
-}
-
-/** A symbolic link that leads nowhere is there, too. */
-function isThere(path: string): boolean {
-  return existsSync(path) || lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
-/** `standby.leases.damaged-20261123T071426123Z` */
-function asideName(path: string): string {
-  return `${path}.damaged-${new Date().toISOString().replace(/[-:.]/g, "")}`;
-}
-
-/** Keeps what is at `path` under another name; there it stays until the new file takes its place. */
-function aside(path: string): string {
-  const name = asideName(path);
-  try {
-    linkSync(path, name);
-  } catch {
-    // A directory, or a file system without links.
-    renameSync(path, name);
-  }
-  return name;
 }
 
 /** Its leases are in the new store. */

@@ -44,8 +44,8 @@ export interface Adoption {
   leftovers: Leftover[];
   /** An earlier process was here. */
   isAdopted: boolean;
-  /** Guests' classes found on the shaper. */
-  classes: { minor: number; leaf: number }[];
+  /** Guests' and groups' classes found on the shaper; rates in bytes per second. */
+  classes: { minor: number; parent: number; leaf: number; rate: number; ceil: number }[];
   /** Minors of classes there that nothing proves to be ours. */
   foreignClasses: number[];
 }
@@ -117,10 +117,10 @@ export function adopt(
     ...taps.map(({ alias }) => classInAlias(alias) ?? 0),
   ];
   adoption.foreignClasses = foreignClasses(classes, new Set(named));
-  for (const { handle, leaf } of classes) {
+  for (const { handle, parent, leaf, rate, ceil } of classes) {
     const minor = handle & 0xffff;
     const isOurs = minor >= FIRST_GUEST_MINOR && !adoption.foreignClasses.includes(minor);
-    if (isOurs) adoption.classes.push({ minor, leaf });
+    if (isOurs) adoption.classes.push({ minor, parent: parent & 0xffff, leaf, rate, ceil });
   }
   return adoption;
 }

@@ -1,6 +1,7 @@
 // The part of compare.ts about rates and queues: TBF, the shaper's tree, classes and their leaves.
 
 import { HTB_ROOT } from "../facts.js";
+import { formatClass } from "../identity/class-pool.js";
 import type { ClassInfo } from "../kernel/binding.js";
 import type {
   ClassHtb,
@@ -58,20 +59,35 @@ export function compareClass(found: Found, message: ClassHtb): Finding[] {
   const own = found.classes.get(message.handle);
   if (own?.kind === "htb" && isSameClass(own, message)) return [];
   const repair: Message = { ...message, verb: "replace" };
-  return [finding("class", classText(message), own && classText(own), [repair])];
+  const expected = classText(message);
+  if (!own || parentOf(own) === message.parent)
+    return [finding("class", expected, own && classText(own), [repair])];
+  // No change moves a class: it goes, with its queue, and another comes.
+  found.forgetClass(own.handle);
+  const { ifindex, handle } = message;
+  const under = (parent: number) => `under ${formatClass(parent & 0xffff)}`;
+  return [
+    finding("class", under(message.parent), under(parentOf(own)), [
+      { op: "class.delete", ifindex, handle },
+      repair,
+    ]),
+  ];
 }
 
 function isSameClass(own: ClassInfo, wanted: ClassHtb): boolean {
-  // A class right under the root is listed as the device's.
-  const parent = own.parent === ROOT ? HTB_ROOT : own.parent;
   return (
-    parent === wanted.parent &&
+    parentOf(own) === wanted.parent &&
     own.rate === wanted.rate &&
     own.ceil === wanted.ceil &&
     own.quantumBytes === wanted.quantumBytes &&
     isSameBucket(own.burstBytes, wanted.burstBytes, wanted.rate) &&
     isSameBucket(own.cburstBytes, wanted.cburstBytes, wanted.ceil)
   );
+}
+
+/** A class right under the root is listed as the device's. */
+function parentOf({ parent }: ClassInfo): number {
+  return parent === ROOT ? HTB_ROOT : parent;
 }
 
 function classText(one: Pick<ClassHtb, "rate" | "ceil" | "burstBytes" | "cburstBytes">): string {

@@ -23,7 +23,7 @@ export class Found {
   /** On the bridge. */
   readonly neighbors: ReadonlyMap<Ipv4, NeighborInfo>;
   readonly #subnet: Subnet;
-  #classes: ReadonlyMap<TcHandle, ClassInfo>;
+  #classes: Map<TcHandle, ClassInfo>;
   readonly #fdb: ReadonlyMap<Mac, FdbInfo[]>;
   readonly #qdiscs: ReadonlyMap<number, QdiscInfo[]>;
   readonly #kernel: Kernel;
@@ -54,6 +54,11 @@ export class Found {
   /** From now on no class counts as there: their root is going to be deleted. */
   forgetTree(): void {
     this.#classes = new Map();
+  }
+
+  /** From now on this class does not count as there: it is going to be deleted. */
+  forgetClass(handle: TcHandle): void {
+    this.#classes.delete(handle);
   }
 
   /** The TAPs that are provably this network's. */

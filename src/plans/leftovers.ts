@@ -13,6 +13,7 @@ import { decodeLease } from "../lease/lease.js";
 import { isOwnTap } from "./adopt.js";
 import type { KnownTap } from "./expected.js";
 import type { Found } from "./found.js";
+import type { SurveyJob } from "./survey.js";
 
 /** A TAP whose alias proves that it is ours, and that is not known. */
 export interface UnknownTap {
@@ -50,14 +51,10 @@ export interface Leftovers {
 
 const NUD_PERMANENT = 0x80;
 
-export function leftovers(
-  found: Found,
-  taps: readonly KnownTap[],
-  stranded: readonly Remains[],
-  subnet: Subnet,
-): Leftovers {
+export function leftovers(found: Found, { taps, groups, stranded, subnet }: SurveyJob): Leftovers {
   const unknown = unknownTaps(found, taps);
-  const minors = [...taps.map((tap) => tap.class.minor), ...namedClasses(found)];
+  const known = [...taps.map((tap) => tap.class), ...groups];
+  const minors = [...known.map(({ minor }) => minor), ...namedClasses(found)];
   return {
     taps: unknown,
     neighbors: unknownNeighbors(found, taps, subnet),
@@ -68,18 +65,20 @@ export function leftovers(
 }
 
 /**
- * A class is ours when a TAP or a lease of ours names it, or when its leaf has the handle that we
- * derive from its minor.
+ * A class is ours when a TAP, a lease or a group of ours names it, when its leaf has the handle that
+ * we derive from its minor, or when one of ours stands under it.
  */
 export function foreignClasses(
   classes: readonly ClassInfo[],
   named: ReadonlySet<number>,
 ): number[] {
-  return classes
-    .map(({ handle, leaf }) => ({ minor: handle & 0xffff, leafMinor: (leaf >>> 16) & 0x7fff }))
-    .filter(({ minor }) => minor >= FIRST_GUEST_MINOR && !named.has(minor))
-    .filter(({ minor, leafMinor }) => minor !== leafMinor)
-    .map(({ minor }) => minor);
+  const minorOf = (handle: number) => handle & 0xffff;
+  const isOurs = ({ handle, leaf }: ClassInfo) =>
+    named.has(minorOf(handle)) || minorOf(handle) === ((leaf >>> 16) & 0x7fff);
+  const own = classes.filter(isOurs);
+  const ours = new Set(own.flatMap(({ handle, parent }) => [minorOf(handle), minorOf(parent)]));
+  const minors = classes.map(({ handle }) => minorOf(handle));
+  return minors.filter((minor) => minor >= FIRST_GUEST_MINOR && !ours.has(minor));
 }
 
 /** Classes that leases and aliases name. */

@@ -3,7 +3,7 @@
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
-import { ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
+import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 
 /** What one guest, or the network itself, lacks. */
@@ -15,7 +15,8 @@ export interface MendJob {
 
 /**
  * Sends all messages of each job, also after one was refused: every one makes the guest more what
- * it should be. Returns the first failure of each, or null.
+ * it should be. A class that is to go and is not there is no failure. Returns the first failure of
+ * each, or null.
  */
 export function mend(
   kernel: Kernel,
@@ -34,7 +35,7 @@ export function mend(
   });
 }
 
-/** Somebody else has deleted what was to be deleted. */
+/** Somebody else has deleted what was to be deleted, or the device it was on. */
 function isGone(message: Message | undefined, { errno }: KernelFailure): boolean {
-  return errno === ENOENT && message?.op.endsWith(".delete") === true;
+  return (errno === ENOENT || errno === ENODEV) && message?.op.endsWith(".delete") === true;
 }

@@ -5,11 +5,12 @@
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { removalMessages } from "./group.js";
 import { classMessages, type FormerSlot, type SlotSpec } from "./slot.js";
 import { type Step, sendSteps, type Undo, undoing } from "./undo.js";
 
 /**
- * Gives the slot the name, address and limits of `spec`, whose class is the slot's own. Throws
+ * Gives the slot the name, address and limits of `spec`, whose class is the slot's own or a group's. Throws
  * Refused; then the slot is fit for deletion only, and nothing of the new identity is left outside
  * it.
  */
@@ -38,6 +39,12 @@ function rebind(
   const identity = { alias, ...(former.tapName === name ? {} : { name }) };
   mustTalk(kernel, [{ op: "link.set", ifindex, ...identity }], former.tapName);
   if (former.ip !== spec.ip) readdress(kernel, facts, former, spec, undo);
+  // Of a group: the slot's own class stands under the capacity class.
+  if (!spec.class.exists) {
+    const { name: shaper } = facts.shaper;
+    const [back] = removalMessages(facts, [spec.class.minor]) as [Message];
+    undo.pushMessage(kernel, `class on ${shaper}`, back, shaper);
+  }
   mustTalk(kernel, limitMessages(facts, ifindex, spec), name);
 }
 
@@ -68,6 +75,6 @@ function readdress(
 function limitMessages(facts: NetworkFacts, ifindex: number, spec: SlotSpec): Message[] {
   return [
     { op: "qdisc.tbf", verb: "change", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },
-    ...classMessages(facts, spec.class, spec.limits, "change"),
+    ...classMessages(facts, spec.class, spec.limits, spec.class.exists ? "change" : "add"),
   ];
 }

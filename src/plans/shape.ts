@@ -7,6 +7,7 @@ import type { ClassClaim } from "../identity/class-pool.js";
 import { ENODEV, ENOENT, EOPNOTSUPP, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import type { KernelLimits } from "../limits.js";
+import { type GroupClass, groupMessage, removalMessages } from "./group.js";
 import { joinBridge, portSettings } from "./port.js";
 import { classMessages } from "./slot.js";
 
@@ -23,7 +24,11 @@ const PASSING_QUEUE = 0x0002_0000;
 export interface ShapeJob {
   tapName: string;
   ifindex: number;
+  /** The guest's class, or with `isMove` the one it is going to have when this is done. */
   class: ClassClaim;
+  isMove?: boolean;
+  /** The class that `class` stands under, where it may not be there yet. */
+  group?: GroupClass;
   limits: KernelLimits;
   /**
    * What is in place now, to go back to. Absent when unknown: then class, leaf and TBF are written
@@ -47,6 +52,7 @@ export function shape(
 ): (KernelFailure | null)[] {
   const plans = jobs.map((job) => [
     ...portMessages(facts, job),
+    ...(job.group ? [groupMessage(facts, job.group)] : []),
     ...limitMessages(facts, job, job.limits),
   ]);
   const results = send(kernel, facts, jobs, plans.flat());
@@ -70,9 +76,10 @@ export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: Kernel
     ...(job.unproved && { up: true }),
   };
   const verb = job.previous ? "change" : "replace";
+  const toClass = job.isMove && !job.class.exists ? "add" : verb;
   return [
     ...tbfMessages(job, limits, verb),
-    ...classMessages(facts, job.class, limits, verb),
+    ...classMessages(facts, job.class, limits, toClass),
     alias,
   ];
 }
@@ -133,13 +140,24 @@ function restored(
   failure: KernelFailure,
 ): KernelFailure {
   const alias = job.previousAlias;
-  const back: Message[] = job.previous
-    ? limitMessages(facts, { ...job, alias }, job.previous)
-    : [{ op: "link.set", ifindex: job.ifindex, alias }];
+  const back = job.isMove
+    ? moveBackMessages(facts, { ...job, alias })
+    : job.previous
+      ? limitMessages(facts, { ...job, alias }, job.previous)
+      : [{ op: "link.set" as const, ifindex: job.ifindex, alias }];
   const results = send(kernel, facts, [job], back);
   const isGone = (result: KernelFailure | null) =>
     result === null || result.errno === ENODEV || result.errno === ENOENT;
   return results.every(isGone) ? failure : { ...failure, leftBehind: [`limits of ${job.tapName}`] };
+}
+
+/** The class the guest is in was not touched; one that was added for it goes. */
+function moveBackMessages(facts: NetworkFacts, job: ShapeJob): Message[] {
+  return [
+    ...(job.previous ? tbfMessages(job, job.previous, "change") : []),
+    ...(job.class.exists ? [] : removalMessages(facts, [job.class.minor])),
+    { op: "link.set", ifindex: job.ifindex, alias: job.alias },
+  ];
 }
 
 /** Like talk, with a lost answer as everybody's failure: any of the messages may have been done. */

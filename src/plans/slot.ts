@@ -35,7 +35,7 @@ export interface SlotSpec {
   class: ClassClaim;
   limits: KernelLimits;
   alias: string;
-  /** A warm slot to make it of, whose class is `class`. */
+  /** A warm slot to make it of, whose class is `class` unless that stands under a group's. */
   former?: FormerSlot;
 }
 
@@ -123,7 +123,7 @@ export function afterPersist(facts: NetworkFacts, spec: SlotSpec, ifindex: numbe
   ];
 }
 
-/** The guest's class under the capacity class, and its leaf queue in bytes. */
+/** The guest's class under its group's or the capacity class, and its leaf queue in bytes. */
 export function classMessages(
   facts: NetworkFacts,
   claim: ClassClaim,
@@ -137,7 +137,7 @@ export function classMessages(
       op: "class.htb",
       verb,
       ...on,
-      parent: classHandle(CAPACITY_MINOR),
+      parent: classHandle(claim.parent ?? CAPACITY_MINOR),
       handle: classHandle(claim.minor),
       ...rates,
       quantumBytes: HTB_QUANTUM_BYTES,

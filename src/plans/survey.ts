@@ -14,6 +14,7 @@ import { compare } from "./compare.js";
 import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
 import { type Finding, finding } from "./finding.js";
 import { Found } from "./found.js";
+import { type GroupClass, groupMessage } from "./group.js";
 import { type Leftovers, leftovers } from "./leftovers.js";
 
 /** What the network knows. Plain data. */
@@ -23,6 +24,7 @@ export interface SurveyJob {
   capacity: BitsPerSecond;
   defaults: ShapingDefaults;
   taps: readonly KnownTap[];
+  groups: readonly GroupClass[];
   /** Classes that are there for the next guests to use. */
   freeClasses: readonly number[];
   /** What failed undos may have left. */
@@ -32,6 +34,8 @@ export interface SurveyJob {
 export interface Survey {
   /** About bridge and shaper. With one of them gone nothing else is looked at. */
   network: Finding[];
+  /** Of `groups`: those whose class differs. */
+  groups: { group: GroupClass; findings: Finding[] }[];
   /** Only of TAPs that differ. */
   taps: { ifindex: number; findings: Finding[] }[];
   /** Of `taps`, by ifindex: those that are not there. */
@@ -49,15 +53,23 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
   const found = new Found(kernel, job.facts, job.subnet);
   const result: Survey = {
     network: compareNetwork(found, job),
+    groups: [],
     taps: [],
     gone: [],
-    leftovers: leftovers(found, job.taps, job.stranded, job.subnet),
+    leftovers: leftovers(found, job),
     lostClasses: [],
     directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
   };
   if (lacksDevice(found)) return result;
   const minors = new Set([...found.classes.keys()].map((handle) => handle & 0xffff));
   result.lostClasses = job.freeClasses.filter((minor) => !minors.has(minor));
+  // Before the guests, whose classes stand under theirs.
+  for (const group of job.groups) {
+    const findings = compare(found, [groupMessage(job.facts, group)]);
+    const what = `group ${group.name}`;
+    if (findings.length > 0)
+      result.groups.push({ group, findings: findings.map((one) => ({ ...one, what })) });
+  }
   for (const tap of job.taps) {
     if (found.links.get(tap.ifindex)?.kind !== "tun") result.gone.push(tap.ifindex);
     else {

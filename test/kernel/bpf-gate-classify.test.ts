@@ -92,7 +92,7 @@ describe("classify", () => {
     expectRun("classify", FRAME, { ingressIfindex: TAP }, "unclassified"));
 
   it("drops what comes from a lease of another layout", () => {
-    ours.arm(TAP, { mac: MAC, ip: IP, version: 2 });
+    ours.arm(TAP, { mac: MAC, ip: IP, version: 1 });
     expectRun("classify", FRAME, { ingressIfindex: TAP }, "unclassified");
   });
 

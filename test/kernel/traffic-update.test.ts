@@ -43,6 +43,31 @@ it("changes the goodput of running connections, both ways", async () => {
   expect([upload.isRunning, download.isRunning]).toEqual([true, true]);
 });
 
+it("takes limits away and sets them again under running connections", async () => {
+  const network = await openForTest();
+  const limited = { download: 80 * MBIT, upload: { rate: 80 * MBIT, ceil: 80 * MBIT } };
+  const guest = await plugIn(
+    await network.createAllocation({ instanceId: "a", instanceName: "a", ...limited }),
+  );
+  const flows = [
+    await LongFlow.start(guest, GATEWAY, "upload"),
+    await LongFlow.start(guest, GATEWAY, "download"),
+  ];
+  for (const limits of [limited, { download: null, upload: null }, limited]) {
+    await network.updateLimits("a", limits);
+    await flows[0]?.settle(SETTLE_MS);
+    const [up = 0, down = 0] = await Promise.all(
+      flows.map(async (flow) => shareOf(80 * MBIT, await flow.over(WINDOW_MS / 2))),
+    );
+    if (limits === limited) {
+      // Acknowledgements of the other direction are in it.
+      expect(up, "upload").toBeLessThan(1.05);
+      expect(down, "download").toBeLessThan(1.05);
+    } else expect(Math.min(up, down), "unlimited").toBeGreaterThan(2);
+  }
+  expect(flows.map(({ isRunning }) => isRunning)).toEqual([true, true]);
+});
+
 it("lets a download go on when its bucket shrinks below the frames that wait in it", async () => {
   const network = await openForTest();
   const guest = await plugIn(

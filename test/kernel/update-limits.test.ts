@@ -49,8 +49,23 @@ describe("of a live guest", () => {
     expect(limitsOf(allocation)).toEqual({ download: 9e6, rate: 20e6, ceil: 80e6 });
   });
 
-  // There is no way to take a limit away: what is left out stays. A rate over 2^32 bytes per second
-  // stands for it.
+  it("are taken away and set again, each side by itself", async () => {
+    const network = await openForTest();
+    const allocation = await network.createAllocation(REQUEST);
+    const limited = limitsOf(allocation);
+    await network.updateLimits("vm-1", { download: null });
+    expect(limitsOf(allocation)).toEqual({ ...limited, download: 100e9 });
+    await network.updateLimits("vm-1", { upload: null });
+    // What is guaranteed is the base limit.
+    expect(limitsOf(allocation)).toEqual({ download: 100e9, rate: 10e6, ceil: 100e9 });
+    expect(linkNamed(allocation.tap)?.alias).toMatch(/ down=max up=max at=/);
+    await network.updateLimits("vm-1", {
+      download: limited.download,
+      upload: { rate: limited.rate, ceil: limited.ceil },
+    });
+    expect(limitsOf(allocation)).toEqual(limited);
+  });
+
   it("are raised beyond 32 bits", async () => {
     const network = await openForTest();
     const allocation = await network.createAllocation(REQUEST);

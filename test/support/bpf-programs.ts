@@ -10,7 +10,7 @@ import { ipBytes, macBytes } from "./frames.js";
 /** What bpf_redirect and the verdicts of <linux/pkt_cls.h> return. */
 export const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
 
-const LEASE_BYTES = 192;
+const LEASE_BYTES = 288;
 const SETTINGS_BYTES = 32;
 const COUNTER_BYTES = 8;
 const COUNTERS = 16;
@@ -42,7 +42,7 @@ export function u32(value: number): Buffer {
 
 export function leaseBytes(fields: LeaseFields): Buffer {
   const value = Buffer.alloc(LEASE_BYTES);
-  value.writeUInt32LE(fields.version ?? 1, 0);
+  value.writeUInt32LE(fields.version ?? 2, 0);
   value.writeUInt32LE(fields.blocked ? 1 : 0, 4);
   macBytes(fields.mac).copy(value, 8);
   value.writeUInt16LE(fields.classMinor ?? 0x10, 14);

@@ -17,7 +17,7 @@ import { type KernelState, readNetwork } from "./kernel-state.js";
 const INGRESS = 0xfffffff2;
 const EGRESS = 0xfffffff3;
 const HTB_ROOT = 0x10000;
-const LEASE_BYTES = 192;
+const LEASE_BYTES = 288;
 const SETTINGS_BYTES = 32;
 const TEXT_BYTES = 64;
 const ID_AT = 64;

@@ -7,7 +7,7 @@ import type { FilterBpf } from "../../src/kernel/messages.js";
 import { indexOf, withNetlink } from "./kernel-view.js";
 
 const HTB_ROOT = 0x10000;
-const LEASE_BYTES = 192;
+const LEASE_BYTES = 288;
 
 export class LeaseMap {
   readonly #maps: ReadonlyMap<string, number>;

@@ -8,7 +8,7 @@ import type { LinkInfo, Netlink } from "../../src/kernel/binding.js";
 import { type KernelState, readNetwork } from "./kernel-state.js";
 
 const HTB_ROOT = 0x0001_0000;
-const LEASE_BYTES = 192;
+const LEASE_BYTES = 288;
 const CLASS_AT = 14;
 /**
  * The top bit of a leaf's handle tells one use of its class from the next; a failed use may leave

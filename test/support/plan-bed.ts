@@ -147,6 +147,7 @@ export class PlanBed {
       defaults: this.options,
       taps: [tap],
       freeClasses: [],
+      groups: [],
       stranded: [],
     }).taps.flatMap(({ findings }) => findings);
   }

@@ -9,6 +9,7 @@ import {
   classInAlias,
   formatAlias,
   formatSlotAlias,
+  MOST_LABEL_CHARACTERS,
   parseAlias,
 } from "../../src/lease/alias.js";
 import {
@@ -28,7 +29,7 @@ const upload = fc
   .tuple(bits, bits)
   .map(([a, b]) => ({ rate: Math.min(a, b), ceil: Math.max(a, b) }));
 
-const lease: fc.Arbitrary<Lease> = fc.record({
+const base: fc.Arbitrary<Lease> = fc.record({
   instanceId: label,
   instanceName: label,
   ip: fc.nat(0xffffffff),
@@ -38,6 +39,14 @@ const lease: fc.Arbitrary<Lease> = fc.record({
   createdMs: fc.nat(LARGEST),
   generation: fc.nat(0xffffffff),
   blocked: fc.boolean(),
+});
+
+/** In a group, with labels as long as that allows, or in none. */
+const lease: fc.Arbitrary<Lease> = fc.tuple(base, fc.option(label)).map(([one, group]) => {
+  const { instanceId, instanceName } = one;
+  if (group === null) return one;
+  const most = Math.max(MOST_LABEL_CHARACTERS - instanceId.length - instanceName.length, 0);
+  return most === 0 ? one : { ...one, group: group.slice(0, most) };
 });
 
 const FULL: Lease = {
@@ -50,6 +59,7 @@ const FULL: Lease = {
     download: 0x0011223344556677,
     upload: { rate: 0x0001020304050607, ceil: 0x0002030405060708 },
   },
+  group: "g".repeat(64),
   createdMs: 0x0000019112345678,
   generation: 0xdeadbeef,
   blocked: true,
@@ -106,7 +116,7 @@ describe("the binary lease", () => {
       ]),
     );
     expect(hex).toEqual({
-      version: "01000000",
+      version: "02000000",
       flags: "01000000",
       mac: "02000a640007",
       class_minor: "bc7a",
@@ -119,6 +129,8 @@ describe("the binary lease", () => {
       reserved: "0000000000000000",
       id: "69".repeat(64),
       name: "6e".repeat(64),
+      group: "67".repeat(64),
+      reserved2: "00".repeat(32),
     });
   });
 
@@ -126,7 +138,7 @@ describe("the binary lease", () => {
     const bytes = encodeLease(FULL);
     expect(decodeLease(bytes.subarray(1))).toBeUndefined();
     expect(decodeLease(Buffer.concat([bytes, Buffer.alloc(8)]))).toBeUndefined();
-    bytes.writeUInt32LE(2, 0);
+    bytes.writeUInt32LE(1, 0);
     expect(decodeLease(bytes)).toBeUndefined();
     expect(decodeLease(Buffer.alloc(LEASE_BYTES))).toBeUndefined();
   });
@@ -143,12 +155,14 @@ describe("the alias", () => {
       limits,
       createdMs: 1_700_000_000_000,
     };
+    delete (one as Lease).group;
     expect(formatAlias(one)).toBe(
       "forknet1 vm-1 web.0 10.100.0.7 02:00:0a:64:00:07 1:a0 down=20mbit up=5mbit/20mbit at=loyw3v28",
     );
     expect(formatAlias({ ...one, limits: { download: null, upload: null } })).toContain(
       " down=max up=max at=",
     );
+    expect(formatAlias({ ...one, group: "team-a" })).toMatch(/ at=loyw3v28 group=team-a$/);
   });
 
   test.prop([lease])("is read back as it was, but for what only the map knows", (one) => {
@@ -157,10 +171,13 @@ describe("the alias", () => {
 
   test("fits the kernel's 255 bytes at its longest", () => {
     const limits = { download: LARGEST, upload: { rate: LARGEST, ceil: LARGEST } };
-    const longest = { ...FULL, ip: 0xffffffff, limits, createdMs: LARGEST };
-    const alias = formatAlias(longest);
-    expect(Buffer.byteLength(alias)).toBeLessThanOrEqual(ALIAS_BYTES);
-    expect(parseAlias(alias)).toEqual({ ...longest, generation: 0, blocked: false });
+    const { group: _, ...alone } = { ...FULL, ip: 0xffffffff, limits, createdMs: LARGEST };
+    const short = { instanceId: "i".repeat(30), instanceName: "n".repeat(26) };
+    for (const longest of [alone, { ...alone, ...short, group: "g".repeat(64) }]) {
+      const alias = formatAlias(longest);
+      expect(Buffer.byteLength(alias)).toBeLessThanOrEqual(ALIAS_BYTES);
+      expect(parseAlias(alias)).toEqual({ ...longest, generation: 0, blocked: false });
+    }
   });
 
   test.prop([lease])("is no longer than the longest", (one) => {

@@ -127,6 +127,8 @@ describe("resolveLimits", () => {
 
   test("takes what is left out as unlimited", () => {
     expect(resolveLimits({}, 4)).toEqual({ download: null, upload: null });
+    const none = { download: null, upload: null };
+    expect(resolveLimits(none, 4)).toEqual(none);
   });
 
   test.each([
@@ -141,7 +143,6 @@ describe("resolveLimits", () => {
     [{ upload: {} }, "for upload.rate, but received undefined"],
     [{ upload: { rate: "10mbps" } }, "write \"mbit\") for upload.rate, but received '10mbps'"],
     [{ upload: { rate: 8, ceil: 0 } }, "for upload.ceil, but received 0"],
-    [{ upload: null }, "for upload, but received null"],
     [{ download: {} }, "for download, but received {}"],
   ])("refuses %o", (request, message) => {
     const resolve = () => resolveLimits(request as Parameters<typeof resolveLimits>[0], 4);

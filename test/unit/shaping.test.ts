@@ -3,8 +3,11 @@
 
 import diagnostics from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ClassSwitch } from "../../src/class-switch.js";
 import { ForknetError } from "../../src/errors.js";
+import type { Groups } from "../../src/groups.js";
 import { allocationFacts, Guest } from "../../src/guest.js";
+import { Identities } from "../../src/identity/identities.js";
 import { parseSubnet } from "../../src/identity/ipv4.js";
 import type { LateJob } from "../../src/lanes/lanes.js";
 import type { LeaseTable } from "../../src/lease/lease-table.js";
@@ -22,6 +25,7 @@ const DEFAULTS = {
   baseLimit: 10e6,
 };
 const [EPERM, EBUSY] = [1, 16] as const;
+const SUBNET = parseSubnet("10.100.0.0/16", undefined);
 const limits = (download: number): Limits => ({ download, upload: null });
 const kernelLimits = (download: number) => toKernelLimits(limits(download), DEFAULTS);
 const BASE = kernelLimits(10e6);
@@ -37,7 +41,9 @@ beforeEach(() => {
   vi.clearAllMocks();
   worker = new LaneWorker((make) => make());
   const leases = { arm } as unknown as LeaseTable;
-  shaping = new Shaping(FACTS, DEFAULTS, worker.lane(), leases, { shaped } as unknown as Metrics);
+  const identities = new Identities(SUBNET);
+  const classes = new ClassSwitch(leases, identities, {} as Groups);
+  shaping = new Shaping(FACTS, DEFAULTS, worker.lane(), classes, { shaped } as unknown as Metrics);
   const lease = {
     instanceId: "a",
     instanceName: "b",
@@ -48,7 +54,7 @@ beforeEach(() => {
   };
   guest = new Guest(
     { ...lease, createdMs: 0, generation: 1, blocked: false },
-    allocationFacts(parseSubnet("10.100.0.0/16", undefined), []),
+    allocationFacts(SUBNET, []),
   );
   guest.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
   guest.ifindex = 7;
