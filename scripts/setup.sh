@@ -18,6 +18,7 @@ test_needs="
 ip iproute2
 nft nftables
 iptables-nft iptables
+sysctl procps
 cmake cmake
 /usr/include/doctest/doctest.h doctest-dev
 clang-14 clang-14

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { ForknetError } from "../errors.js";
 import { VERSION } from "../version.js";
 import { runDemo } from "./demo.js";
+import { doctorCommand } from "./doctor.js";
 
 const program = new Command("forknet")
   .description(
@@ -20,6 +21,8 @@ program
   )
   .option("--json", "print one JSON object instead of text")
   .action((options: { json?: boolean }) => runDemo({ json: options.json ?? false }));
+
+program.addCommand(doctorCommand);
 
 try {
   await program.parseAsync();

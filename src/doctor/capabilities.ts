@@ -1,0 +1,38 @@
+// Whether this process has the capabilities that an agent needs.
+
+import { about, type Finding } from "./finding.js";
+import type { Host } from "./host.js";
+
+const CAP_NET_ADMIN = 12;
+const CAP_SYS_ADMIN = 21;
+const CAP_BPF = 39;
+
+const UNIT = "integration/systemd/forknet-agent.service";
+
+export function checkCapabilities(host: Host): Finding[] {
+  const status = host.read("/proc/self/status") ?? "";
+  const effective = BigInt(`0x${/^CapEff:\s*([\da-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  const uid = /^Uid:\s*\d+\s+(\d+)/m.exec(status)?.[1];
+  const has = (capability: number) => ((effective >> BigInt(capability)) & 1n) === 1n;
+  const mend = (name: string) =>
+    uid === "0" || uid === undefined
+      ? `grant ${name}: AmbientCapabilities= and CapabilityBoundingSet= of the unit (see ${UNIT}), --cap-add=${name} of the container`
+      : "sudo forknet doctor";
+
+  const netAdmin = about("capability.net-admin", "every link, qdisc, filter and TAP needs it");
+  const bpf = about("capability.bpf", "the guard and the lease map are BPF");
+  const sysAdmin = about(
+    "capability.sys-admin",
+    "finds the lease map of an earlier process by its id; without it the map is rebuilt from the aliases of the TAPs",
+  );
+  return [
+    has(CAP_NET_ADMIN)
+      ? netAdmin.ok("CAP_NET_ADMIN is there")
+      : netAdmin.problem("this process lacks CAP_NET_ADMIN", mend("CAP_NET_ADMIN")),
+    has(CAP_BPF) || has(CAP_SYS_ADMIN)
+      ? bpf.ok(`${has(CAP_BPF) ? "CAP_BPF" : "CAP_SYS_ADMIN, which includes CAP_BPF,"} is there`)
+      : bpf.problem("this process lacks CAP_BPF", mend("CAP_BPF")),
+    // An agent does without, so that its absence is nothing to mend.
+    sysAdmin.ok(`CAP_SYS_ADMIN is ${has(CAP_SYS_ADMIN) ? "" : "not "}there; it is optional`),
+  ];
+}

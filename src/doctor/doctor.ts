@@ -1,0 +1,78 @@
+// Everything that may stand in the way of a network on this host, looked at without changing it.
+
+import type { ForknetError } from "../errors.js";
+import { loadAddon } from "../kernel/addon.js";
+import type { Addon } from "../kernel/binding.js";
+import { checkBridge } from "./bridge.js";
+import { checkCapabilities } from "./capabilities.js";
+import { checkFeatures } from "./features.js";
+import { about, type Finding, type Severity } from "./finding.js";
+import { checkFirewall } from "./firewall.js";
+import { Host, type Scene } from "./host.js";
+import { checkLeftovers } from "./leftovers.js";
+import { checkNetworkManager } from "./network-manager.js";
+import { checkNetworkd } from "./networkd.js";
+import { checkSysctls } from "./sysctls.js";
+import { checkTunDevice } from "./tun-device.js";
+import { checkUdev } from "./udev.js";
+
+/** What `forknet doctor --json` prints. Fields and the names of checks are added, never renamed. */
+export interface Diagnosis {
+  bridge: string;
+  findings: Finding[];
+  counts: Record<Severity, number>;
+}
+
+/** `host` and `probeProgram` are others in a test. */
+export function diagnose(
+  bridge: string,
+  { host = new Host(), probeProgram }: { host?: Host; probeProgram?: string[] } = {},
+): Diagnosis {
+  const findings = [...checkCapabilities(host), ...checkTunDevice(host)];
+  const addon = checkAddon();
+  findings.push(addon.finding);
+  if (addon.loaded) {
+    findings.push(...checkFeatures(probeProgram));
+    withScene(addon.loaded, host, bridge, (scene) => findings.push(...checkScene(scene)));
+  }
+  const counts: Diagnosis["counts"] = { ok: 0, warning: 0, problem: 0 };
+  for (const { severity } of findings) counts[severity] += 1;
+  return { bridge, findings, counts };
+}
+
+function checkAddon(): { finding: Finding; loaded?: Addon } {
+  const { ok, problem } = about("addon", "speaks to the kernel; without it nothing works");
+  try {
+    const loaded = loadAddon();
+    return { finding: ok("the addon loads"), loaded };
+  } catch (error) {
+    return { finding: problem((error as ForknetError).message, "npm rebuild forknet") };
+  }
+}
+
+function withScene(
+  addon: Addon,
+  host: Host,
+  bridgeName: string,
+  use: (scene: Scene) => void,
+): void {
+  const netlink = new addon.Netlink();
+  try {
+    const link = netlink.link({ name: bridgeName });
+    use({ host, netlink, bridgeName, bridge: link?.kind === "bridge" ? link : undefined });
+  } finally {
+    netlink.close();
+  }
+}
+
+function checkScene(scene: Scene): Finding[] {
+  return [
+    ...checkBridge(scene),
+    ...checkLeftovers(scene),
+    ...checkFirewall(scene),
+    ...checkSysctls(scene),
+    checkUdev(scene),
+    checkNetworkd(scene),
+    checkNetworkManager(scene),
+  ];
+}

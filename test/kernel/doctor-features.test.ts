@@ -1,0 +1,112 @@
+// The doctor on kernels that lack something, in processes that lack a privilege, and on hosts
+// without a device or a command: as an operator runs it.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import type { Diagnosis } from "../../dist/doctor/doctor.js";
+import { checkFeatures } from "../../dist/doctor/features.js";
+import { findingOf } from "../support/diagnosis.js";
+
+const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const LACKING = fileURLToPath(new URL("../support/lacking-kernel.mjs", import.meta.url));
+
+function run(launcher: readonly string[], ...args: string[]) {
+  const [command, ...rest] = [...launcher, process.execPath, CLI, "doctor", ...args];
+  return spawnSync(command as string, rest, { encoding: "utf8" });
+}
+
+function diagnosisOf(launcher: readonly string[]): { status: number | null; diagnosis: Diagnosis } {
+  const { status, stdout } = run(launcher, "--json");
+  return { status, diagnosis: JSON.parse(stdout) as Diagnosis };
+}
+
+function without(...capabilities: string[]): string[] {
+  const dropped = capabilities.map((capability) => `-${capability}`).join(",");
+  return ["setpriv", `--bounding-set=${dropped}`, `--inh-caps=${dropped}`];
+}
+
+function mounted(mount: string): string[] {
+  return ["unshare", "--mount", "sh", "-c", `${mount} && exec "$@"`, "sh"];
+}
+
+describe("a kernel without a feature", () => {
+  it.each([
+    ["bridge", "feature.bridge", "modprobe bridge"],
+    ["tun", "feature.tun", "modprobe tun"],
+    ["multiQueue", "feature.tun", "modprobe tun"],
+    ["port.set", "feature.port-isolation", "modprobe bridge"],
+    ["ifb", "feature.ifb", "modprobe ifb"],
+    ["qdisc.htb", "feature.htb", "modprobe sch_htb"],
+    ["qdisc.blackhole", "feature.blackhole", "modprobe sch_blackhole"],
+    ["qdisc.bfifo", "feature.bfifo", "modprobe sch_fifo"],
+    ["qdisc.tbf", "feature.tbf", "modprobe sch_tbf"],
+    ["qdisc.clsact", "feature.clsact", "modprobe sch_ingress"],
+    ["bpf", "feature.bpf-programs", "CONFIG_BPF_SYSCALL"],
+    ["filter.bpf", "feature.cls_bpf", "modprobe cls_bpf"],
+  ])("%s: %s is a problem, the only one, and %s mends it", (what, check, remedy) => {
+    const findings = checkFeatures([LACKING, what]);
+    expect(findingOf({ findings }, check)).toMatchObject({
+      severity: "problem",
+      mend: [expect.stringContaining(remedy) as string],
+    });
+    expect(findings.filter(({ severity }) => severity === "problem")).toHaveLength(1);
+  });
+
+  it("fq_codel is not missed", () => {
+    const findings = checkFeatures([LACKING, "qdisc.fq_codel"]);
+    expect(findingOf({ findings }, "feature.fq_codel")).toMatchObject({
+      severity: "ok",
+      found: expect.stringContaining("not there") as string,
+    });
+  });
+});
+
+describe("exit code 1, and by name,", () => {
+  it.each([
+    ["CAP_NET_ADMIN", without("net_admin"), "capability.net-admin", /lacks CAP_NET_ADMIN/],
+    ["CAP_BPF", without("bpf", "sys_admin"), "capability.bpf", /lacks CAP_BPF/],
+    ["a missing /dev/net/tun", mounted("mount -t tmpfs none /dev/net"), "device.tun", /is missing/],
+    [
+      "a forbidden /dev/net/tun",
+      mounted("mount -t tmpfs -o nodev none /dev/net && mknod /dev/net/tun c 10 200"),
+      "device.tun",
+      /does not open: EACCES/,
+    ],
+  ])("%s", (_, launcher, check, found) => {
+    const { status, diagnosis } = diagnosisOf(launcher);
+    expect(status).toBe(1);
+    expect(findingOf(diagnosis, check)).toMatchObject({
+      severity: "problem",
+      found: expect.stringMatching(found) as string,
+    });
+    expect(findingOf(diagnosis, check).mend).not.toEqual([]);
+  });
+});
+
+describe("exit code 0, and a warning,", () => {
+  it.each([
+    ["without CAP_SYS_ADMIN nothing is probed", without("sys_admin"), "feature", /no leave/],
+    [
+      "without nft there is no NAT",
+      mounted("mount -t tmpfs none /usr/sbin"),
+      "feature.nftables",
+      /not installed/,
+    ],
+  ])("%s", (_, launcher, check, found) => {
+    const { status, diagnosis } = diagnosisOf(launcher);
+    expect(status).toBe(0);
+    expect(findingOf(diagnosis, check)).toMatchObject({
+      severity: "warning",
+      found: expect.stringMatching(found) as string,
+    });
+  });
+});
+
+it("prints text without colours where there is no terminal, the worst first", () => {
+  const { stdout, stderr } = run(without("net_admin"));
+  expect(stdout).not.toContain("\x1b");
+  expect(stdout).toMatch(/^problem {2}capability\.net-admin .*\n +why: .*\n +mend: /);
+  expect(stdout).toMatch(/\n\d+ problems, \d+ warnings, \d+ ok\n$/);
+  expect(stderr).toBe("");
+});

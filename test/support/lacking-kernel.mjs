@@ -1,0 +1,47 @@
+// Probes as the doctor does, on a kernel that lacks what is named on the command line: messages of these operations (or
+// links of these kinds) are refused with the words of a kernel that was built without them.
+
+import { probeNftables } from "../../dist/doctor/nft.js";
+import { runProbes } from "../../dist/doctor/probes.js";
+import { loadAddon } from "../../dist/kernel/addon.js";
+import { createKernel, Refused } from "../../dist/kernel/kernel.js";
+
+const ENOENT = 2;
+const ENODEV = 19;
+const EOPNOTSUPP = 95;
+const ENOSYS = 38;
+const lacking = new Set(process.argv.slice(2));
+
+function refusal(errno, text = "") {
+  return { operation: "as told", device: "", errno, text, leftBehind: [] };
+}
+
+function refusalOf(message) {
+  if (message.op === "link.create")
+    return lacking.has(message.kind) ? refusal(EOPNOTSUPP, "Unknown device type") : null;
+  if (!lacking.has(message.op)) return null;
+  return message.op.startsWith("qdisc.")
+    ? refusal(ENOENT, "Specified qdisc kind is unknown")
+    : refusal(EOPNOTSUPP);
+}
+
+loadAddon().unshareNetwork();
+const real = createKernel();
+const kernel = {
+  ...real,
+  talk: (messages, device) =>
+    messages.map((message) => refusalOf(message) ?? real.talk([message], device)[0]),
+  openTap(options) {
+    if (lacking.has("tun")) throw new Refused(refusal(ENODEV));
+    if (lacking.has("multiQueue") && options.multiQueue) throw new Refused(refusal(22));
+    return real.openTap(options);
+  },
+  bpf: {
+    ...real.bpf,
+    loadProgram(...args) {
+      if (lacking.has("bpf")) throw new Refused(refusal(ENOSYS));
+      return real.bpf.loadProgram(...args);
+    },
+  },
+};
+process.stdout.write(JSON.stringify({ results: runProbes(kernel), nftables: probeNftables() }));
