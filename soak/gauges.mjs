@@ -33,6 +33,11 @@ export function titleOf(gauge) {
 const MEMORY_SETTLES = 20_000;
 
 /**
+ * The store is appended to, and made anew when it has 1024 lines more than leases, after the calls of that moment.
+ */
+const LARGEST_STORE_BYTES = 256 * 1024;
+
+/**
  * What is counted may not rise by half of one. Memory breathes: 5 % of its mean. Before it has settled only a gross
  * leak can be told, and that only by the heap.
  * @param {Gauge} gauge
@@ -40,6 +45,7 @@ const MEMORY_SETTLES = 20_000;
  * @returns {import("./slope.mjs").Allowance}
  */
 export function allowanceOf(gauge, cycles) {
+  if (gauge === "store") return { bound: LARGEST_STORE_BYTES };
   if (gauge !== "rss" && gauge !== "heap") return { less: 0.5 };
   if (cycles >= MEMORY_SETTLES) return { share: 0.05 };
   return gauge === "heap" ? { share: 0.25 } : { less: Number.POSITIVE_INFINITY };

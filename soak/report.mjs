@@ -89,7 +89,8 @@ ${markdownTable(courses)}
 
 At equal distances the work stops until the pool is full again, and every gauge is read. Behind the
 warm-up a line is fitted through the samples (least squares). A gauge is flat when that line rises
-by less than half of one over all measured cycles, and for memory by less than 5 % of its mean.
+by less than half of one over all measured cycles, and for memory by less than 5 % of its mean. The
+store is appended to and made anew now and then: its largest size must stay below the figure.
 
 ${markdownTable(gaugeRows(run.gauges))}
 `;

@@ -26,8 +26,9 @@ export function fitLine(xs, ys) {
 }
 
 /**
- * What a gauge may rise by over the measured cycles: less than so many, or less than a share of its mean.
- * @typedef {{ less: number } | { share: number }} Allowance
+ * What a gauge may rise by over the measured cycles: less than so many, or less than a share of its mean. One that goes
+ * up and down by itself stays under a bound instead.
+ * @typedef {{ less: number } | { share: number } | { bound: number }} Allowance
  */
 
 /**
@@ -37,6 +38,8 @@ export function fitLine(xs, ys) {
  */
 export function judge(xs, ys, allowance) {
   const line = fitLine(xs, ys);
+  if ("bound" in allowance)
+    return { ...line, allowed: allowance.bound, isFlat: Math.max(...ys) < allowance.bound };
   const allowed = "share" in allowance ? mean(ys) * allowance.share : allowance.less;
   return { ...line, allowed, isFlat: line.rise < allowed };
 }

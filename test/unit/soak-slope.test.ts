@@ -53,6 +53,12 @@ describe("judge", () => {
   });
 });
 
+test("a gauge that goes up and down by itself only has to stay under its bound", () => {
+  const sawtooth = CYCLES.map((_, i) => (i % 7) * 20_000);
+  expect(judge(CYCLES, sawtooth, { bound: 130_000 }).isFlat).toBe(true);
+  expect(judge(CYCLES, sawtooth, { bound: 120_000 }).isFlat).toBe(false);
+});
+
 describe("the command line", () => {
   test("has a default for everything", () => {
     expect(parseOptions([])).toEqual({ cycles: 100_000, seed: 1, report: false });
