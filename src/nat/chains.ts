@@ -34,6 +34,8 @@ interface ListedChain {
 /** Docker runs it first and never empties it. */
 const DOCKER_USER = "DOCKER-USER";
 const FORWARD = "FORWARD";
+/** Seconds for whoever holds the lock of the older iptables; the newer has none and takes the option. */
+export const WAIT = ["-w", "5"] as const;
 
 /** Every chain that could hold rules of ours, whoever manages it. */
 export async function readChains(bridge: string, ownTable: string): Promise<Chain[]> {
@@ -44,7 +46,7 @@ export async function readChains(bridge: string, ownTable: string): Promise<Chai
     found.push(...(isIptables ? await readShared(one, bridge) : [await readNftChain(one, bridge)]));
   }
   if (!isLegacyInUse()) return found;
-  const listed = await must("iptables-legacy", ["-S"]);
+  const listed = await must("iptables-legacy", [...WAIT, "-S"]);
   return [...found, ...iptablesChains("iptables-legacy", listed, bridge)];
 }
 

@@ -1,7 +1,7 @@
 // Brings the rules in the kernel from one state to another: the network's own table in one
 // transaction with the rules in other nft chains, then those that iptables manages.
 
-import { type Chain, readChains, type Tool } from "./chains.js";
+import { type Chain, readChains, type Tool, WAIT } from "./chains.js";
 import { type Command, must, refused, run } from "./command.js";
 import { type AcceptRule, mark, replaceTable, tableName } from "./rules.js";
 
@@ -78,7 +78,7 @@ export async function bring(
     const lines = linesOf(tool);
     if (lines.length === 0) continue;
     const input = ["*filter", ...lines, "COMMIT", ""].join("\n");
-    await must(RESTORE[tool], ["--noflush"], input);
+    await must(RESTORE[tool], [...WAIT, "--noflush"], input);
   }
 }
 

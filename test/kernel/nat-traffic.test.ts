@@ -1,72 +1,38 @@
 // What NAT and firewall let through and what not, by traffic: guest, host and a namespace beyond the
 // host's uplink.
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import type { Allocation, Network, NetworkOptions } from "../../dist/index.js";
-import type { Guest } from "../../dist/stand-in/guest.js";
-import { probeTcp, TcpService } from "../../dist/stand-in/tcp-service.js";
+import type { Allocation } from "../../dist/index.js";
+import { probeTcp } from "../../dist/stand-in/tcp-service.js";
 import { UdpService } from "../../dist/stand-in/udp-service.js";
 import * as frames from "../support/frames.js";
 import {
   firewall,
   HOST_IP,
   INTERNET_IP,
-  openInternet,
-  readRules,
+  makeUplink,
   setForwarding,
   UPLINK,
   UPLINK_IP,
 } from "../support/internet.js";
-import { indexOf, tellKernel } from "../support/kernel-view.js";
-import { BRIDGE, openForTest, testOptions } from "../support/network.js";
+import { indexOf, ipNumber, tellKernel } from "../support/kernel-view.js";
+import {
+  DROPPED,
+  fork,
+  GATEWAY,
+  hostPort,
+  openPlace,
+  probe,
+  reachesInternet,
+  SILENCE_MS,
+} from "../support/nat-place.js";
+import { openForTest, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
 import { plugIn } from "../support/traffic-network.js";
 
-const GATEWAY = "10.100.0.1";
 const GATEWAY_MAC = "02:00:0a:64:00:01";
+const INTERNET_MAC = 0x02_00_00_00_00_09;
 const INGRESS = 0xfffffff2;
-const BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-/** Long enough for an answer in one machine. */
-const SILENCE_MS = 700;
-const DROPPED = "ETIMEDOUT";
-
-interface Place {
-  network: Network;
-  allocation: Allocation;
-  guest: Guest;
-  internet: Guest;
-}
-
-async function openPlace(
-  nat: NonNullable<NetworkOptions["nat"]>,
-  given: { isRouted?: boolean; isolated?: boolean } = {},
-): Promise<Place> {
-  const internet = await openInternet(given);
-  const network = await openForTest(testOptions({ nat, isolated: given.isolated ?? true }));
-  const allocation = await fork(network, "a");
-  return { network, allocation, guest: await plugIn(allocation), internet };
-}
-
-function fork(network: Network, id: string): Promise<Allocation> {
-  return network.createAllocation({ instanceId: id, instanceName: id });
-}
-
-function probe(from: Guest, host: string, port: number): Promise<string> {
-  return from.probeTcp({ host, port, connectTimeoutMs: SILENCE_MS });
-}
-
-/** A port of the host, at every address. */
-async function hostPort(): Promise<number> {
-  const service = await TcpService.listen({ host: "0.0.0.0", role: "echo" });
-  onTestFinished(() => service.close());
-  return service.port;
-}
-
-async function reachesInternet({ guest, internet }: Place): Promise<string> {
-  const { port } = await internet.serveTcp({ role: "echo" });
-  return probe(guest, INTERNET_IP, port);
-}
 
 const ping = (raw: RawTap, { mac, ip }: Allocation, destinationIp: string) => {
   const way = { source: mac, destination: GATEWAY_MAC, sourceIp: ip, destinationIp };
@@ -99,7 +65,8 @@ describe("a guest", () => {
   });
 
   it("goes by the uplink that is named and by no other", async () => {
-    const place = await openPlace({ uplink: UPLINK });
+    // Routed: a packet that is forwarded without masquerading would be answered.
+    const place = await openPlace({ uplink: UPLINK }, { isRouted: true });
     expect(await reachesInternet(place)).toBe("connected");
     await place.network.destroy();
     await place.guest.stop();
@@ -138,6 +105,31 @@ describe("a guest", () => {
     const again = await plugIn(await fork(open, "c"));
     const bare = await again.serveTcp({ role: "echo" });
     expect(await probe(internet, again.ip, bare.port)).toBe("connected");
+  });
+
+  it("sends nothing on that conntrack finds invalid", async () => {
+    makeUplink();
+    const wire = new RawTap({ tap: UPLINK });
+    onTestFinished(() => wire.close());
+    const ifindex = indexOf(UPLINK);
+    tellKernel({ op: "neighbor.set", ifindex, ip: ipNumber(INTERNET_IP), mac: INTERNET_MAC });
+    const network = await openForTest(testOptions({ nat: {} }));
+    const { tap, mac, ip } = await fork(network, "a");
+    const raw = new RawTap({ tap });
+    onTestFinished(() => raw.close());
+    const way = { source: mac, destination: GATEWAY_MAC, sourceIp: ip };
+    const datagram = (destinationPort: number) =>
+      frames.udpFrame({ ...way, destinationIp: INTERNET_IP, destinationPort });
+    const damaged = datagram(4242);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    raw.send(damaged, datagram(4243));
+    const seen: unknown[] = [];
+    await wire.receive((frame) => {
+      const { ipv4, udp } = frames.parseFrame(frame);
+      if (udp) seen.push([ipv4?.sourceIp, udp.destinationPort]);
+      return udp?.destinationPort === 4243;
+    });
+    expect(seen).toEqual([[UPLINK_IP, 4243]]);
   });
 });
 
@@ -201,97 +193,5 @@ describe("guests among themselves", () => {
     const isIt = (frame: Buffer) => frames.parseFrame(frame).udp?.destinationPort === 4242;
     const heard = await atB.receive(isIt, SILENCE_MS);
     expect(heard === undefined).toBe(isolated);
-  });
-});
-
-/** What drops forwarded packets on a host, and how it is emptied of rules. */
-const DROPPING = {
-  "iptables (nft), as Docker sets it up": [
-    `iptables-nft -P FORWARD DROP
-     iptables-nft -N DOCKER-USER
-     iptables-nft -A DOCKER-USER -j RETURN
-     iptables-nft -A FORWARD -j DOCKER-USER`,
-    "iptables-nft -F DOCKER-USER",
-    "nft delete table ip filter",
-  ],
-  "iptables (legacy), as Docker sets it up": [
-    `iptables-legacy -P FORWARD DROP
-     iptables-legacy -N DOCKER-USER
-     iptables-legacy -A DOCKER-USER -j RETURN
-     iptables-legacy -A FORWARD -j DOCKER-USER`,
-    "iptables-legacy -F DOCKER-USER",
-    "iptables-legacy -F; iptables-legacy -X; iptables-legacy -P FORWARD ACCEPT",
-  ],
-  "iptables, as ufw sets it up": [
-    `iptables-nft -P FORWARD DROP
-     iptables-nft -N ufw-before-forward
-     iptables-nft -N ufw-reject-forward
-     iptables-nft -A FORWARD -j ufw-before-forward
-     iptables-nft -A FORWARD -j ufw-reject-forward
-     iptables-nft -A ufw-before-forward -p icmp -j ACCEPT`,
-    "iptables-nft -F FORWARD",
-    "nft delete table ip filter",
-  ],
-  "a chain of nft with policy drop": [
-    `nft add table inet filter
-     nft 'add chain inet filter forward { type filter hook forward priority 0; policy drop; }'`,
-    "nft flush chain inet filter forward",
-    "nft delete table inet filter",
-  ],
-  "a chain of nft that ends in a reject": [
-    `nft add table inet filter
-     nft 'add chain inet filter forward { type filter hook forward priority 10; policy accept; }'
-     nft add rule inet filter forward counter reject with icmpx type admin-prohibited`,
-    "nft flush chain inet filter forward; nft add rule inet filter forward drop",
-    "nft delete table inet filter",
-  ],
-} as const;
-
-describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, commands) => {
-  const [setUp, empty, takeDown] = commands;
-
-  it("forwards for the guests, and is as before after destroy", async () => {
-    firewall(setUp);
-    onTestFinished(() => firewall(takeDown));
-    const before = readRules();
-    const place = await openPlace({ uplink: UPLINK }, { isRouted: true });
-    expect(await reachesInternet(place)).toBe("connected");
-    const { network, guest, internet } = place;
-    const { port } = await guest.serveTcp({ role: "echo" });
-    expect(await probe(internet, guest.ip, port)).not.toBe("connected");
-    await network.destroy();
-    expect(readRules()).toEqual(before);
-  });
-
-  it("forwards again when reconcile has put back what somebody flushed", async () => {
-    firewall(setUp);
-    onTestFinished(() => firewall(takeDown));
-    const place = await openPlace({});
-    firewall(empty);
-    expect(await reachesInternet(place)).not.toBe("connected");
-    const { differences } = await place.network.verify();
-    expect(differences.map(({ what }) => what)).toEqual(["nat-accept"]);
-    const { actions } = await place.network.reconcile();
-    expect(actions).toMatchObject([{ action: "repair", subject: BRIDGE }]);
-    expect(await place.network.verify()).toMatchObject({ differences: [] });
-    expect(await reachesInternet(place)).toBe("connected");
-  });
-});
-
-describe("bridge netfilter", () => {
-  it.each([0, 1])("bridge-nf-call-iptables %i changes nothing", async (value) => {
-    const former = readFileSync(BRIDGE_NETFILTER, "utf8");
-    writeFileSync(BRIDGE_NETFILTER, String(value));
-    onTestFinished(() => writeFileSync(BRIDGE_NETFILTER, former));
-    firewall("iptables-nft -P FORWARD DROP");
-    onTestFinished(() => firewall("nft delete table ip filter"));
-    const place = await openPlace({}, { isolated: false });
-    expect(await reachesInternet(place)).toBe("connected");
-    const port = await hostPort();
-    expect(await probe(place.guest, GATEWAY, port)).toBe("connected");
-    expect(await probe(place.guest, HOST_IP, port)).toBe(DROPPED);
-    const peer = await plugIn(await fork(place.network, "b"));
-    const service = await peer.serveTcp({ role: "echo" });
-    expect(await probe(place.guest, peer.ip, service.port)).toBe("connected");
   });
 });

@@ -1,11 +1,11 @@
 // The life of a network's firewall rules: made once, found again, replaced, repaired, removed; and
 // what happens when they cannot be made. What they let through is in nat-traffic.test.ts.
 
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { ForknetError, type Network, type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
+import { Agent } from "../support/agent.js";
 import { ERRNO, Faults } from "../support/faults.js";
 import { FaultyCommands } from "../support/faulty-commands.js";
 import { firewall, isForwarding, readRules, setForwarding } from "../support/internet.js";
@@ -155,18 +155,61 @@ describe("a network does not open, and nothing changes", () => {
     expect(commands.calls).toEqual([]);
   });
 
-  it("when nft is not installed: the error names the package", () => {
-    const { stateDir } = testOptions();
-    const index = new URL("../../dist/index.js", import.meta.url).href;
-    const options = { bridge: BRIDGE, subnet: "10.100.0.0/16", stateDir, pool: { size: 0 } };
-    const open = JSON.stringify({ ...options, nat: { enableForwarding: true } });
-    const code = `import { openNetwork } from ${JSON.stringify(index)};
-      openNetwork(${open}).catch((error) => console.log(error.code, error.message));`;
-    const script = 'mount -t tmpfs none /usr/sbin && exec "$0" --input-type=module -e "$1"';
-    const args = ["--mount", "--net", "sh", "-c", script, process.execPath, code];
-    const said = execFileSync("unshare", args, { encoding: "utf8" });
-    expect(said).toMatch(/^ERR_FORKNET_UNSUPPORTED .* nft, .* install the package nftables/);
+  it("when nft is not installed: the error names the package", async () => {
+    const hidden = 'mount -t tmpfs none /usr/sbin && exec "$@"';
+    const agent = new Agent(["unshare", "--mount", "sh", "-c", hidden, "sh"]);
+    await expect(agent.open(withNat())).rejects.toMatchObject({
+      code: "ERR_FORKNET_UNSUPPORTED",
+      message: expect.stringMatching(/ nft, .* install the package nftables/),
+    });
   });
+
+  it("when the agent lacks CAP_NET_ADMIN", async () => {
+    const agent = new Agent(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
+    await expect(agent.open(withNat())).rejects.toMatchObject({
+      code: "ERR_FORKNET_PERMISSION",
+      message: expect.stringContaining("CAP_NET_ADMIN"),
+    });
+  });
+});
+
+it("an agent that is not root manages its rules with CAP_NET_ADMIN and CAP_BPF, ambient", async () => {
+  dropForwarded();
+  const before = readRules();
+  const options = withNat();
+  chmodSync(options.stateDir as string, 0o777);
+  const capabilities = ["--inh-caps=+net_admin,+bpf", "--ambient-caps=+net_admin,+bpf"];
+  const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const agent = new Agent(["setpriv", ...user, ...capabilities]);
+  await agent.open(options);
+  expect(readRules()).not.toEqual(before);
+  expect(await agent.call("verify")).toMatchObject({ differences: [] });
+  await agent.call("destroy");
+  expect(readRules()).toEqual(before);
+});
+
+it("a destroy that fails in a firewall command can be repeated", async () => {
+  dropForwarded();
+  const options = withNat();
+  const before = readRules();
+  const commands = new FaultyCommands();
+  for (let at = 1; ; at++) {
+    const network = await openNetwork(options);
+    // What opening has left to do in the background runs commands, too.
+    await network.reconcile();
+    commands.failAt(at);
+    const error = await network.destroy().catch((reason: Error) => reason);
+    const call = commands.calls[at - 1];
+    commands.failAt(0);
+    if (error === undefined) {
+      expect(at).toBeGreaterThan(COMMANDS_OF_AN_OPEN);
+      break;
+    }
+    expect(error, call).toMatchObject({ code: "ERR_FORKNET_KERNEL" });
+    await (await openNetwork(options)).destroy();
+    expect(readRules(), call).toEqual(before);
+  }
+  expect(readRules()).toEqual(before);
 });
 
 /** One network that is there already, with other rules than those of the open that fails. */

@@ -18,11 +18,8 @@ const LOOPBACK_IFINDEX = 1;
 
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
-/**
- * Connects the host with the internet until the test has finished. The internet has no route to the
- * guests unless `isRouted`: then what is not masqueraded gets an answer, too.
- */
-export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
+/** The host's side of the uplink: a TAP, its addresses, and another one on lo. */
+export function makeUplink(): void {
   const addon = loadAddon();
   const { fd, ifindex } = addon.openTap({ name: UPLINK, vnetHdr: true, exclusive: true });
   addon.setTapPersistent(fd, true);
@@ -36,6 +33,14 @@ export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
     { op: "link.set", ifindex, up: true },
   );
   onTestFinished(() => tellKernel({ op: "address.delete", ...other }));
+}
+
+/**
+ * Connects the host with the internet until the test has finished. The internet has no route to the
+ * guests unless `isRouted`: then what is not masqueraded gets an answer, too.
+ */
+export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
+  makeUplink();
   const internet = await startGuest({
     tap: UPLINK,
     mac: "02:00:00:00:00:09",

@@ -1,0 +1,113 @@
+// NAT on hosts whose other firewalls drop what is forwarded, and with bridge netfilter on and off, by
+// traffic.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { firewall, HOST_IP, readRules, setForwarding, UPLINK } from "../support/internet.js";
+import {
+  DROPPED,
+  fork,
+  GATEWAY,
+  hostPort,
+  openPlace,
+  probe,
+  reachesInternet,
+} from "../support/nat-place.js";
+import { BRIDGE } from "../support/network.js";
+import { plugIn } from "../support/traffic-network.js";
+
+const BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+
+beforeEach(() => setForwarding(true));
+
+/** What drops forwarded packets on a host, and how it is emptied of rules. */
+const DROPPING = {
+  "iptables (nft), as Docker sets it up": [
+    `iptables-nft -P FORWARD DROP
+     iptables-nft -N DOCKER-USER
+     iptables-nft -A DOCKER-USER -j RETURN
+     iptables-nft -A FORWARD -j DOCKER-USER`,
+    "iptables-nft -F DOCKER-USER",
+    "nft delete table ip filter",
+  ],
+  "iptables (legacy), as Docker sets it up": [
+    `iptables-legacy -P FORWARD DROP
+     iptables-legacy -N DOCKER-USER
+     iptables-legacy -A DOCKER-USER -j RETURN
+     iptables-legacy -A FORWARD -j DOCKER-USER`,
+    "iptables-legacy -F DOCKER-USER",
+    "iptables-legacy -F; iptables-legacy -X; iptables-legacy -P FORWARD ACCEPT",
+  ],
+  "iptables, as ufw sets it up": [
+    `iptables-nft -P FORWARD DROP
+     iptables-nft -N ufw-before-forward
+     iptables-nft -N ufw-reject-forward
+     iptables-nft -A FORWARD -j ufw-before-forward
+     iptables-nft -A FORWARD -j ufw-reject-forward
+     iptables-nft -A ufw-before-forward -p icmp -j ACCEPT`,
+    "iptables-nft -F FORWARD",
+    "nft delete table ip filter",
+  ],
+  "a chain of nft with policy drop": [
+    `nft add table inet filter
+     nft 'add chain inet filter forward { type filter hook forward priority 0; policy drop; }'`,
+    "nft flush chain inet filter forward",
+    "nft delete table inet filter",
+  ],
+  "a chain of nft that ends in a reject": [
+    `nft add table inet filter
+     nft 'add chain inet filter forward { type filter hook forward priority 10; policy accept; }'
+     nft add rule inet filter forward counter reject with icmpx type admin-prohibited`,
+    "nft flush chain inet filter forward; nft add rule inet filter forward drop",
+    "nft delete table inet filter",
+  ],
+} as const;
+
+describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, commands) => {
+  const [setUp, empty, takeDown] = commands;
+
+  it("forwards for the guests, and is as before after destroy", async () => {
+    firewall(setUp);
+    onTestFinished(() => firewall(takeDown));
+    const before = readRules();
+    const place = await openPlace({ uplink: UPLINK }, { isRouted: true });
+    expect(await reachesInternet(place)).toBe("connected");
+    const { network, guest, internet } = place;
+    const { port } = await guest.serveTcp({ role: "echo" });
+    expect(await probe(internet, guest.ip, port)).not.toBe("connected");
+    await network.destroy();
+    expect(readRules()).toEqual(before);
+  });
+
+  it("forwards again when reconcile has put back what somebody flushed", async () => {
+    firewall(setUp);
+    onTestFinished(() => firewall(takeDown));
+    const place = await openPlace({});
+    firewall(empty);
+    expect(await reachesInternet(place)).not.toBe("connected");
+    const { differences } = await place.network.verify();
+    expect(differences.map(({ what }) => what)).toEqual(["nat-accept"]);
+    const { actions } = await place.network.reconcile();
+    expect(actions).toMatchObject([{ action: "repair", subject: BRIDGE }]);
+    expect(await place.network.verify()).toMatchObject({ differences: [] });
+    expect(await reachesInternet(place)).toBe("connected");
+  });
+});
+
+describe("bridge netfilter", () => {
+  it.each([0, 1])("bridge-nf-call-iptables %i changes nothing", async (value) => {
+    const former = readFileSync(BRIDGE_NETFILTER, "utf8");
+    writeFileSync(BRIDGE_NETFILTER, String(value));
+    onTestFinished(() => writeFileSync(BRIDGE_NETFILTER, former));
+    firewall("iptables-nft -P FORWARD DROP");
+    onTestFinished(() => firewall("nft delete table ip filter"));
+    const place = await openPlace({}, { isolated: false });
+    expect(await reachesInternet(place)).toBe("connected");
+    const port = await hostPort();
+    expect(await probe(place.guest, GATEWAY, port)).toBe("connected");
+    expect(await probe(place.guest, HOST_IP, port)).toBe(DROPPED);
+    const peer = await plugIn(await fork(place.network, "b"));
+    const service = await peer.serveTcp({ role: "echo" });
+    expect(await probe(place.guest, peer.ip, service.port)).toBe("connected");
+  });
+});
