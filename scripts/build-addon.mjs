@@ -1,12 +1,11 @@
-// Builds build/Release/forknet.node with the node-gyp this package depends on. Runs at installation.
-// Does nothing, silently, when the binary is newer than everything it is made of.
+// Builds build/Release/forknet.node with node-gyp: in a checkout the project's, in an installed package the one
+// that comes with npm. Does nothing, silently, when the binary is newer than everything it is made of.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, statSync, utimesSync } from "node:fs";
+import { existsSync, statSync, utimesSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { addonSources, gypEnvironment, newest, root } from "./addon-sources.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const binary = join(root, "build", "Release", "forknet.node");
 
 if (process.platform !== "linux") {
@@ -14,38 +13,32 @@ if (process.platform !== "linux") {
   process.exit(0);
 }
 
-/** Newest modification among the sources, directories included, so that a deleted file counts. */
-function newest(path) {
-  const status = statSync(path);
-  if (!status.isDirectory()) return status.mtimeMs;
-  const inside = readdirSync(path).map((name) => newest(join(path, name)));
-  return Math.max(status.mtimeMs, ...inside);
-}
-
-const sources = ["native", "binding.gyp", "scripts/build-addon.mjs"].map((name) =>
-  join(root, name),
-);
+const sources = [...addonSources, "scripts/build-addon.mjs"].map((name) => join(root, name));
 if (existsSync(binary) && statSync(binary).mtimeMs > Math.max(...sources.map(newest))) {
   process.exit(0);
 }
 
-const started = new Date();
-const environment = { ...process.env };
-// Headers that lie beside the running node are the right ones, and need no network.
-const prefix = dirname(dirname(process.execPath));
-if (existsSync(join(prefix, "include", "node", "node_api.h"))) {
-  environment.npm_config_nodedir ??= prefix;
+/** The program to run: node-gyp is a development dependency, and npm names its own to the scripts it runs. */
+function findGyp() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("node-gyp/package.json");
+    return join(dirname(manifest), "bin", "node-gyp.js");
+  } catch {
+    const ofNpm = process.env.npm_config_node_gyp;
+    if (ofNpm) return ofNpm;
+    process.stderr.write('forknet: node-gyp not found: start this with "npm run build:addon"\n');
+    process.exit(1);
+  }
 }
 
-const require = createRequire(import.meta.url);
-const gyp = join(dirname(require.resolve("node-gyp/package.json")), "bin", "node-gyp.js");
+const started = new Date();
 // "configure build" and not "rebuild": only what changed is compiled again.
 const result = spawnSync(
   process.execPath,
-  [gyp, "configure", "build", "--release", "--loglevel=warn", "--jobs=max"],
+  [findGyp(), "configure", "build", "--release", "--loglevel=warn"],
   {
     cwd: root,
-    env: environment,
+    env: gypEnvironment(),
     encoding: "utf8",
     maxBuffer: 1 << 28,
   },

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every style and type check, or those that are named: biome oxlint types format tidy bpf length.
+# Runs every style and type check, or those that are named: biome oxlint types format tidy bpf length
+# api docs package. The last three read dist/: build first.
 # Goes on after a failing check. A missing tool is a message here and a failure in CI.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -94,8 +95,37 @@ lint_length() {
   return "$status"
 }
 
+# The checked-in report of the public API is what dist/ has.
+lint_api() {
+  local report
+  report=$(node_modules/.bin/api-extractor run 2>&1) && return 0
+  echo "$report" >&2
+  diff -u etc/forknet.api.md build/api/forknet.api.md >&2
+  echo "lint: the public API changed; if that is meant: npm run api" >&2
+  return 1
+}
+
+lint_docs() { node_modules/.bin/typedoc --emit none --logLevel Warn; }
+
+# The packages as they are published: what a consumer of either module system and of the types would meet.
+lint_package() {
+  local tarballs tarball status=0
+  tarballs=$(node scripts/packages.mjs)
+  case $? in
+    0) ;;
+    77) return 2 ;;
+    *) return 1 ;;
+  esac
+  for tarball in $tarballs; do
+    node_modules/.bin/publint --strict "$tarball" >build/publint.log || { cat build/publint.log >&2; status=1; }
+  done
+  # The first is the main one; it is for import only.
+  node_modules/.bin/attw --profile esm-only "${tarballs%%$'\n'*}" >build/attw.log || { cat build/attw.log >&2; status=1; }
+  return "$status"
+}
+
 for check in "${@:-}"; do
-  for name in ${check:-biome oxlint types format tidy bpf length}; do
+  for name in ${check:-biome oxlint types format tidy bpf length api docs package}; do
     started=$SECONDS
     "lint_$name"
     case $? in

@@ -27,6 +27,8 @@ clang++-19 clang-19
 /usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a libclang-rt-19-dev
 valgrind valgrind
 clang-format-19 clang-format-19
+x86_64-linux-gnu-g++ g++-x86-64-linux-gnu
+aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
 clang-tidy-19 clang-tidy-19"
 
 is_there() {

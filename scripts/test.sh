@@ -120,6 +120,7 @@ step sanitize bash scripts/sanitize.sh address valgrind
 FORKNET_SANITIZE_TESTS=test/kernel/addon-threads step threads bash scripts/sanitize.sh thread
 step types bash scripts/lint.sh types
 step lint bash scripts/lint.sh biome oxlint format tidy bpf length
+step packages bash scripts/lint.sh api docs package
 step mutants npm run --silent mutants -- --short
 vitest_project unit
 vitest_project encode

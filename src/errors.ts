@@ -3,6 +3,7 @@
 
 import { getSystemErrorName, inspect } from "node:util";
 
+/** The stable codes; README, "Errors", says when each is thrown. */
 export type ForknetErrorCode =
   | "ERR_FORKNET_CONFIG"
   | "ERR_FORKNET_NAME_EXISTS"
@@ -36,6 +37,7 @@ export interface KernelFailure {
   leftBehind: string[];
 }
 
+/** What a ForknetError carries beside its code and message. */
 export interface ForknetErrorFields {
   errno?: number;
   errnoName?: string;

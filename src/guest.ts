@@ -10,14 +10,18 @@ import type { Ipv4 } from "./kernel/messages.js";
 import type { Lease } from "./lease/lease.js";
 import type { KernelLimits } from "./limits.js";
 
+/** Where a guest is in its life. */
 export type AllocationState = "pending" | "active" | "standby" | "releasing";
+/** How far the guest's own limits are. */
 export type ShapingState = "none" | "pending" | "shaped" | "failed";
 
 /**
  * What one VM got. A live view: `state`, `shaping`, `tap`, `ifindex`, `classId` follow the guest.
  */
 export interface Allocation {
+  /** As requested. */
   readonly instanceId: string;
+  /** As requested. */
   readonly instanceName: string;
   /** Whose total limits its uploads count in. */
   readonly group: string | undefined;
@@ -25,10 +29,13 @@ export interface Allocation {
   readonly ip: string;
   /** "02:00:0a:64:00:07" */
   readonly mac: string;
+  /** The bridge's address: the guest's default route. */
   readonly gateway: string;
   /** "255.255.0.0" */
   readonly netmask: string;
+  /** Of the subnet: 16. */
   readonly prefixLength: number;
+  /** As given to openNetwork. */
   readonly dns: readonly string[];
   /** Name of the TAP device; "" in standby. */
   readonly tap: string;
@@ -36,6 +43,7 @@ export interface Allocation {
   readonly ifindex: number;
   /** HTB class on the shaper, "1:a0"; "" in standby. */
   readonly classId: string;
+  /** "pending" until the TAP is up, then "active"; "standby" without one; "releasing" to the end. */
   readonly state: AllocationState;
   /**
    * "none" before there is a TAP and in standby; "pending" while base limits (or the block) hold;

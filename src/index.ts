@@ -1,7 +1,7 @@
 // The public entry: a list.
 
 export type { Bandwidth } from "./bandwidth.js";
-export { ForknetError, type ForknetErrorCode } from "./errors.js";
+export { ForknetError, type ForknetErrorCode, type ForknetErrorFields } from "./errors.js";
 export type { Events } from "./events.js";
 export type { GroupInfo } from "./group-list.js";
 export type { Allocation, AllocationState, ShapingState } from "./guest.js";

@@ -64,8 +64,11 @@ export interface Network extends AsyncDisposable {
   setGroupLimits(name: string, limits: GroupLimitsRequest | null): Promise<void>;
   /** The groups that have limits or a guest, in standby or not, by name. */
   listGroups(): GroupInfo[];
+  /** The guest's allocation, pending ones included; undefined when there is no such guest. */
   getAllocation(instanceId: string): Allocation | undefined;
+  /** All of them, pending and standby ones included. */
   listAllocations(): Allocation[];
+  /** Whether a guest, pending ones included, has this instance name. */
   nameExists(name: string): boolean;
   /**
    * Frames dropped so far by the programs at the TAPs and at the shaper, by reason; they outlive

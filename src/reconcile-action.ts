@@ -16,7 +16,9 @@ export interface ReconcileAction {
     | "forget_class";
   /** Instance id, TAP, bridge or shaper name, class, address, or ifindex. */
   subject: string;
+  /** Why it is done. */
   reason: string;
+  /** How it is known to be ours. */
   proof: string;
   /** Why it could not be done. */
   error?: ForknetError;

@@ -13,6 +13,7 @@ import { strandedSteps } from "./reconcile-leftovers.js";
 import { planFor } from "./reconcile-plan.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
+/** What reconcile takes. */
 export interface ReconcileOptions {
   /** Ids of the guests to keep; every other one is released. Default: all are kept. */
   keep?: Iterable<string>;
@@ -25,7 +26,9 @@ export interface ReconcileOptions {
   dryRun?: boolean;
 }
 
+/** What one pass of reconcile did and left. */
 export interface ReconcileReport {
+  /** As asked for: nothing was changed. */
   dryRun: boolean;
   /** Guests that were left alone or repaired. */
   kept: number;

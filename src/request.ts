@@ -19,7 +19,9 @@ import { checkKeys, checkLinkName, type ResolvedOptions } from "./options.js";
  * unchanged in an update.
  */
 export interface LimitsRequest {
+  /** Towards the guest. */
   download?: Bandwidth | null;
+  /** From the guest: a rate, or a rate and the ceiling of what it may borrow. */
   upload?: UploadRequest | null;
 }
 
@@ -39,8 +41,11 @@ export interface AllocationRequest extends LimitsRequest {
   instanceId: string;
   /** 1-64 of [A-Za-z0-9._-], unique in the network. */
   instanceName: string;
+  /** An address of the subnet. Default: the one that was free longest. */
   ip?: string;
+  /** Unicast, "02:00:0a:64:00:07". Default: made of the address. */
   mac?: string;
+  /** At most 15 bytes. Default: "fk" and the address in hex. */
   tapName?: string;
   /** 1-64 of [A-Za-z0-9._-]: whose total limits its uploads count in, see setGroupLimits. */
   group?: string;
@@ -48,7 +53,9 @@ export interface AllocationRequest extends LimitsRequest {
 
 /** What recreateAllocation takes beside the id. */
 export interface RecreateOptions extends LimitsRequest {
+  /** Default: as for a new guest. */
   tapName?: string;
+  /** Gives the restore up: it rejects with ABORTED and the guest stays in standby. */
   signal?: AbortSignal;
 }
 

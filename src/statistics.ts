@@ -28,6 +28,7 @@ export interface TrafficCounters {
   backlogBytes: number;
 }
 
+/** What the kernel counted for one guest. */
 export interface GuestStatistics {
   instanceId: string;
   /** Towards the guest. */
@@ -38,6 +39,7 @@ export interface GuestStatistics {
   guardDrops: number;
 }
 
+/** What statistics() gives. */
 export interface NetworkStatistics {
   /** When they were read, on the host's monotonic clock: differences of two give rates. */
   readMs: number;

@@ -12,9 +12,11 @@ export interface VerifyDifference extends Difference {
   subject: string;
 }
 
+/** What verify found. */
 export interface VerifyReport {
   /** Guests that were compared; those in standby or with something under way are not. */
   compared: number;
+  /** Empty when all is as it should be. */
   differences: VerifyDifference[];
   /** Packets that were dropped at the shaper because they had no class. Only grows. */
   unclassified: number;

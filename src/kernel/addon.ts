@@ -1,5 +1,6 @@
 // Loads the C++ addon, on first use and not before: importing the package must work on systems the
-// addon does not exist for. The only file that knows where the binary lies.
+// addon does not exist for. The only file that knows where the binary lies: built here, or in the package
+// for this platform.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -7,9 +8,17 @@ import { fileURLToPath } from "node:url";
 import { ForknetError } from "../errors.js";
 import type { Addon } from "./binding.js";
 
+const require = createRequire(import.meta.url);
 // src/kernel and dist/kernel are both two levels below the package's root.
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const binary = join(root, "build", "Release", "forknet.node");
+/** Built here, by "npm run build:addon". Comes first: whoever built it meant it. */
+const localBinary = join(root, "build", "Release", "forknet.node");
+/** What npm installs beside forknet where a prebuilt addon exists (scripts/packages.mjs). */
+const prebuiltPackage = `@forknet/linux-${process.arch}-gnu`;
+
+const BUILD_HINT =
+  '"npm explore forknet -- npm run build:addon" where the package is a dependency, "npm run build:addon" in its ' +
+  "checkout; it needs g++, make and python3";
 
 let loaded: Addon | undefined;
 
@@ -27,21 +36,30 @@ function load(): Addon {
   if (process.platform !== "linux") {
     throw addonError(`forknet runs on Linux only; this is ${process.platform}`);
   }
-  if (!existsSync(binary)) {
+  const binary = existsSync(localBinary) ? localBinary : resolvePrebuilt();
+  if (binary === undefined) {
     throw addonError(
-      `The forknet addon is not built: ${binary} does not exist. Build it with "npm rebuild forknet" where the package ` +
-        'is a dependency, or "npm run build:addon" in its checkout; it needs g++, make and python3',
+      `The forknet addon is not there: neither the package ${prebuiltPackage} nor ${localBinary}. Install without ` +
+        `"--omit=optional", or build it: ${BUILD_HINT}`,
     );
   }
   try {
-    return createRequire(import.meta.url)(binary) as Addon;
+    return require(binary) as Addon;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw addonError(
       `The forknet addon does not load on this system (Node ${process.version}, ${process.arch}): ${reason}. ` +
-        'Remove the "build" directory beside it and build it again with "npm rebuild forknet"',
+        `Build it here: ${BUILD_HINT}`,
       cause,
     );
+  }
+}
+
+function resolvePrebuilt(): string | undefined {
+  try {
+    return require.resolve(prebuiltPackage);
+  } catch {
+    return undefined;
   }
 }
 

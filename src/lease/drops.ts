@@ -2,6 +2,22 @@
 
 import { loadAddon } from "../kernel/addon.js";
 
+/** Why a program at a TAP or at the shaper dropped a frame. */
+export type DropReason =
+  | "unarmed"
+  | "blocked"
+  | "vlan"
+  | "malformed"
+  | "mac"
+  | "ip"
+  | "arp"
+  | "protocol"
+  | "peer"
+  | "unclassified"
+  | "gate_unarmed"
+  | "gate_blocked";
+
+/** In the order of their counters. */
 export const DROP_REASONS = [
   "unarmed",
   "blocked",
@@ -15,9 +31,7 @@ export const DROP_REASONS = [
   "unclassified",
   "gate_unarmed",
   "gate_blocked",
-] as const;
-
-export type DropReason = (typeof DROP_REASONS)[number];
+] as const satisfies readonly DropReason[];
 
 /** Reads all counters, summed over the CPUs; they only grow while the map lives. */
 export function readDrops(mapFd: number): Record<DropReason, number> {

@@ -20,6 +20,7 @@ import { diskError } from "./state-dir.js";
 
 /** Standby leases, or limits of groups, on disk that could not be used as they were. */
 export interface StoreDamage {
+  /** The file, and what was wrong with it. */
   reason: string;
   /** Where they are now, for a person to look at. */
   movedTo: string;

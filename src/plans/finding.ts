@@ -6,7 +6,9 @@ import type { Message } from "../kernel/messages.js";
 export interface Difference {
   /** "guard", "tbf", "class", "port", "up", ... */
   what: string;
+  /** What should be there. */
   expected: string;
+  /** What is; "nothing" when the kernel has none. */
   found: string;
 }
 
