@@ -19,6 +19,9 @@ ip iproute2
 nft nftables
 iptables-nft iptables
 sysctl procps
+/lib/systemd/systemd-networkd systemd
+udevadm udev
+strace strace
 cmake cmake
 /usr/include/doctest/doctest.h doctest-dev
 clang-14 clang-14

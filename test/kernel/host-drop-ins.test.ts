@@ -1,0 +1,78 @@
+// The drop-ins of integration/ with the daemons that they are for: systemd-networkd and udev leave
+// a network alone that they would take apart, or work on, without.
+
+import { describe, expect, it, onTestFinished } from "vitest";
+import { CATCH_ALL_ADDRESS, startNetworkd, udevOf } from "../support/host-daemons.js";
+import {
+  deleteLink,
+  indexOf,
+  ipNumber,
+  linkNamed,
+  makeForeignLink,
+  makeTap,
+  withNetlink,
+} from "../support/kernel-view.js";
+import { BRIDGE, openForTest, SHAPER } from "../support/network.js";
+import { REQUEST } from "../support/requests.js";
+
+function hasCatchAllAddress(link: string): boolean {
+  const addresses = withNetlink((netlink) => netlink.addresses(indexOf(link)));
+  return addresses.some(({ ip }) => ip === ipNumber(CATCH_ALL_ADDRESS));
+}
+
+/** Resolves when systemd-networkd has configured a link that is made now: it takes them in turn. */
+async function networkdHasCaughtUp(name: string): Promise<void> {
+  makeForeignLink(name);
+  onTestFinished(() => deleteLink(name));
+  await expect.poll(() => hasCatchAllAddress(name), { timeout: 20_000 }).toBe(true);
+}
+
+describe("systemd-networkd with a file for every link", () => {
+  it("takes a guest off its bridge without our drop-in", async () => {
+    const network = await openForTest();
+    const { tap } = await network.createAllocation(REQUEST);
+    startNetworkd({ dropIn: false });
+    await expect.poll(() => linkNamed(tap)?.master, { timeout: 20_000 }).toBe(0);
+  });
+
+  it("leaves bridge, shaper and guests alone with it, also those that come later", async () => {
+    const network = await openForTest();
+    const first = await network.createAllocation(REQUEST);
+    startNetworkd({ dropIn: true });
+    await networkdHasCaughtUp("other0");
+    const second = await network.createAllocation({ instanceId: "vm-2", instanceName: "beta" });
+    await networkdHasCaughtUp("other1");
+    await Promise.all([first.shaped, second.shaped]);
+    expect(await network.verify()).toMatchObject({ compared: 2, differences: [] });
+    const ours = [BRIDGE, SHAPER, first.tap, second.tap];
+    expect(ours.filter(hasCatchAllAddress)).toEqual([]);
+  });
+});
+
+describe("udev with our rule and our .link file", () => {
+  it("makes no device unit of a TAP or a shaper, runs nothing, tells the managers", async () => {
+    const network = await openForTest();
+    const { tap } = await network.createAllocation(REQUEST);
+    for (const link of [tap, SHAPER]) {
+      const before = linkNamed(link)?.mac;
+      const { properties, runs } = udevOf(link);
+      expect(properties).toMatchObject({
+        ID_NET_LINK_FILE: "/etc/systemd/network/10-forknet.link",
+        NM_UNMANAGED: "1",
+        ID_NET_MANAGED_BY: "forknet",
+      });
+      expect(properties.TAGS ?? "").not.toContain("systemd");
+      // A builtin, which starts no process; without a value RUN cannot be emptied.
+      expect(runs).toEqual(["net_id"]);
+      expect(linkNamed(link)?.mac).toBe(before);
+    }
+  });
+
+  it("goes on as before with links of others", () => {
+    makeTap("tap7", {});
+    const { properties, runs } = udevOf("tap7");
+    expect(properties.TAGS).toContain("systemd");
+    expect(properties).not.toHaveProperty("NM_UNMANAGED");
+    expect(runs).toEqual([expect.stringContaining("systemd-sysctl --prefix=/net/ipv4/conf/tap7")]);
+  });
+});
