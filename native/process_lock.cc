@@ -17,16 +17,38 @@
 namespace forknet {
 namespace {
 
-/** The peer that listens, or 0: it is in another pid namespace, or just went away. */
-pid_t Listener(const sockaddr_un& address, socklen_t size) {
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return 0;
-  // Nobody accepts; the connection waits in the backlog until the holder's socket is closed.
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size)) return 0;
+struct AbstractAddress {
+  sockaddr_un address{};
+  socklen_t size;
+
+  explicit AbstractAddress(const std::string& name)
+      : size(static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) {
+    if (name.empty() || name.size() > kMaxAbstractNameBytes) {
+      throw KernelError(EINVAL, "bind", name);
+    }
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path + 1, name.data(), name.size());
+  }
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+};
+
+/** Waits for nobody: a connection is there when the holder's backlog has it. 0, or the errno. */
+int Connect(const AbstractAddress& to, Lock& visit) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid() || connect(fd.get(), to.get(), to.size)) return errno;
   ucred peer{};
   socklen_t peer_size = sizeof peer;
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_size)) return 0;
-  return peer.pid;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_size)) return errno;
+  visit.holder = peer.pid;
+  visit.fd = std::move(fd);
+  return 0;
+}
+
+/** The peer that listens, or 0: it is in another pid namespace, or just went away. */
+pid_t Listener(const AbstractAddress& address) {
+  Lock visit;
+  return Connect(address, visit) ? 0 : visit.holder;
 }
 
 /** The pid written in the file, or 0. */
@@ -42,23 +64,26 @@ pid_t WrittenPid(int fd) {
 }  // namespace
 
 Lock LockAbstract(const std::string& name) {
-  if (name.empty() || name.size() > kMaxAbstractNameBytes) throw KernelError(EINVAL, "bind", name);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path + 1, name.data(), name.size());
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const AbstractAddress address(name);
   Lock lock;
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) throw KernelError(errno, "socket", name);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size)) {
+  if (bind(fd.get(), address.get(), address.size)) {
     if (errno != EADDRINUSE) throw KernelError(errno, "bind", name);
-    lock.holder = Listener(address, size);
+    lock.holder = Listener(address);
     return lock;
   }
   // The backlog is how many times others may ask for the holder's pid.
   if (listen(fd.get(), SOMAXCONN)) throw KernelError(errno, "listen", name);
   lock.fd = std::move(fd);
   return lock;
+}
+
+Lock VisitAbstract(const std::string& name) {
+  Lock visit;
+  const int error = Connect(AbstractAddress(name), visit);
+  if (error && error != ECONNREFUSED) throw KernelError(error, "connect", name);
+  return visit;
 }
 
 Lock LockFile(const std::string& path) {

@@ -26,6 +26,13 @@ constexpr size_t kMaxAbstractNameBytes = 107;
 Lock LockAbstract(const std::string& name);
 
 /**
+ * Connects to whoever holds the lock of LockAbstract; nothing is taken when nobody does, and `fd`
+ * is not valid then. The descriptor is the caller's, to read what the holder says. Throws
+ * KernelError.
+ */
+Lock VisitAbstract(const std::string& name);
+
+/**
  * Takes an exclusive flock on a file, made with mode 0600 when it is not there, and writes this
  * process's pid into it. The file stays when the lock goes. Throws KernelError.
  */

@@ -104,12 +104,29 @@ Napi::Value ToJs(Napi::Env env, Lock lock) {
   return result;
 }
 
-Napi::Value LockAbstractJs(const Napi::CallbackInfo& info) {
-  const std::string name = CheckString(info[0], "name");
+std::string AbstractName(const Napi::Value& value) {
+  const std::string name = CheckString(value, "name");
   if (name.empty() || name.size() > kMaxAbstractNameBytes) {
-    throw Unexpected("1 to 107 bytes", "name", info[0]);
+    throw Unexpected("1 to 107 bytes", "name", value);
   }
+  return name;
+}
+
+Napi::Value LockAbstractJs(const Napi::CallbackInfo& info) {
+  const std::string name = AbstractName(info[0]);
   return Guarded(info.Env(), [&] { return ToJs(info.Env(), LockAbstract(name)); });
+}
+
+Napi::Value VisitAbstractJs(const Napi::CallbackInfo& info) {
+  const std::string name = AbstractName(info[0]);
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    Lock visit = VisitAbstract(name);
+    if (!visit.fd.valid()) return info.Env().Undefined();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("holder", Napi::Number::New(info.Env(), visit.holder));
+    result.Set("fd", Napi::Number::New(info.Env(), visit.fd.Release()));
+    return result;
+  });
 }
 
 Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
@@ -129,6 +146,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));
   exports.Set("wire", Napi::Function::New<WireJs>(env, "wire"));
   exports.Set("lockAbstract", Napi::Function::New<LockAbstractJs>(env, "lockAbstract"));
+  exports.Set("visitAbstract", Napi::Function::New<VisitAbstractJs>(env, "visitAbstract"));
   exports.Set("lockFile", Napi::Function::New<LockFileJs>(env, "lockFile"));
   exports.Set("bpf", MakeBpf(env));
   return exports;

@@ -219,6 +219,11 @@ export interface Addon {
    */
   lockAbstract(name: string): { fd: number } | { holder: number };
   /**
+   * Connects to the holder of an abstract lock, non-blocking; undefined when nobody holds it, and
+   * nothing is taken. The caller owns `fd`, from which it reads what the holder says.
+   */
+  visitAbstract(name: string): { fd: number; holder: number } | undefined;
+  /**
    * flock(LOCK_EX | LOCK_NB) on a file, created 0600, then its pid written into it. When held: the
    * pid in the file.
    */

@@ -65,6 +65,29 @@ describe("lockAbstract", () => {
   });
 });
 
+describe("visitAbstract", () => {
+  it("finds nobody, and takes nothing", () => {
+    expect(addon.visitAbstract("forknet-visit")).toBeUndefined();
+    const taken = addon.lockAbstract("forknet-visit");
+    expect(taken).toHaveProperty("fd");
+    if ("fd" in taken) addon.closeFd(taken.fd);
+  });
+
+  it("reaches the holder, in another process too", async () => {
+    const other = await holder('lockAbstract("forknet-visit")');
+    const visit = addon.visitAbstract("forknet-visit");
+    expect(visit?.holder).toBe(other.pid);
+    addon.closeFd(visit?.fd as number);
+    await other.kill();
+    expect(addon.visitAbstract("forknet-visit")).toBeUndefined();
+  });
+
+  it("takes names of 1 to 107 bytes", () => {
+    expect(() => addon.visitAbstract("x".repeat(108))).toThrow(TypeError);
+    expect(() => addon.visitAbstract("")).toThrow(TypeError);
+  });
+});
+
 describe("lockFile", () => {
   it("is for nobody else's eyes and holds the pid", () => {
     const path = join(directory, "mode");
