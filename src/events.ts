@@ -29,6 +29,8 @@ export interface Events {
   "forknet:repaired": { bridge: string; subject: string } & Difference;
   /** What reconcile found could not be put right. */
   "forknet:repair-failed": { bridge: string; subject: string; error: ForknetError };
+  /** There is no control socket, or no record of the options: `forknet` can read, and no more. */
+  "forknet:control-failed": { bridge: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }

@@ -2,6 +2,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { BringUp } from "./bring-up.js";
+import { forgetOptions } from "./control/former-options.js";
 import { aborted } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import { type GroupInfo, listGroups } from "./group-list.js";
@@ -190,6 +191,7 @@ export class OpenNetwork implements Network {
       await lanes.destroy(options.subnet);
       // Last: as long as a guest could be there, the firewall is.
       await nat.remove();
+      forgetOptions(options.stateDir);
     });
   }
 

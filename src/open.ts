@@ -2,7 +2,10 @@
 // over what is there.
 
 import { ClassSwitch } from "./class-switch.js";
-import { errnoName, type KernelFailure } from "./errors.js";
+import { keepOptions } from "./control/former-options.js";
+import { handlersOf } from "./control/handlers.js";
+import { ControlServer } from "./control/server.js";
+import { errnoName, type ForknetError, type KernelFailure } from "./errors.js";
 import { publish } from "./events.js";
 import type { NetworkFacts } from "./facts.js";
 import { Groups } from "./groups.js";
@@ -83,6 +86,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     parts.pool.fill();
     endSpan(span);
     const network = new OpenNetwork(parts, storeDamage, shutDown);
+    await listenForOperators(network, parts, given, endings);
     // Serve first, clean after. A network that was made just now has nothing to clean.
     if (adoption.isAdopted) network.cleanUp();
     return network;
@@ -91,6 +95,23 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     endSpan(span, told);
     await shutDown();
     throw told;
+  }
+}
+
+/** Guests come first: a network without a control socket serves them as well. */
+async function listenForOperators(
+  network: Network,
+  parts: Parts,
+  given: NetworkOptions,
+  endings: Endings,
+): Promise<void> {
+  const { bridge, stateDir } = parts.options;
+  try {
+    keepOptions(given, parts.options);
+    const control = await ControlServer.listen(stateDir, handlersOf(network, parts));
+    endings.push(() => control.close());
+  } catch (error) {
+    publish("forknet:control-failed", { bridge, error: error as ForknetError });
   }
 }
 

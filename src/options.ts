@@ -94,7 +94,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     throw configError("unshaped", '"limit" or "block"', given.unshaped);
   }
   const bridge = checkLinkName(given.bridge, "bridge");
-  const stateDir = given.stateDir === undefined ? join("/var/lib/forknet", bridge) : given.stateDir;
+  const stateDir = given.stateDir === undefined ? defaultStateDir(bridge) : given.stateDir;
   if (typeof stateDir !== "string" || !isAbsolute(stateDir))
     throw configError("stateDir", "an absolute path", stateDir);
   return {
@@ -123,6 +123,11 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     stateDir,
     nat: resolveNat(given.nat, bridge),
   };
+}
+
+/** Where a network keeps its state when it is told nothing else. */
+export function defaultStateDir(bridge: string): string {
+  return join("/var/lib/forknet", bridge);
 }
 
 /**

@@ -37,15 +37,19 @@ export class ProcessLock {
     if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
     let socket: Attempt;
     try {
-      socket = await taken(() => lockAbstract(`forknet/${bridge}`));
+      socket = await taken(() => lockAbstract(lockName(bridge)));
       if ("holder" in socket) throw held(`the network on ${bridge}`, socket.holder);
     } catch (error) {
       addon.closeFd(file.fd);
       throw error;
     }
-    // Whoever finds the lock taken connects to learn our pid; accepting keeps the queue of such
-    // visits empty.
-    const server = createServer((visitor) => visitor.destroy());
+    // Whoever finds the lock taken connects to learn our pid, and an operator's command where the
+    // control socket is. Accepting keeps the queue of such visits empty.
+    const holder = `${JSON.stringify({ stateDir })}\n`;
+    const server = createServer((visitor) => {
+      visitor.on("error", () => visitor.destroy());
+      visitor.end(holder, () => visitor.destroy());
+    });
     server.listen({ fd: socket.fd });
     server.unref();
     return new ProcessLock(server, file.fd);
@@ -55,6 +59,11 @@ export class ProcessLock {
     await new Promise((resolve) => this.#server.close(resolve));
     loadAddon().closeFd(this.#fileFd);
   }
+}
+
+/** The abstract socket that whoever has the network on a bridge listens at. */
+export function lockName(bridge: string): string {
+  return `forknet/${bridge}`;
 }
 
 /**

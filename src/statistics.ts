@@ -72,8 +72,8 @@ export async function statistics(parts: Parts): Promise<NetworkStatistics> {
   };
 }
 
-/** Nothing for a guest whose TAP is not there. */
-function ofGuest(instanceId: string, numbers: Float64Array, at: number): GuestStatistics[] {
+/** From what plans/count.ts counted; nothing for a guest whose TAP is not there. */
+export function ofGuest(instanceId: string, numbers: Float64Array, at: number): GuestStatistics[] {
   if (Number.isNaN(numbers[at])) return [];
   const download = traffic(numbers.subarray(at));
   const upload = traffic(numbers.subarray(at + 5));

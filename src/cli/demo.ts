@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
 import { parseBandwidth } from "../bandwidth.js";
-import { ForknetError } from "../errors.js";
 import { macOf, parseIpv4, parseMac } from "../identity/ipv4.js";
 import { loadAddon } from "../kernel/addon.js";
 import type { Netlink } from "../kernel/binding.js";
@@ -14,8 +14,10 @@ import { type Guest, startGuest } from "../stand-in/guest.js";
 import { measureTcp } from "../stand-in/traffic.js";
 import { UdpService } from "../stand-in/udp-service.js";
 import { AgentProcess } from "./agent-process.js";
+import { addCommand } from "./command.js";
 import type { ForkReport } from "./demo-agent.js";
 import { type DemoReport, printSection, type RateRow } from "./demo-report.js";
+import { enterOwnNamespace } from "./own-namespace.js";
 import { Progress } from "./progress.js";
 
 const BRIDGE = "vmbr0";
@@ -29,12 +31,19 @@ const LIMITS = [
   { download: "20mbit", upload: { rate: "50mbit", ceil: "50mbit" } },
 ] as const;
 
+export function addDemo(program: Command): void {
+  addCommand(program, "demo", {
+    text: "the main job on a real kernel, in a network namespace of its own that goes with it (needs root)",
+    examples: ["forknet demo", "forknet demo --json | jq .forks[0]"],
+  }).action((options: { json?: boolean }) => runDemo({ json: options.json ?? false }));
+}
+
 /**
  * Runs the demo and prints it; rejects with ERR_FORKNET_PERMISSION when a namespace may not be
  * made.
  */
-export async function runDemo({ json }: { json: boolean }): Promise<void> {
-  enterOwnNamespace();
+async function runDemo({ json }: { json: boolean }): Promise<void> {
+  enterOwnNamespace("the demo");
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-demo-"));
   const demo = new Demo(stateDir, json);
   try {
@@ -46,19 +55,6 @@ export async function runDemo({ json }: { json: boolean }): Promise<void> {
     await demo.end();
     rmSync(stateDir, { recursive: true, force: true });
   }
-}
-
-function enterOwnNamespace(): void {
-  const addon = loadAddon();
-  try {
-    addon.unshareNetwork();
-  } catch (cause) {
-    const text = "a network namespace of its own needs CAP_SYS_ADMIN: run the demo as root";
-    throw new ForknetError("ERR_FORKNET_PERMISSION", text, { cause });
-  }
-  const netlink = new addon.Netlink();
-  netlink.talk([{ op: "link.set", ifindex: 1, up: true }]);
-  netlink.close();
 }
 
 class Demo {

@@ -2,32 +2,39 @@
 // The command `forknet`: reads arguments, runs one command, sets the exit code. What a command does
 // is in its own file.
 
-import { Command } from "commander";
-import { ForknetError } from "../errors.js";
+import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.js";
-import { runDemo } from "./demo.js";
+import { fail } from "./command.js";
+import { addDemo } from "./demo.js";
 import { doctorCommand } from "./doctor.js";
+import { EXIT, EXIT_TEXTS } from "./exit.js";
+import { addInspect } from "./inspect.js";
+import { addStatus } from "./status.js";
 
-const program = new Command("forknet")
-  .description(
-    "The network of virtual machines that are created, forked from a snapshot or restored",
-  )
-  .version(VERSION);
+/** The whole command; nothing runs before it is given arguments. */
+function forknet(): Command {
+  const program = new Command("forknet")
+    .description(
+      "The network of virtual machines that are created, forked from a snapshot or restored",
+    )
+    .version(VERSION)
+    .showHelpAfterError("(forknet COMMAND --help shows the options)")
+    .exitOverride();
+  for (const add of [addStatus, addInspect, addDemo]) add(program);
+  program.addCommand(doctorCommand.copyInheritedSettings(program));
+  const codes = EXIT_TEXTS.map(([code, text]) => `  ${code}  ${text}\n`).join("");
+  return program.addHelpText("after", `\nExit codes:\n${codes}`);
+}
 
-program
-  .command("demo")
-  .description(
-    "the main job on a real kernel, in a network namespace of its own that goes with it (needs root)",
-  )
-  .option("--json", "print one JSON object instead of text")
-  .action((options: { json?: boolean }) => runDemo({ json: options.json ?? false }));
-
-program.addCommand(doctorCommand);
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 try {
-  await program.parseAsync();
+  await forknet().parseAsync();
 } catch (error) {
-  const { code, message } = error as ForknetError;
-  process.stderr.write(`forknet: ${error instanceof ForknetError ? `${code}: ` : ""}${message}\n`);
-  process.exitCode = 1;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode ? EXIT.usage : EXIT.done;
+  else fail(error, process.argv.includes("--json"));
 }

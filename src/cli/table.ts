@@ -1,5 +1,7 @@
 // Columns for a terminal.
 
+import { stripVTControlCharacters } from "node:util";
+
 /** Left-aligned text columns, right-aligned numbers, two spaces between. */
 export function formatTable(
   head: readonly string[],
@@ -7,7 +9,7 @@ export function formatTable(
 ): string {
   const cells = [head, ...rows.map((row) => row.map(String))];
   const widths = head.map((_, column) =>
-    Math.max(...cells.map((row) => (row[column] as string).length)),
+    Math.max(...cells.map((row) => shownLength(row[column] as string))),
   );
   const isNumber = head.map((_, column) => rows.every((row) => typeof row[column] === "number"));
   return cells
@@ -15,10 +17,16 @@ export function formatTable(
       row
         .map((cell, column) => {
           const width = widths[column] as number;
-          return isNumber[column] ? cell.padStart(width) : cell.padEnd(width);
+          const space = " ".repeat(width - shownLength(cell));
+          return isNumber[column] ? `${space}${cell}` : `${cell}${space}`;
         })
         .join("  ")
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** Colours take no room. */
+function shownLength(cell: string): number {
+  return stripVTControlCharacters(cell).length;
 }

@@ -8,7 +8,7 @@ import type { TcHandle } from "../kernel/messages.js";
 
 /** Whose counters are asked for. Plain data. */
 export interface CountJob {
-  facts: NetworkFacts;
+  facts: Pick<NetworkFacts, "shaper">;
   guests: readonly { ifindex: number; classMinor: number }[];
 }
 

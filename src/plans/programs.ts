@@ -90,9 +90,9 @@ function createMaps(kernel: Kernel, undo: Undo): Maps {
 /**
  * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or
  * any TAP's guard. undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id
- * needs.
+ * needs. The caller closes them.
  */
-function findMaps(
+export function findMaps(
   kernel: Kernel,
   shaperIfindex: number | undefined,
   taps: readonly number[],

@@ -75,6 +75,12 @@ export class Agent {
     await this.#exited;
   }
 
+  /** The agent loses its parent. Resolves when it has ended, as it does with nothing left to do. */
+  async disconnected(): Promise<void> {
+    this.#child.disconnect();
+    await this.#exited;
+  }
+
   #ask(method: string, args: unknown[]): Promise<unknown> {
     this.#calls += 1;
     const id = this.#calls;

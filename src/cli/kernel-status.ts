@@ -1,0 +1,191 @@
+// A network's state without its agent: from links, queues and classes, the lease map where it may be
+// read, and the standby leases on disk. Read-only.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { toBitsPerSecond, toBytesPerSecond, UNLIMITED } from "../bandwidth.js";
+import { monotonicMs } from "../clock.js";
+import type { GuestStatus, GuestTraffic, NetworkStatus } from "../control/status.js";
+import { classHandle } from "../facts.js";
+import type { ShapingState } from "../guest.js";
+import { CAPACITY_MINOR, formatClass } from "../identity/class-pool.js";
+import { formatIpv4, formatMac } from "../identity/ipv4.js";
+import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
+import { type Kernel, Refused } from "../kernel/kernel.js";
+import { addressInAlias, parseAlias } from "../lease/alias.js";
+import { readDrops } from "../lease/drops.js";
+import { decodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { decodeStore } from "../lease/standby-record.js";
+import { findOwnTaps } from "../plans/adopt.js";
+import { count, NUMBERS_PER_GUEST } from "../plans/count.js";
+import { findMaps } from "../plans/programs.js";
+import { ofGuest } from "../statistics.js";
+import { type KernelNetwork, subnetOf } from "./kernel-networks.js";
+
+/** Everything that is read at once. */
+export interface KernelLook {
+  taps: LinkInfo[];
+  classes: ReadonlyMap<number, ClassInfo>;
+  tbfs: ReadonlyMap<number, NonNullable<QdiscInfo["tbf"]>>;
+}
+
+export function look(kernel: Kernel, network: KernelNetwork): KernelLook {
+  const { shaper, bridgeLink } = network;
+  const classes = shaper ? kernel.classes(shaper.ifindex) : [];
+  const qdiscs = kernel.qdiscs();
+  return {
+    taps: findOwnTaps(kernel, bridgeLink?.ifindex, subnetOf(kernel, network)),
+    classes: new Map(classes.map((one) => [one.handle, one])),
+    tbfs: new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : []))),
+  };
+}
+
+export function kernelStatus(
+  kernel: Kernel,
+  network: KernelNetwork,
+  stateDir: string,
+): NetworkStatus {
+  const subnet = subnetOf(kernel, network);
+  const found = look(kernel, network);
+  const notes: string[] = [];
+  const { leases, drops } = readMaps(kernel, network, found.taps, notes);
+  const held = found.taps.flatMap((tap) => {
+    const lease = leases ? leases.get(tap.ifindex) : parseAlias(tap.alias);
+    return lease ? [{ tap, lease }] : [];
+  });
+  const traffic = readTraffic(kernel, network, held);
+  const live = held.map(({ tap, lease }, i) => ({
+    ...liveGuest(tap, lease, found),
+    traffic: traffic[i] ?? null,
+  }));
+  const isSlot = (tap: LinkInfo) => tap.master !== 0 && !parseAlias(tap.alias);
+  const ready = found.taps.filter((tap) => isSlot(tap) && !leases?.has(tap.ifindex));
+  const standby = readStandby(stateDir, notes);
+  if (!network.shaper) notes.push("the shaper is gone: nothing passes from guests");
+  if (!network.bridgeLink) notes.push("the bridge is gone");
+  const capacity = found.classes.get(classHandle(CAPACITY_MINOR));
+  return {
+    bridge: network.bridge,
+    shaper: network.shaper?.name ?? "",
+    subnet: `${formatIpv4(subnet.network)}/${subnet.prefixLength}`,
+    gateway: formatIpv4(subnet.gateway),
+    isolated: found.taps.every(({ port }) => port?.isolated !== false),
+    uploadCapacity: capacity ? toBitsPerSecond(capacity.rate) : 0,
+    stateDir,
+    source: "kernel",
+    holder: null,
+    pool: {
+      ready: ready.filter(({ alias }) => addressInAlias(alias)).length,
+      size: null,
+      making: null,
+    },
+    lanes: null,
+    drops,
+    guests: [
+      ...live,
+      ...standby.filter(({ instanceId }) => !live.some((one) => one.instanceId === instanceId)),
+    ],
+    readMs: monotonicMs(),
+    notes,
+  };
+}
+
+function liveGuest(
+  { name: tap, ifindex }: LinkInfo,
+  lease: Lease,
+  found: KernelLook,
+): Omit<GuestStatus, "traffic"> {
+  return {
+    ...identity(lease),
+    tap,
+    ifindex,
+    classId: formatClass(lease.classMinor),
+    state: "active",
+    shaping: shapingOf(ifindex, lease, found),
+  };
+}
+
+/** Whether the kernel enforces what the lease says; an unlimited guest's guarantee is the agent's. */
+function shapingOf(ifindex: number, lease: Lease, { classes, tbfs }: KernelLook): ShapingState {
+  const { download, upload } = lease.limits;
+  const own = classes.get(classHandle(lease.classMinor));
+  const isDown = tbfs.get(ifindex)?.rate === toBytesPerSecond(download ?? UNLIMITED);
+  const isUp = upload
+    ? own?.rate === toBytesPerSecond(upload.rate) && own.ceil === toBytesPerSecond(upload.ceil)
+    : (own?.ceil ?? 0) >= toBytesPerSecond(UNLIMITED);
+  return isDown && isUp && !lease.blocked ? "shaped" : "pending";
+}
+
+function identity({ instanceId, instanceName, limits, createdMs, ...lease }: Lease) {
+  const [ip, mac] = [formatIpv4(lease.ip), formatMac(lease.mac)];
+  return { instanceId, instanceName, ip, mac, limits, createdMs, group: lease.group ?? null };
+}
+
+/** For each guest in turn. */
+function readTraffic(
+  kernel: Kernel,
+  { shaper }: KernelNetwork,
+  held: readonly { tap: LinkInfo; lease: Lease }[],
+): (GuestTraffic | undefined)[] {
+  const guests = held.map(({ tap, lease }) => ({
+    ifindex: tap.ifindex,
+    classMinor: lease.classMinor,
+  }));
+  const facts = { shaper: { name: shaper?.name ?? "", ifindex: shaper?.ifindex ?? 0 } };
+  const { numbers } = count(kernel, { facts, guests });
+  return held.map(({ lease }, i) => {
+    const [counted] = ofGuest(lease.instanceId, numbers, i * NUMBERS_PER_GUEST);
+    if (!counted) return undefined;
+    const { instanceId: _, ...traffic } = counted;
+    return traffic;
+  });
+}
+
+/** Without CAP_SYS_ADMIN the aliases have to do. */
+function readMaps(
+  kernel: Kernel,
+  { shaper }: KernelNetwork,
+  taps: readonly LinkInfo[],
+  notes: string[],
+): { leases: Map<number, Lease> | undefined; drops: NetworkStatus["drops"] } {
+  const indexes = taps.map(({ ifindex }) => ifindex);
+  let maps: ReturnType<typeof findMaps>;
+  try {
+    maps = findMaps(kernel, shaper?.ifindex, indexes);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
+  if (!maps) {
+    notes.push(
+      "the lease map cannot be read: guests are told by their aliases, drops are not known",
+    );
+    return { leases: undefined, drops: null };
+  }
+  const leases = new Map<number, Lease>();
+  for (const { key, value } of kernel.bpf.mapEntries(maps.leases, 4, LEASE_BYTES)) {
+    const lease = decodeLease(value);
+    if (lease) leases.set(key.readUInt32LE(0), lease);
+  }
+  const drops = readDrops(maps.drops);
+  for (const fd of Object.values(maps)) kernel.closeFd(fd);
+  return { leases, drops };
+}
+
+function readStandby(stateDir: string, notes: string[]): GuestStatus[] {
+  const path = join(stateDir, "standby.leases");
+  try {
+    const { leases, damage } = decodeStore(readFileSync(path), path);
+    if (damage) notes.push(`${path}: ${damage}`);
+    const none = { tap: "", ifindex: 0, classId: "", traffic: null } as const;
+    return [...leases.values()].map((lease) => ({
+      ...identity(lease),
+      ...none,
+      state: "standby",
+      shaping: "none",
+    }));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT") notes.push(`guests in standby are not known: ${code ?? message}`);
+    return [];
+  }
+}
