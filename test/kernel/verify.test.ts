@@ -6,7 +6,14 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import { GUEST_DAMAGES, NETWORK_DAMAGES } from "../support/damages.js";
 import { compareKernelStates, type KernelState } from "../support/kernel-state.js";
-import { deleteLink, indexOf, readLeases, tellKernel, warmSlots } from "../support/kernel-view.js";
+import {
+  deleteLink,
+  indexOf,
+  readLeases,
+  tellKernel,
+  warmSlots,
+  withNetlink,
+} from "../support/kernel-view.js";
 import { LeaseMap } from "../support/lease-map.js";
 import {
   BRIDGE,
@@ -153,5 +160,65 @@ describe("verify and reconcile", () => {
     expect(await network.verify("vm-1")).toMatchObject({ compared: 0, differences: [] });
     await expectRefused(() => network.verify("vm-9"), "NOT_FOUND");
     await expectRefused(() => network.verify("vm 1"), "CONFIG");
+  });
+});
+
+describe("of a group, verify and reconcile", () => {
+  async function openWithGroup() {
+    const network = await openForTest();
+    await network.setGroupLimits("team-a", { upload: { rate: "30mbit", ceil: "90mbit" } });
+    const guest = await network.createAllocation({ ...GUEST, group: "team-a" });
+    const [{ classId } = { classId: "" }] = network.listGroups();
+    const minors = [classId, guest.classId].map((id) => Number.parseInt(id.slice(2), 16));
+    const [group, own] = minors.map((minor) => HTB_ROOT | minor) as [number, number];
+    return { network, group, own, shaper: indexOf(SHAPER), before: readEverything(network) };
+  }
+  const rates = { rate: 1e9, ceil: 1e9, burstBytes: 1e6, cburstBytes: 1e6, quantumBytes: 60_000 };
+
+  it("find other limits of its class", async () => {
+    const { network, group, shaper, before } = await openWithGroup();
+    tellKernel({
+      op: "class.htb",
+      verb: "change",
+      ifindex: shaper,
+      parent: HTB_ROOT | 1,
+      handle: group,
+      ...rates,
+    });
+    expect((await network.verify()).differences).toMatchObject([
+      { subject: SHAPER, what: "group team-a" },
+    ]);
+    await expectMended(network, before, ["group team-a"]);
+    // The limits of classes without a lease are not in what is compared.
+    const classes = withNetlink((netlink) => netlink.classes(shaper));
+    expect(classes.find(({ handle }) => handle === group)).toMatchObject({
+      rate: 30e6 / 8,
+      ceil: 90e6 / 8,
+    });
+  });
+
+  it("find it deleted, with the class under it", async () => {
+    const { network, group, own, shaper, before } = await openWithGroup();
+    tellKernel(
+      { op: "class.delete", ifindex: shaper, handle: own },
+      { op: "class.delete", ifindex: shaper, handle: group },
+    );
+    await expectMended(network, before, ["group team-a", "class", "leaf"]);
+  });
+
+  it("find a guest's class outside it", async () => {
+    const { network, own, shaper, before } = await openWithGroup();
+    const add = { op: "class.htb", verb: "add", ifindex: shaper, handle: own, ...rates } as const;
+    tellKernel(
+      { op: "class.delete", ifindex: shaper, handle: own },
+      { ...add, parent: HTB_ROOT | 1 },
+    );
+    expect((await network.verify()).differences[0]).toMatchObject({
+      subject: "vm-1",
+      what: "class",
+      expected: expect.stringMatching(/^under 1:/) as string,
+      found: "under 1:1",
+    });
+    await expectMended(network, before, ["class", "leaf"]);
   });
 });
