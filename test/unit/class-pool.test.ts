@@ -145,3 +145,24 @@ test.prop([
   expect([1, 2, 0xffff]).not.toContain(minor === LAST_MINOR && flip === 1 ? 0 : handle >>> 16);
   expect(formatClass(minor)).toBe(`1:${minor.toString(16)}`);
 });
+
+describe("classes under a group's class", () => {
+  test("are free for guests of that group only, and can be taken all at once", () => {
+    const pool = new ClassPool();
+    const group = pool.claim() as ClassClaim;
+    const own = [pool.claim(group.minor), pool.claim(group.minor)] as ClassClaim[];
+    expect(own[0]).toEqual({ minor: 0x11, exists: false, flip: 0, parent: group.minor });
+    for (const claim of own) {
+      pool.created(claim);
+      pool.release(claim.minor);
+    }
+    expect(pool.claim()).toMatchObject({ minor: 0x13, exists: false });
+    expect(pool.claim(group.minor)).toEqual({ ...own[0], exists: true, flip: 1 });
+    expect(pool.takeAll(group.minor)).toEqual([0x12]);
+    expect(pool.takeAll(group.minor)).toEqual([]);
+    // It was deleted: its minor is anybody's.
+    pool.lost(0x12);
+    pool.release(0x12);
+    expect(pool.claim()).toEqual({ minor: 0x12, exists: false, flip: 0 });
+  });
+});
