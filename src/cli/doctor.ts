@@ -20,8 +20,8 @@ Examples:
   sudo forknet doctor
   sudo forknet doctor --bridge vmbr1 --json | jq '.findings[] | select(.severity != "ok")'`,
   )
-  .action(({ bridge, json }: { bridge: string; json?: boolean }) => {
-    const diagnosis = diagnose(bridge);
+  .action(async ({ bridge, json }: { bridge: string; json?: boolean }) => {
+    const diagnosis = await diagnose(bridge);
     const isTerminal = process.stdout.isTTY === true;
     process.stdout.write(
       json ? `${JSON.stringify(diagnosis, null, 2)}\n` : formatDiagnosis(diagnosis, isTerminal),

@@ -24,16 +24,16 @@ export interface Diagnosis {
 }
 
 /** `host` and `probeProgram` are others in a test. */
-export function diagnose(
+export async function diagnose(
   bridge: string,
   { host = new Host(), probeProgram }: { host?: Host; probeProgram?: string[] } = {},
-): Diagnosis {
+): Promise<Diagnosis> {
   const findings = [...checkCapabilities(host), ...checkTunDevice(host)];
   const addon = checkAddon();
   findings.push(addon.finding);
   if (addon.loaded) {
     findings.push(...checkFeatures(probeProgram));
-    withScene(addon.loaded, host, bridge, (scene) => findings.push(...checkScene(scene)));
+    findings.push(...(await checkNetwork(addon.loaded, host, bridge)));
   }
   const counts: Diagnosis["counts"] = { ok: 0, warning: 0, problem: 0 };
   for (const { severity } of findings) counts[severity] += 1;
@@ -50,29 +50,22 @@ function checkAddon(): { finding: Finding; loaded?: Addon } {
   }
 }
 
-function withScene(
-  addon: Addon,
-  host: Host,
-  bridgeName: string,
-  use: (scene: Scene) => void,
-): void {
+async function checkNetwork(addon: Addon, host: Host, bridgeName: string): Promise<Finding[]> {
   const netlink = new addon.Netlink();
   try {
     const link = netlink.link({ name: bridgeName });
-    use({ host, netlink, bridgeName, bridge: link?.kind === "bridge" ? link : undefined });
+    const bridge = link?.kind === "bridge" ? link : undefined;
+    const scene: Scene = { host, netlink, bridgeName, bridge };
+    return [
+      ...checkBridge(scene),
+      ...checkLeftovers(scene),
+      ...(await checkFirewall(scene)),
+      ...checkSysctls(scene),
+      checkUdev(scene),
+      checkNetworkd(scene),
+      checkNetworkManager(scene),
+    ];
   } finally {
     netlink.close();
   }
-}
-
-function checkScene(scene: Scene): Finding[] {
-  return [
-    ...checkBridge(scene),
-    ...checkLeftovers(scene),
-    ...checkFirewall(scene),
-    ...checkSysctls(scene),
-    checkUdev(scene),
-    checkNetworkd(scene),
-    checkNetworkManager(scene),
-  ];
 }

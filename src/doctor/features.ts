@@ -4,13 +4,13 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { errnoName, type KernelFailure } from "../errors.js";
 import { about, type Finding } from "./finding.js";
-import type { NftAnswer } from "./nft.js";
+import type { NftablesResult } from "./probe-nftables.js";
 import type { ProbeResult } from "./probes.js";
 
 /** What a probe process prints. */
 export type ProbeReport =
   | { refused: KernelFailure }
-  | { results: ProbeResult[]; nftables: NftAnswer };
+  | { results: ProbeResult[]; nftables: NftablesResult };
 
 const PROGRAM = fileURLToPath(new URL("./probe-process.js", import.meta.url));
 const EPERM = 1;
@@ -133,16 +133,16 @@ function fromResult({ check, failure }: ProbeResult): Finding {
   );
 }
 
-function fromNft(answer: NftAnswer): Finding {
+function fromNft(result: NftablesResult): Finding {
   const { ok, warning } = about(
     "feature.nftables",
     "`nat` masquerades with it; nothing else needs it",
   );
-  if ("output" in answer) return ok("nft is there, and masquerading works");
-  return answer.isMissing
+  if (result.works) return ok("nft is there, and masquerading works");
+  return result.isMissing
     ? warning("the command nft is not installed", "apt-get install nftables")
     : warning(
-        `masquerading does not work: ${answer.complaint}`,
+        `masquerading does not work: ${result.text}`,
         "modprobe -a nf_tables nft_chain_nat nft_masq nft_ct",
       );
 }

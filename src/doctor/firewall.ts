@@ -1,13 +1,12 @@
 // Rules of others that catch the bridge's packets: nftables rules (and what ebtables and iptables
 // make of them today) that name the bridge, and forward chains that drop what they do not know.
 
+import { ForknetError } from "../errors.js";
+import { type Chain, readChains } from "../nat/chains.js";
+import { must } from "../nat/command.js";
+import { mark, tableName } from "../nat/rules.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
-import { nft } from "./nft.js";
-
-/** Names of our own tables, and what the comments of our rules in others start with. */
-const OWN_TABLE = "forknet-";
-const OWN_COMMENT = "forknet1:";
 
 const rules = about(
   "bridge.foreign-rules",
@@ -18,82 +17,94 @@ const forward = about(
   "guests' packets to the outside are dropped unless a rule accepts them, as the option `nat` adds",
 );
 
-interface Chain {
-  family: string;
-  table: string;
-  name: string;
-  handle: number;
-  hook?: string;
-  policy?: string;
-}
-
+/** As `nft -j` lists it. */
 interface Rule {
   family: string;
   table: string;
   chain: string;
   handle: number;
+  /** Of rules that nft itself made. */
   comment?: string;
 }
 
-type Entry = { chain?: Chain; rule?: Rule };
-
-export function checkFirewall({ bridgeName }: Scene): Finding[] {
-  const answer = nft(["-j", "list", "ruleset"]);
-  if (!("output" in answer)) {
+export async function checkFirewall({ bridgeName }: Scene): Promise<Finding[]> {
+  try {
+    const own = tableName(bridgeName);
+    const naming = await rulesNaming(bridgeName);
+    const chains = await readChains(bridgeName, own);
+    return [
+      foreignRules(
+        naming.filter(({ table }) => table !== own),
+        chains,
+        bridgeName,
+      ),
+      forwardPolicy(chains, naming, bridgeName),
+    ];
+  } catch (error) {
+    if (!(error instanceof ForknetError)) throw error;
+    const { code, message } = error;
     // Without the command there may be rules all the same; that it is missing is told elsewhere.
-    return answer.isMissing
-      ? []
-      : [rules.warning(`nft lists no rules: ${answer.complaint}`, "sudo forknet doctor")];
+    if (code === "ERR_FORKNET_UNSUPPORTED") return [];
+    return [rules.warning(`the rules cannot be listed: ${message}`, "sudo forknet doctor")];
   }
-  const listed = JSON.parse(answer.output) as { nftables: Entry[] };
-  const entries = listed.nftables.filter(({ rule, chain }) => {
-    const { table } = rule ?? chain ?? { table: OWN_TABLE };
-    return !table.startsWith(OWN_TABLE);
-  });
-  return [foreignRules(entries, bridgeName), forwardPolicy(entries, bridgeName)];
 }
 
-function naming(entries: readonly Entry[], bridgeName: string): Rule[] {
-  return entries.flatMap(({ rule }) =>
+async function rulesNaming(bridgeName: string): Promise<Rule[]> {
+  const { nftables } = JSON.parse(await must("nft", ["-j", "list", "ruleset"])) as {
+    nftables: { rule?: Rule }[];
+  };
+  return nftables.flatMap(({ rule }) =>
     rule && JSON.stringify(rule).includes(`"${bridgeName}"`) ? [rule] : [],
   );
 }
 
-function foreignRules(entries: readonly Entry[], bridgeName: string): Finding {
-  const foreign = naming(entries, bridgeName).filter(
-    ({ comment }) => !comment?.startsWith(OWN_COMMENT),
-  );
-  if (foreign.length === 0) return rules.ok(`no rule of others names ${bridgeName}`);
-  const chains = new Set(foreign.map(({ family, table, chain }) => `${family} ${table} ${chain}`));
-  return rules.warning(
-    `${foreign.length} in ${[...chains].join(", ")} name ${bridgeName}`,
-    ...[...chains].map((chain) => `nft -a list chain ${chain}   # shows the handles`),
-    ...foreign.map(
-      ({ family, table, chain, handle }) =>
-        `nft delete rule ${family} ${table} ${chain} handle ${handle}`,
-    ),
-  );
+/** Rules of ours in a chain of iptables are told by their number: nft does not print their comment. */
+function foreignRules(
+  named: readonly Rule[],
+  chains: readonly Chain[],
+  bridgeName: string,
+): Finding {
+  const unmarked = named.filter(({ comment }) => !comment?.startsWith(mark(bridgeName)));
+  const texts: string[] = [];
+  const mend: string[] = [];
+  for (const place of new Set(unmarked.map(placeOf))) {
+    const inChain = unmarked.filter((rule) => placeOf(rule) === place);
+    const chain = chains.find(({ tool, name }) => tool !== "nft" && name === place);
+    const ours = chain?.held.length ?? 0;
+    if (inChain.length <= ours) continue;
+    texts.push(`${inChain.length - ours} in ${place}`);
+    if (chain && ours > 0) mend.push(`${chain.tool} -S ${place}   # ours have a comment`);
+    else
+      for (const { family, table, chain: name, handle } of inChain)
+        mend.push(`nft delete rule ${family} ${table} ${name} handle ${handle}`);
+  }
+  return texts.length === 0
+    ? rules.ok(`no rule of others names ${bridgeName}`)
+    : rules.warning(`rules that name ${bridgeName}: ${texts.join(", ")}`, ...mend);
+}
+
+/** As a Chain is named. */
+function placeOf({ family, table, chain }: Rule): string {
+  return family === "ip" && table === "filter" ? chain : `${family} ${table} ${chain}`;
 }
 
 /** A rule for the bridge in a dropping chain counts as its acceptance: what it says is told above. */
-function forwardPolicy(entries: readonly Entry[], bridgeName: string): Finding {
-  const dropping = entries.flatMap(({ chain }) =>
-    chain?.hook === "forward" && chain.policy === "drop" && chain.family !== "bridge"
-      ? [chain]
-      : [],
-  );
-  const named = naming(entries, bridgeName);
-  const closed = dropping.filter(
-    ({ family, table, name }) =>
-      !named.some((rule) => rule.family === family && rule.table === table && rule.chain === name),
+function forwardPolicy(
+  chains: readonly Chain[],
+  naming: readonly Rule[],
+  bridgeName: string,
+): Finding {
+  const named = new Set(naming.map(placeOf));
+  const closed = chains.filter(
+    ({ drops, held, name }) => drops && held.length === 0 && !named.has(name),
   );
   if (closed.length === 0) return forward.ok("no forward chain drops the bridge's packets");
-  const texts = closed.map(({ family, table, name }) => `${family} ${table} ${name}`);
   return forward.warning(
-    `policy drop in ${texts.join(", ")}`,
-    ...texts.flatMap((chain) => [
-      `nft insert rule ${chain} iifname ${bridgeName} accept`,
-      `nft insert rule ${chain} oifname ${bridgeName} accept`,
-    ]),
+    `${closed.map(({ tool, name }) => `${name} (${tool})`).join(", ")} drops by default`,
+    ...closed.flatMap(({ tool, name }) =>
+      tool === "nft"
+        ? ["iifname", "oifname"].map((way) => `nft insert rule ${name} ${way} ${bridgeName} accept`)
+        : ["-i", "-o"].map((way) => `${tool} -I ${name} ${way} ${bridgeName} -j ACCEPT`),
+    ),
   );
 }

@@ -3,16 +3,16 @@
 
 import { loadAddon } from "../kernel/addon.js";
 import { createKernel, failureOf } from "../kernel/kernel.js";
-import { probeNftables } from "./nft.js";
+import { probeNftables } from "./probe-nftables.js";
 import { runProbes } from "./probes.js";
 
-function probe() {
+async function probe() {
   try {
     loadAddon().unshareNetwork();
   } catch (error) {
     return { refused: failureOf(error, "unshare", "") };
   }
-  return { results: runProbes(createKernel()), nftables: probeNftables() };
+  return { results: runProbes(createKernel()), nftables: await probeNftables() };
 }
 
-process.stdout.write(JSON.stringify(probe()));
+process.stdout.write(JSON.stringify(await probe()));

@@ -14,8 +14,8 @@ export function findingOf({ findings }: Pick<Diagnosis, "findings">, check: stri
 }
 
 /** Looks at this namespace for one thing. */
-export function lookFor(check: string): Finding {
-  return findingOf(diagnose(BRIDGE), check);
+export async function lookFor(check: string): Promise<Finding> {
+  return findingOf(await diagnose(BRIDGE), check);
 }
 
 /** Runs the commands of a finding as an operator would, in this namespace. */
@@ -29,10 +29,14 @@ export function sh(command: string): void {
 }
 
 /** A finding of this severity that its commands turn into "ok". */
-export function expectMended(check: string, severity: "warning" | "problem", found: RegExp): void {
-  const finding = lookFor(check);
+export async function expectMended(
+  check: string,
+  severity: "warning" | "problem",
+  found: RegExp,
+): Promise<void> {
+  const finding = await lookFor(check);
   expect(finding).toMatchObject({ severity, found: expect.stringMatching(found) as string });
   expect(finding.mend).not.toEqual([]);
   mend(finding);
-  expect(lookFor(check)).toMatchObject({ severity: "ok", mend: [] });
+  expect(await lookFor(check)).toMatchObject({ severity: "ok", mend: [] });
 }

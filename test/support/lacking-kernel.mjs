@@ -1,7 +1,7 @@
 // Probes as the doctor does, on a kernel that lacks what is named on the command line: messages of these operations (or
 // links of these kinds) are refused with the words of a kernel that was built without them.
 
-import { probeNftables } from "../../dist/doctor/nft.js";
+import { probeNftables } from "../../dist/doctor/probe-nftables.js";
 import { runProbes } from "../../dist/doctor/probes.js";
 import { loadAddon } from "../../dist/kernel/addon.js";
 import { createKernel, Refused } from "../../dist/kernel/kernel.js";
@@ -44,4 +44,6 @@ const kernel = {
     },
   },
 };
-process.stdout.write(JSON.stringify({ results: runProbes(kernel), nftables: probeNftables() }));
+process.stdout.write(
+  JSON.stringify({ results: runProbes(kernel), nftables: await probeNftables() }),
+);

@@ -39,9 +39,12 @@ export function asUnit(home: string, lacking?: string): string[] {
         .map(toFlag),
     ].join(",");
   const devices = unitWords("DeviceAllow").filter((word) => word.startsWith("/"));
+  const sandbox = ["unshare", "--mount", "sh", "-ec", SANDBOX, "sh", home, devices.join(" ")];
+  const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
   return [
-    ...["unshare", "--mount", "sh", "-ec", SANDBOX, "sh", home, devices.join(" ")],
-    ...["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"],
+    ...sandbox,
+    ...user,
+    "--no-new-privs",
     `--bounding-set=${set("CapabilityBoundingSet")}`,
     `--inh-caps=${set("AmbientCapabilities")}`,
     `--ambient-caps=${set("AmbientCapabilities")}`,
