@@ -29,8 +29,14 @@ function build(platform) {
   const result = spawnSync(
     join(bin, "prebuildify"),
     [
-      ...["--napi", "--strip", `--target=${process.versions.node}`, `--arch=${arch}`],
-      ...["--name=forknet", "--tag-libc=glibc", `--cwd=${copy}`, `--out=${join(root, "build")}`],
+      "--napi",
+      "--strip",
+      `--target=${process.versions.node}`,
+      `--arch=${arch}`,
+      "--name=forknet",
+      "--tag-libc=glibc",
+      `--cwd=${copy}`,
+      `--out=${join(root, "build")}`,
     ],
     {
       encoding: "utf8",
