@@ -45,7 +45,7 @@ export interface AllocationRequest extends LimitsRequest {
   ip?: string;
   /** Unicast, "02:00:0a:64:00:07". Default: made of the address. */
   mac?: string;
-  /** At most 15 bytes. Default: "fk" and the address in hex. */
+  /** At most 15 bytes. Default: one of the network's own, "fk" and eight hex digits. */
   tapName?: string;
   /** 1-64 of [A-Za-z0-9._-]: whose total limits its uploads count in, see setGroupLimits. */
   group?: string;
@@ -53,7 +53,7 @@ export interface AllocationRequest extends LimitsRequest {
 
 /** What recreateAllocation takes beside the id. */
 export interface RecreateOptions extends LimitsRequest {
-  /** Default: as for a new guest. */
+  /** Default: one of the network's own, seldom the one of before. */
   tapName?: string;
   /** Gives the restore up: it rejects with ABORTED and the guest stays in standby. */
   signal?: AbortSignal;
