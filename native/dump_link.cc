@@ -112,4 +112,12 @@ bool ParseLink(Bytes payload, LinkInfo* out) {
   return true;
 }
 
+bool ParseBridgePort(Bytes payload, LinkInfo* out) {
+  if (!ParseLink(payload, out)) return false;
+  ForEachAttribute(payload.Skip(NLMSG_ALIGN(sizeof(ifinfomsg))), [&](const Attribute& a) {
+    if (a.type == IFLA_PROTINFO) out->port = ParsePort(a.value);
+  });
+  return true;
+}
+
 }  // namespace forknet

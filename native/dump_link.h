@@ -68,6 +68,9 @@ void EncodeLinkGet(const std::string& name, MessageBuilder* out);
 /** Parses the payload of an RTM_NEWLINK. False when it is too short to be one. */
 bool ParseLink(Bytes payload, LinkInfo* out);
 
+/** The same for one of the AF_BRIDGE family, which tells a port's name, master and flags. */
+bool ParseBridgePort(Bytes payload, LinkInfo* out);
+
 }  // namespace forknet
 
 #endif  // FORKNET_DUMP_LINK_H_

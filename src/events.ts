@@ -1,13 +1,24 @@
 // What a host agent may want to log: published on Node's diagnostics channels, free when nobody
 // listens.
 
-import diagnostics from "node:diagnostics_channel";
+import diagnostics, { type Channel } from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
+import type { AllocationState } from "./guest.js";
+import type { Change } from "./kernel/binding.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { Difference } from "./plans/finding.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {
+  /** A guest came, went, or changed its state; "none" and "gone" are before and after its life. */
+  "forknet:allocation": {
+    bridge: string;
+    instanceId: string;
+    state: AllocationState | "gone";
+    former: AllocationState | "none";
+  };
+  /** A guest's limits are in place: those of its fork, or of a change. */
+  "forknet:shaped": { bridge: string; instanceId: string };
   /** A guest's limits were refused; it stays at the base limits. */
   "forknet:shaping-failed": { bridge: string; instanceId: string; error: ForknetError };
   /** A warm slot could not be made; forks go on cold. Once for a run of failures, and whenever
@@ -25,6 +36,20 @@ export interface Events {
   "forknet:store-damaged": { bridge: string } & StoreDamage;
   /** The record of a restored guest could not be removed; the live guest outweighs it. */
   "forknet:store-failed": { bridge: string; instanceId: string; error: ForknetError };
+  /**
+   * Somebody else changed a link, queue, class, filter or entry of this network, as the kernel told.
+   * `subject`: an instance id, or the name of the bridge, the shaper or a warm slot's TAP.
+   */
+  "forknet:changed-outside": {
+    bridge: string;
+    subject: string;
+    object: Change["object"];
+    removed: boolean;
+  };
+  /** What a look after such a change found not to be as it should be: reconcile repairs it. */
+  "forknet:drift": { bridge: string; subject: string } & Difference;
+  /** The kernel told more than could be taken in; everything was looked at instead. */
+  "forknet:overrun": { bridge: string };
   /** reconcile put something right; `subject` is an instance id, or the bridge's or shaper's name. */
   "forknet:repaired": { bridge: string; subject: string } & Difference;
   /** What reconcile found could not be put right. */
@@ -35,6 +60,30 @@ export interface Events {
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }
 
+/** Held, because the hot path asks them whether anybody listens. */
+const channels: { [Name in keyof Events]: Channel } = {
+  "forknet:allocation": diagnostics.channel("forknet:allocation"),
+  "forknet:shaped": diagnostics.channel("forknet:shaped"),
+  "forknet:shaping-failed": diagnostics.channel("forknet:shaping-failed"),
+  "forknet:pool-failed": diagnostics.channel("forknet:pool-failed"),
+  "forknet:slot-lost": diagnostics.channel("forknet:slot-lost"),
+  "forknet:store-damaged": diagnostics.channel("forknet:store-damaged"),
+  "forknet:store-failed": diagnostics.channel("forknet:store-failed"),
+  "forknet:changed-outside": diagnostics.channel("forknet:changed-outside"),
+  "forknet:drift": diagnostics.channel("forknet:drift"),
+  "forknet:overrun": diagnostics.channel("forknet:overrun"),
+  "forknet:repaired": diagnostics.channel("forknet:repaired"),
+  "forknet:repair-failed": diagnostics.channel("forknet:repair-failed"),
+  "forknet:reap-failed": diagnostics.channel("forknet:reap-failed"),
+};
+
+export const EVENT_NAMES = Object.keys(channels) as (keyof Events)[];
+
 export function publish<Name extends keyof Events>(name: Name, message: Events[Name]): void {
-  diagnostics.channel(name).publish(message);
+  channels[name].publish(message);
+}
+
+/** False: a message need not even be made. */
+export function isHeard(name: keyof Events): boolean {
+  return channels[name].hasSubscribers;
 }

@@ -3,6 +3,7 @@
 
 import type { SpanContext } from "@opentelemetry/api";
 import { Deferred } from "./deferred.js";
+import { isHeard, publish } from "./events.js";
 import { type ClassClaim, formatClass } from "./identity/class-pool.js";
 import type { PortClaim } from "./identity/identities.js";
 import { formatIpv4, formatMac, type Subnet } from "./identity/ipv4.js";
@@ -57,20 +58,27 @@ export interface Allocation {
   readonly shaped: Promise<void>;
 }
 
-/** What all allocations of a network share. */
-export type AllocationFacts = Pick<Allocation, "gateway" | "netmask" | "prefixLength" | "dns">;
+/** What all allocations of a network share; `bridge` is what its events name. */
+export type AllocationFacts = Pick<Allocation, "gateway" | "netmask" | "prefixLength" | "dns"> & {
+  bridge: string;
+};
 
 export function allocationFacts(
+  bridge: string,
   { gateway, mask, prefixLength }: Subnet,
   dns: readonly string[],
 ): AllocationFacts {
-  return { gateway: formatIpv4(gateway), netmask: formatIpv4(mask), prefixLength, dns };
+  const netmask = formatIpv4(mask);
+  return { bridge, gateway: formatIpv4(gateway), netmask, prefixLength, dns };
 }
 
 export class Guest {
   lease: Lease;
-  state: AllocationState = "pending";
-  shaping: ShapingState = "none";
+  #state: AllocationState = "pending";
+  #shaping: ShapingState = "none";
+  readonly #bridge: string;
+  /** In the registry: its changes are told. */
+  #isKnown = false;
   shaped = new Deferred();
   /** TAP name and class; undefined in standby. */
   port: PortClaim | undefined;
@@ -100,7 +108,34 @@ export class Guest {
 
   constructor(lease: Lease, facts: AllocationFacts) {
     this.lease = lease;
+    this.#bridge = facts.bridge;
     this.view = new GuestView(this, facts);
+  }
+
+  get state(): AllocationState {
+    return this.#state;
+  }
+  set state(state: AllocationState) {
+    const former = this.#state;
+    this.#state = state;
+    if (state !== former && this.#isKnown) this.#tell(state, former);
+  }
+
+  get shaping(): ShapingState {
+    return this.#shaping;
+  }
+  set shaping(shaping: ShapingState) {
+    const isNews = shaping === "shaped" && this.#shaping !== shaping;
+    this.#shaping = shaping;
+    if (!isNews || !isHeard("forknet:shaped")) return;
+    publish("forknet:shaped", { bridge: this.#bridge, instanceId: this.id });
+  }
+
+  /** It is in the registry, from now on, or no more. */
+  set isKnown(isKnown: boolean) {
+    this.#isKnown = isKnown;
+    if (isKnown) this.#tell(this.#state, "none");
+    else this.#tell("gone", this.#state);
   }
 
   get id(): string {
@@ -109,6 +144,11 @@ export class Guest {
 
   get ip(): Ipv4 {
     return this.lease.ip;
+  }
+
+  #tell(state: AllocationState | "gone", former: AllocationState | "none"): void {
+    if (!isHeard("forknet:allocation")) return;
+    publish("forknet:allocation", { bridge: this.#bridge, instanceId: this.id, state, former });
   }
 }
 

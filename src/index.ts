@@ -22,4 +22,5 @@ export type {
   RecreateOptions,
 } from "./request.js";
 export type { GuestStatistics, NetworkStatistics, TrafficCounters } from "./statistics.js";
+export type { NetworkEvent } from "./subscription.js";
 export type { VerifyDifference, VerifyReport } from "./verify.js";

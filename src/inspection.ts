@@ -105,7 +105,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
 }
 
 /** Nothing is under way that the kernel may be half through with. */
-function isSteady(guest: Guest): boolean {
+export function isSteady(guest: Guest): boolean {
   const { state, shaping, releasing, creation, port } = guest;
   const isShaped = shaping === "shaped" || shaping === "failed";
   return state === "active" && isShaped && !releasing && !creation && port !== undefined;

@@ -12,6 +12,7 @@ import type {
   RecreateOptions,
 } from "./request.js";
 import type { NetworkStatistics } from "./statistics.js";
+import type { NetworkEvent } from "./subscription.js";
 import type { VerifyReport } from "./verify.js";
 
 /** An open network. Made by openNetwork. */
@@ -92,6 +93,12 @@ export interface Network extends AsyncDisposable {
    * Rejects with NOT_FOUND.
    */
   verify(instanceId?: string): Promise<VerifyReport>;
+  /**
+   * What happens from now on, until the network is closed or `signal` aborted: states of guests,
+   * shaping, drift, what others change. The same as on the diagnostics channels (see Events). A reader
+   * who does not keep up loses the oldest, and is told how many.
+   */
+  events(options?: { signal?: AbortSignal }): AsyncIterable<NetworkEvent>;
   /**
    * Finishes what was asked for, deletes unclaimed slots; running guests keep their network.
    * Idempotent.

@@ -10,6 +10,7 @@ import type { Allocation, Guest } from "./guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import { LimitsChange } from "./limits-change.js";
+import { Monitor } from "./monitor.js";
 import type { Network } from "./network.js";
 import type { Parts } from "./parts.js";
 import { type ReconcileOptions, type ReconcileReport, Reconciler } from "./reconcile.js";
@@ -26,6 +27,7 @@ import {
   resolveUpdate,
 } from "./request.js";
 import { type NetworkStatistics, statistics } from "./statistics.js";
+import { type NetworkEvent, subscription } from "./subscription.js";
 import { measured, type SetSlot } from "./telemetry/operation.js";
 import { type VerifyReport, verify } from "./verify.js";
 
@@ -36,6 +38,9 @@ export class OpenNetwork implements Network {
   readonly #removal: Removal;
   readonly #limitsChange: LimitsChange;
   readonly #reconciler: Reconciler;
+  readonly #monitor: Monitor;
+  /** Ends the readers of events(). */
+  readonly #end = new AbortController();
   readonly #shutDown: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
@@ -47,6 +52,7 @@ export class OpenNetwork implements Network {
     this.#removal = new Removal(parts);
     this.#limitsChange = new LimitsChange(parts);
     this.#reconciler = new Reconciler(parts, (guest) => this.#release(guest));
+    this.#monitor = new Monitor(parts);
     this.#shutDown = shutDown;
   }
 
@@ -158,6 +164,12 @@ export class OpenNetwork implements Network {
     return verify(this.#parts, instanceId);
   }
 
+  events({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<NetworkEvent> {
+    this.#assertOpen();
+    const signals = signal ? [this.#end.signal, signal] : [this.#end.signal];
+    return subscription(this.#parts.facts.bridge.name, signals);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#finish();
     return this.#closing;
@@ -203,6 +215,7 @@ export class OpenNetwork implements Network {
       .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
       .filter((promise) => promise !== undefined);
     try {
+      await this.#monitor.stop();
       await Promise.allSettled([...underWay, ...groups.underWay, this.#reconciler.stop()]);
       await pool.drain();
       shaping.beginAll();
@@ -210,6 +223,7 @@ export class OpenNetwork implements Network {
       await last();
     } finally {
       await this.#shutDown();
+      this.#end.abort();
     }
   }
 

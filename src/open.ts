@@ -174,7 +174,7 @@ async function assemble(
   const parts: Parts = {
     options,
     facts,
-    allocationFacts: allocationFacts(options.subnet, options.dns),
+    allocationFacts: allocationFacts(options.bridge, options.subnet, options.dns),
     lanes,
     registry,
     identities,

@@ -26,11 +26,13 @@ export class Registry {
   add(guest: Guest): void {
     this.#byId.set(guest.id, guest);
     this.#byName.set(guest.lease.instanceName, guest);
+    guest.isKnown = true;
   }
 
   remove(guest: Guest): void {
     this.#byId.delete(guest.id);
     this.#byName.delete(guest.lease.instanceName);
+    guest.isKnown = false;
   }
 
   get(instanceId: string): Guest | undefined {

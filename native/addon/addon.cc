@@ -7,6 +7,7 @@
 #include "addon/environment.h"
 #include "addon/error.h"
 #include "addon/fields.h"
+#include "addon/monitor.h"
 #include "addon/netlink.h"
 #include "netns.h"
 #include "process_lock.h"
@@ -137,6 +138,7 @@ Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment);
   exports.Set("Netlink", Netlink::Define(env));
+  exports.Set("Monitor", MonitorObject::Define(env));
   exports.Set("encode", Napi::Function::New<EncodeMessages>(env, "encode"));
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));

@@ -39,7 +39,7 @@ Napi::Function Netlink::Define(Napi::Env env) {
        InstanceMethod<&Netlink::Classes>("classes"), InstanceMethod<&Netlink::Filters>("filters"),
        InstanceMethod<&Netlink::Addresses>("addresses"), InstanceMethod<&Netlink::Routes>("routes"),
        InstanceMethod<&Netlink::Neighbors>("neighbors"), InstanceMethod<&Netlink::Fdb>("fdb"),
-       InstanceMethod<&Netlink::Close>("close")});
+       InstanceMethod<&Netlink::Port>("port"), InstanceMethod<&Netlink::Close>("close")});
 }
 
 Netlink::Netlink(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -178,6 +178,10 @@ Napi::Value Netlink::Fdb(const Napi::CallbackInfo& info) {
     };
     return ToJs(info.Env(), Open().Dump<FdbInfo>(&request, "RTM_GETNEIGH", parse));
   });
+}
+
+Napi::Value Netlink::Port(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), Open().port()); });
 }
 
 void Netlink::Close(const Napi::CallbackInfo&) { socket_.reset(); }

@@ -28,6 +28,7 @@ class Netlink : public Napi::ObjectWrap<Netlink> {
   Napi::Value Routes(const Napi::CallbackInfo& info);
   Napi::Value Neighbors(const Napi::CallbackInfo& info);
   Napi::Value Fdb(const Napi::CallbackInfo& info);
+  Napi::Value Port(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   /** The socket, or an EBADF error after close(). */

@@ -58,6 +58,8 @@ class Socket {
     throw KernelError(EAGAIN, name, "", "the list kept changing while it was read");
   }
 
+  /** What other sockets hear of what this one causes (nlmsg_pid). */
+  uint32_t port() const { return port_; }
   bool closed() const { return !fd_.valid(); }
   void Close() { fd_.Reset(); }
 

@@ -153,6 +153,31 @@ export interface Netlink {
   neighbors(ifindex?: number): NeighborInfo[];
   /** Forwarding entries of a bridge's ports (and of the bridge itself). */
   fdb(bridgeIfindex: number): FdbInfo[];
+  /** The socket's own number, by which a Monitor tells what it caused. */
+  port(): number;
+  close(): void;
+}
+
+/** A change the kernel told of; `removed`: the object is gone. */
+export type Change = { ifindex: number; removed: boolean } & (
+  | {
+      /** A port's tells, of LinkInfo, only name, master and port. */
+      object: "link" | "port";
+      /** As it is now; undefined when it is gone. */
+      link?: LinkInfo;
+    }
+  | { object: "qdisc" | "class" | "filter"; handle: TcHandle; parent: TcHandle }
+  | { object: "neighbor"; ip: Ipv4; mac: Mac }
+  | { object: "fdb"; mac: Mac }
+);
+
+/** Hears what changes at links, traffic control and neighbours in the thread's namespace. */
+export interface Monitor {
+  /**
+   * Reads at most so many datagrams and never waits. Of several changes of a link only the last is
+   * told. `overrun`: some were lost; `more`: there may be more to read.
+   */
+  read(datagrams: number): { changes: Change[]; overrun: boolean; more: boolean };
   close(): void;
 }
 
@@ -186,6 +211,10 @@ export interface BpfObject {
 
 export interface Addon {
   Netlink: new (options?: { receiveTimeoutMs?: number }) => Netlink;
+  /** Leaves out what sockets with these ports cause, where the kernel says who it was. */
+  Monitor: new (
+    ownPorts: readonly number[],
+  ) => Monitor;
   /**
    * The bytes `talk` would send, one buffer a message, sequence numbers from 1. For golden-byte
    * tests.

@@ -60,6 +60,8 @@ export interface Kernel {
   routes(): RouteInfo[];
   neighbors(ifindex: number): NeighborInfo[];
   fdb(bridgeIfindex: number): FdbInfo[];
+  /** The number of the socket that talks: what it causes carries this number to who listens. */
+  port(): number;
   readonly bpf: Addon["bpf"];
 }
 
@@ -92,6 +94,7 @@ export function createKernel(): Kernel {
     routes: () => guarded("RTM_GETROUTE", "", () => netlink.routes()),
     neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
     fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
+    port: () => guarded("getsockname", "", () => netlink.port()),
     bpf: guardedBpf(addon.bpf),
   };
 }

@@ -15,6 +15,7 @@ export type CreateCall =
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
   | LaneCall<"restore", OpenJob & { facts: NetworkFacts }>
   | LaneCall<"confirm", Candidates & { facts: NetworkFacts; subnet: Subnet }>
+  | LaneCall<"port", undefined>
   | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
 export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
@@ -34,6 +35,8 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
       return runEach(call.jobs, (job) => restore(kernel, job));
     case "confirm":
       return runEach(call.jobs, (job) => confirm(kernel, job));
+    case "port":
+      return runEach(call.jobs, () => kernel.port());
     case "destroy":
       return runEach(call.jobs, ({ facts, subnet }) => destroy(kernel, facts, subnet));
   }

@@ -2,7 +2,7 @@
 // Piscina.
 
 import { Piscina } from "piscina";
-import { ForknetError, type KernelFailure } from "../errors.js";
+import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Counted, CountJob } from "../plans/count.js";
@@ -37,7 +37,7 @@ const FOREVER = 0x7fffffff;
 
 /** Undone as a whole when it fails, so it is retried as a whole, too. */
 interface WholeJob {
-  method: Exclude<CreateCall["method"], "slots">;
+  method: Exclude<CreateCall["method"], "slots" | "port">;
   job: object;
 }
 
@@ -64,6 +64,8 @@ export class Lanes {
   readonly #pools: Record<LaneName, Piscina>;
   readonly #kernelModule: string | undefined;
   #facts: NetworkFacts | undefined;
+  /** Of the threads' sockets: what these cause is no change from outside. */
+  ports: readonly number[] = [];
 
   constructor(
     kernelModule: string | undefined,
@@ -119,16 +121,14 @@ export class Lanes {
    * runs when nothing stands in the network's way, and nothing of it has been made.
    */
   async open(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
-    const others = Promise.all([
-      this.#run("shape", { method: "shape", jobs: [], facts: undefined }),
-      this.#run("reap", { method: "reap", jobs: [], facts: undefined }),
-    ]);
+    const others = Promise.all([this.#port("shape"), this.#port("reap")]);
     const opening = this.#checkedOpen(job, before);
     // Also when it fails: a thread that is stopped while it loads its modules leaves a file
     // descriptor open.
     await Promise.allSettled([opening, others]);
-    await others;
+    const ports = await others;
     const opened = await opening;
+    this.ports = [...ports, await this.#port("create")];
     this.#facts = opened.facts;
     return opened;
   }
@@ -184,6 +184,12 @@ export class Lanes {
   /** Ends the threads. */
   async stop(): Promise<void> {
     await Promise.all(Object.values(this.#pools).map((pool) => pool.destroy()));
+  }
+
+  async #port(lane: LaneName): Promise<number> {
+    const [result] = await this.#run(lane, { method: "port", jobs: [undefined] });
+    if (!result?.ok) throw errorFromFailure(result?.failure as KernelFailure);
+    return result.value;
   }
 
   async #one<Value>(method: WholeJob["method"], job: object): Promise<Value> {

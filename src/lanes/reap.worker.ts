@@ -10,10 +10,12 @@ import { workerKernel } from "./worker-kernel.js";
 export type ReapCall =
   | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
   | LaneCall<"survey", SurveyJob>
-  | LaneCall<"count", CountJob>;
+  | LaneCall<"count", CountJob>
+  | LaneCall<"port", undefined>;
 
 export default async function work(call: ReapCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
+  if (call.method === "port") return runEach(call.jobs, () => kernel.port());
   if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
   if (call.method === "count") return runEach(call.jobs, (job) => count(kernel, job));
   return runTogether(call.jobs, (jobs) => reap(kernel, call.facts, jobs));

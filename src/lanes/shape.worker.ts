@@ -3,15 +3,16 @@
 import type { NetworkFacts } from "../facts.js";
 import { type MendJob, mend } from "../plans/mend.js";
 import { type ShapeJob, shape } from "../plans/shape.js";
-import { type JobResult, type LaneCall, runTogether } from "./job.js";
+import { type JobResult, type LaneCall, runEach, runTogether } from "./job.js";
 import { workerKernel } from "./worker-kernel.js";
 
-export type ShapeCall = (LaneCall<"shape", ShapeJob> | LaneCall<"mend", MendJob>) & {
-  facts: NetworkFacts;
-};
+export type ShapeCall =
+  | ((LaneCall<"shape", ShapeJob> | LaneCall<"mend", MendJob>) & { facts: NetworkFacts })
+  | LaneCall<"port", undefined>;
 
-export default async function work(call: ShapeCall): Promise<JobResult<undefined>[]> {
+export default async function work(call: ShapeCall): Promise<JobResult<unknown>[]> {
   const kernel = await workerKernel(call.kernelModule);
+  if (call.method === "port") return runEach(call.jobs, () => kernel.port());
   if (call.method === "mend")
     return runTogether(call.jobs, (jobs) => mend(kernel, call.facts, jobs));
   return runTogether(call.jobs, (jobs) => shape(kernel, call.facts, jobs));

@@ -54,7 +54,7 @@ beforeEach(() => {
   };
   guest = new Guest(
     { ...lease, createdMs: 0, generation: 1, blocked: false },
-    allocationFacts(SUBNET, []),
+    allocationFacts("vmbr0", SUBNET, []),
   );
   guest.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
   guest.ifindex = 7;

@@ -1,0 +1,109 @@
+// Whose a changed kernel object is, and whether the change can only have come from outside. Pure
+// look-ups: what the kernel says of who caused a change is used up in the addon.
+
+import type { NetworkFacts } from "./facts.js";
+import type { Guest } from "./guest.js";
+import { CAPACITY_MINOR, DEFAULT_MINOR } from "./identity/class-pool.js";
+import { isSteady } from "./inspection.js";
+import type { Change, LinkInfo } from "./kernel/binding.js";
+import type { Ipv4, Mac } from "./kernel/messages.js";
+import { formatAlias } from "./lease/alias.js";
+import type { Parts } from "./parts.js";
+import { isPortSet } from "./plans/port.js";
+
+/** A TAP of this network: a guest's, or a warm slot's. */
+interface Owner {
+  subject: string;
+  tapName: string;
+  ifindex: number;
+  guest?: Guest;
+}
+
+const ROOT = 0xffff_ffff;
+
+export class Belongings {
+  readonly #facts: NetworkFacts;
+  readonly #byIfindex = new Map<number, Owner>();
+  readonly #byMinor = new Map<number, Owner>();
+  readonly #byIp = new Map<Ipv4, Owner>();
+  readonly #byMac = new Map<Mac, Owner>();
+
+  /** As they are now: guests that have a TAP and are not about to lose it, and slots that wait. */
+  constructor({ facts, registry, pool }: Pick<Parts, "facts" | "registry" | "pool">) {
+    this.#facts = facts;
+    for (const guest of registry.all()) {
+      const { id: subject, port, ifindex, lease, state, releasing } = guest;
+      if (!port || ifindex === 0 || state !== "active" || releasing) continue;
+      this.#add({ subject, tapName: port.tapName, ifindex, guest }, port.class.minor, lease);
+    }
+    for (const { ifindex, port, address } of pool.slots()) {
+      const { tapName } = port;
+      this.#add({ subject: tapName, tapName, ifindex }, port.class.minor, address);
+    }
+  }
+
+  /**
+   * The instance id, or the bridge's, the shaper's or a slot's name. Undefined for what is not ours
+   * and for a link that is as it should be.
+   */
+  subjectOf(change: Change): string | undefined {
+    switch (change.object) {
+      case "link":
+      case "port":
+        return this.#ofLink(change.ifindex, change.link);
+      case "qdisc":
+        return this.#ofShaping(change.ifindex, change.parent);
+      case "class":
+        return this.#ofShaping(change.ifindex, change.handle);
+      case "filter":
+        return this.#ofShaping(change.ifindex, ROOT);
+      case "neighbor":
+        if (change.ifindex !== this.#facts.bridge.ifindex) return undefined;
+        return this.#byIp.get(change.ip)?.subject;
+      case "fdb": {
+        const owner = this.#byMac.get(change.mac);
+        // An entry where it belongs is what a slot is made with.
+        const isAstray = change.removed === (owner?.ifindex === change.ifindex);
+        return isAstray ? owner?.subject : undefined;
+      }
+    }
+  }
+
+  #add(owner: Owner, minor: number, { ip, mac }: { ip: Ipv4; mac: Mac }): void {
+    this.#byIfindex.set(owner.ifindex, owner);
+    this.#byMinor.set(minor, owner);
+    this.#byIp.set(ip, owner);
+    this.#byMac.set(mac, owner);
+  }
+
+  /** `place` is a class's handle, or what a queue hangs on. */
+  #ofShaping(ifindex: number, place: number): string | undefined {
+    const { shaper } = this.#facts;
+    if (ifindex !== shaper.ifindex) return this.#byIfindex.get(ifindex)?.subject;
+    const minor = place & 0xffff;
+    const isTree = place === ROOT || minor === CAPACITY_MINOR || minor === DEFAULT_MINOR;
+    return isTree ? shaper.name : this.#byMinor.get(minor)?.subject;
+  }
+
+  /** Links do not say who changed them, but what they are like. */
+  #ofLink(ifindex: number, link: LinkInfo | undefined): string | undefined {
+    const { bridge, shaper, gateway } = this.#facts;
+    if (ifindex === bridge.ifindex) {
+      const isRight = link?.up && link.name === bridge.name && link.mac === gateway.mac;
+      return isRight ? undefined : bridge.name;
+    }
+    if (ifindex === shaper.ifindex)
+      return link?.up && link.name === shaper.name ? undefined : shaper.name;
+    const owner = this.#byIfindex.get(ifindex);
+    return owner && !(link && this.#isRight(owner, link)) ? owner.subject : undefined;
+  }
+
+  #isRight({ tapName, guest }: Owner, link: LinkInfo): boolean {
+    const facts = this.#facts;
+    const { name, up, master, port, group, alias, kind } = link;
+    if (name !== tapName || !up || master !== facts.bridge.ifindex) return false;
+    if (group === facts.condemnedGroup || (port && !isPortSet(facts, port))) return false;
+    // A port's own message tells no alias; a guest under way has not got its own yet.
+    return kind !== "tun" || !guest || !isSteady(guest) || alias === formatAlias(guest.lease);
+  }
+}

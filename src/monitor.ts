@@ -1,0 +1,133 @@
+// Notices what others change at this network's kernel objects, and looks at what they changed. The
+// kernel's messages wait in a socket that is read a few times a second: one system call when there
+// is nothing, no thread, and nothing between a fork and its return.
+
+import { Belongings } from "./belongings.js";
+import { monotonicMs } from "./clock.js";
+import { publish } from "./events.js";
+import { isSteady } from "./inspection.js";
+import { loadAddon } from "./kernel/addon.js";
+import type { Change } from "./kernel/binding.js";
+import type { Parts } from "./parts.js";
+import { verify } from "./verify.js";
+
+const READ_EVERY_MS = 200;
+/** About half a millisecond of the event loop. */
+const DATAGRAMS_PER_TURN = 256;
+/** Somebody who goes on and on is looked at this long after the first change, not after the last. */
+const LONGEST_DELAY_MS = 600;
+/** Looking takes at most one part in so many of the reap lane's time. */
+const REST_SHARE = 4;
+
+export class Monitor {
+  readonly #parts: Parts;
+  readonly #socket;
+  readonly #timer: NodeJS.Timeout;
+  #nextTurn: NodeJS.Immediate | undefined;
+  /** Read and not yet judged: of a link only what it is like in the end. */
+  #heard = new Map<string, Change>();
+  #suspects = new Set<string>();
+  #suspectsSinceMs = 0;
+  #isOverrun = false;
+  #looking: Promise<void> | undefined;
+  #notBeforeMs = 0;
+
+  /** Throws when the socket cannot be opened. */
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#socket = new (loadAddon().Monitor)(parts.lanes.ports);
+    this.#timer = setInterval(() => {
+      if (!this.#nextTurn) this.#read();
+    }, READ_EVERY_MS).unref();
+  }
+
+  /** Resolves when nothing is under way. Idempotent. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    clearImmediate(this.#nextTurn);
+    this.#socket.close();
+    await this.#looking;
+  }
+
+  /** Judges only what was read to the end: half a slot's making looks like damage. */
+  #read(): void {
+    this.#nextTurn = undefined;
+    const { changes, overrun, more } = this.#socket.read(DATAGRAMS_PER_TURN);
+    for (const change of changes) this.#heard.set(keyOf(change), change);
+    this.#isOverrun ||= overrun;
+    if (more) this.#nextTurn = setImmediate(() => this.#read());
+    else this.#judge();
+  }
+
+  #judge(): void {
+    const bridge = this.#parts.facts.bridge.name;
+    let isQuiet = true;
+    if (this.#heard.size > 0) {
+      const belongings = new Belongings(this.#parts);
+      for (const change of this.#heard.values()) {
+        const subject = belongings.subjectOf(change);
+        if (subject === undefined) continue;
+        isQuiet = false;
+        if (this.#suspects.size === 0) this.#suspectsSinceMs = monotonicMs();
+        this.#suspects.add(subject);
+        const { object, removed } = change;
+        publish("forknet:changed-outside", { bridge, subject, object, removed });
+      }
+      this.#heard.clear();
+    }
+    const nowMs = monotonicMs();
+    const isDue = isQuiet || nowMs - this.#suspectsSinceMs > LONGEST_DELAY_MS;
+    if (this.#looking || !isDue || nowMs < this.#notBeforeMs) return;
+    this.#looking = this.#look().finally(() => {
+      this.#looking = undefined;
+      this.#notBeforeMs = monotonicMs() + (monotonicMs() - nowMs) * REST_SHARE;
+    });
+  }
+
+  /** Compares what was changed with what it should be. Guests with something under way wait. */
+  async #look(): Promise<void> {
+    const bridge = this.#parts.facts.bridge.name;
+    const isAll = this.#isOverrun;
+    const subjects = this.#ready();
+    if (!isAll && subjects.size === 0) return;
+    if (isAll) publish("forknet:overrun", { bridge });
+    this.#isOverrun = false;
+    for (const subject of subjects) this.#suspects.delete(subject);
+    const [first] = subjects;
+    const isOneGuest = !isAll && subjects.size === 1 && this.#parts.registry.get(first as string);
+    try {
+      const { differences } = await verify(this.#parts, isOneGuest ? first : undefined);
+      for (const difference of differences)
+        if (isAll || subjects.has(difference.subject))
+          publish("forknet:drift", { bridge, ...difference });
+    } catch (error) {
+      // Released meanwhile: nothing to look at. Anything else is tried again.
+      if ((error as { code?: string }).code === "ERR_FORKNET_NOT_FOUND") return;
+      this.#isOverrun = isAll;
+      for (const subject of subjects) this.#suspects.add(subject);
+    }
+  }
+
+  #ready(): Set<string> {
+    const { registry } = this.#parts;
+    const isReady = (subject: string) => {
+      const guest = registry.get(subject);
+      return !guest || isSteady(guest);
+    };
+    return new Set([...this.#suspects].filter(isReady));
+  }
+}
+
+function keyOf(change: Change): string {
+  const { object, ifindex } = change;
+  switch (object) {
+    case "link":
+    case "port":
+      return `${object} ${ifindex}`;
+    case "neighbor":
+    case "fdb":
+      return `${object} ${ifindex} ${change.mac} ${change.removed}`;
+    default:
+      return `${object} ${ifindex} ${change.parent} ${change.handle} ${change.removed}`;
+  }
+}
