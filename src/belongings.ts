@@ -5,9 +5,9 @@ import type { NetworkFacts } from "./facts.js";
 import type { Guest } from "./guest.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "./identity/class-pool.js";
 import { isSteady } from "./inspection.js";
-import type { Change, LinkInfo } from "./kernel/binding.js";
+import type { Change, LinkState } from "./kernel/changes.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
-import { formatAlias } from "./lease/alias.js";
+import { ALIAS_PREFIX } from "./lease/alias.js";
 import type { Parts } from "./parts.js";
 import { isPortSet } from "./plans/port.js";
 
@@ -25,12 +25,15 @@ export class Belongings {
   readonly #facts: NetworkFacts;
   readonly #byIfindex = new Map<number, Owner>();
   readonly #byMinor = new Map<number, Owner>();
+  /** Classes of the tree itself and of groups. */
+  readonly #inner = new Set([CAPACITY_MINOR, DEFAULT_MINOR]);
   readonly #byIp = new Map<Ipv4, Owner>();
   readonly #byMac = new Map<Mac, Owner>();
 
   /** As they are now: guests that have a TAP and are not about to lose it, and slots that wait. */
-  constructor({ facts, registry, pool }: Pick<Parts, "facts" | "registry" | "pool">) {
+  constructor({ facts, registry, pool, groups }: Parts) {
     this.#facts = facts;
+    for (const { minor } of groups.all()) if (minor !== undefined) this.#inner.add(minor);
     for (const guest of registry.all()) {
       const { id: subject, port, ifindex, lease, state, releasing } = guest;
       if (!port || ifindex === 0 || state !== "active" || releasing) continue;
@@ -50,7 +53,7 @@ export class Belongings {
     switch (change.object) {
       case "link":
       case "port":
-        return this.#ofLink(change.ifindex, change.link);
+        return this.#ofLink(change.ifindex, change.link, change.object === "port");
       case "qdisc":
         return this.#ofShaping(change.ifindex, change.parent);
       case "class":
@@ -81,12 +84,12 @@ export class Belongings {
     const { shaper } = this.#facts;
     if (ifindex !== shaper.ifindex) return this.#byIfindex.get(ifindex)?.subject;
     const minor = place & 0xffff;
-    const isTree = place === ROOT || minor === CAPACITY_MINOR || minor === DEFAULT_MINOR;
+    const isTree = place === ROOT || this.#inner.has(minor);
     return isTree ? shaper.name : this.#byMinor.get(minor)?.subject;
   }
 
   /** Links do not say who changed them, but what they are like. */
-  #ofLink(ifindex: number, link: LinkInfo | undefined): string | undefined {
+  #ofLink(ifindex: number, link: LinkState | undefined, isPort: boolean): string | undefined {
     const { bridge, shaper, gateway } = this.#facts;
     if (ifindex === bridge.ifindex) {
       const isRight = link?.up && link.name === bridge.name && link.mac === gateway.mac;
@@ -95,15 +98,16 @@ export class Belongings {
     if (ifindex === shaper.ifindex)
       return link?.up && link.name === shaper.name ? undefined : shaper.name;
     const owner = this.#byIfindex.get(ifindex);
-    return owner && !(link && this.#isRight(owner, link)) ? owner.subject : undefined;
+    return owner && !(link && this.#isRight(owner, link, isPort)) ? owner.subject : undefined;
   }
 
-  #isRight({ tapName, guest }: Owner, link: LinkInfo): boolean {
+  #isRight({ tapName, guest }: Owner, link: LinkState, isPort: boolean): boolean {
     const facts = this.#facts;
-    const { name, up, master, port, group, alias, kind } = link;
+    const { name, up, master, port, group, alias } = link;
     if (name !== tapName || !up || master !== facts.bridge.ifindex) return false;
     if (group === facts.condemnedGroup || (port && !isPortSet(facts, port))) return false;
-    // A port's own message tells no alias; a guest under way has not got its own yet.
-    return kind !== "tun" || !guest || !isSteady(guest) || alias === formatAlias(guest.lease);
+    // A port's own message tells no alias; a guest under way has not got its own yet. Its start is
+    // enough: whoever writes another writes all of it, and the whole takes long to compare.
+    return isPort || !guest || !isSteady(guest) || alias.startsWith(`${ALIAS_PREFIX}${guest.id} `);
   }
 }

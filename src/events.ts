@@ -4,7 +4,7 @@
 import diagnostics, { type Channel } from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
 import type { AllocationState } from "./guest.js";
-import type { Change } from "./kernel/binding.js";
+import type { Change } from "./kernel/changes.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { Difference } from "./plans/finding.js";
 
@@ -75,6 +75,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:repaired": diagnostics.channel("forknet:repaired"),
   "forknet:repair-failed": diagnostics.channel("forknet:repair-failed"),
   "forknet:reap-failed": diagnostics.channel("forknet:reap-failed"),
+  "forknet:control-failed": diagnostics.channel("forknet:control-failed"),
 };
 
 export const EVENT_NAMES = Object.keys(channels) as (keyof Events)[];

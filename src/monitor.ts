@@ -7,15 +7,17 @@ import { monotonicMs } from "./clock.js";
 import { publish } from "./events.js";
 import { isSteady } from "./inspection.js";
 import { loadAddon } from "./kernel/addon.js";
-import type { Change } from "./kernel/binding.js";
+import { type Change, unpack } from "./kernel/changes.js";
 import type { Parts } from "./parts.js";
 import { verify } from "./verify.js";
 
 const READ_EVERY_MS = 200;
-/** About half a millisecond of the event loop. */
-const DATAGRAMS_PER_TURN = 256;
+/** While forks are on their way, a reading waits so long for their end. */
+const LONGEST_PAUSE_MS = 600;
+/** A tenth of a millisecond of the event loop. */
+const DATAGRAMS_PER_TURN = 64;
 /** Somebody who goes on and on is looked at this long after the first change, not after the last. */
-const LONGEST_DELAY_MS = 600;
+const LONGEST_DELAY_MS = 400;
 /** Looking takes at most one part in so many of the reap lane's time. */
 const REST_SHARE = 4;
 
@@ -31,13 +33,14 @@ export class Monitor {
   #isOverrun = false;
   #looking: Promise<void> | undefined;
   #notBeforeMs = 0;
+  #lastReadMs = 0;
 
   /** Throws when the socket cannot be opened. */
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#socket = new (loadAddon().Monitor)(parts.lanes.ports);
     this.#timer = setInterval(() => {
-      if (!this.#nextTurn) this.#read();
+      if (!this.#nextTurn && !this.#isInTheWay()) this.#read();
     }, READ_EVERY_MS).unref();
   }
 
@@ -49,13 +52,20 @@ export class Monitor {
     await this.#looking;
   }
 
+  #isInTheWay(): boolean {
+    const { create, shape } = this.#parts.lanes;
+    const isBusy = create.depth > 0 || shape.depth > 0;
+    return isBusy && monotonicMs() - this.#lastReadMs < LONGEST_PAUSE_MS;
+  }
+
   /** Judges only what was read to the end: half a slot's making looks like damage. */
   #read(): void {
     this.#nextTurn = undefined;
-    const { changes, overrun, more } = this.#socket.read(DATAGRAMS_PER_TURN);
-    for (const change of changes) this.#heard.set(keyOf(change), change);
-    this.#isOverrun ||= overrun;
-    if (more) this.#nextTurn = setImmediate(() => this.#read());
+    this.#lastReadMs = monotonicMs();
+    const heard = this.#socket.read(DATAGRAMS_PER_TURN);
+    for (const change of unpack(heard)) this.#heard.set(keyOf(change), change);
+    this.#isOverrun ||= heard.overrun;
+    if (heard.more) this.#nextTurn = setImmediate(() => this.#read());
     else this.#judge();
   }
 

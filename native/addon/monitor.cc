@@ -2,16 +2,47 @@
 #include "addon/monitor.h"
 
 #include <cerrno>
+#include <iterator>
 #include <vector>
 
 #include "addon/error.h"
 #include "addon/fields.h"
-#include "addon/results.h"
 
 namespace forknet {
 namespace {
 
 constexpr uint32_t kMaxDatagrams = 65'536;
+// As src/kernel/changes.ts reads them.
+constexpr size_t kNumbersPerChange = 7;
+
+/** Bit 0: up; bit 1: there are port flags, in the bits from 2 on. */
+uint32_t BitsOf(const LinkInfo& link) {
+  uint32_t bits = link.up ? 1 : 0;
+  if (!link.port) return bits;
+  const bool flags[] = {true,
+                        link.port->isolated,
+                        link.port->learning,
+                        link.port->unicast_flood,
+                        link.port->multicast_flood,
+                        link.port->broadcast_flood};
+  for (size_t i = 0; i < std::size(flags); i++) bits |= flags[i] ? 2U << i : 0;
+  return bits;
+}
+
+void PutNumbers(const Change& change, double* out) {
+  out[0] = static_cast<double>(change.object);
+  out[1] = change.removed ? 1 : 0;
+  out[2] = change.ifindex;
+  out[3] = change.object == ChangedObject::kNeighbor ? change.ip : change.handle;
+  out[4] = change.object == ChangedObject::kNeighbor || change.object == ChangedObject::kFdb
+               ? static_cast<double>(change.mac)
+               : change.parent;
+  if (!change.link) return;
+  out[3] = change.link->master;
+  out[4] = static_cast<double>(change.link->mac);
+  out[5] = BitsOf(*change.link);
+  out[6] = change.link->group;
+}
 
 }  // namespace
 
@@ -37,7 +68,20 @@ Napi::Value MonitorObject::Read(const Napi::CallbackInfo& info) {
     if (!monitor_) throw KernelError(EBADF, "recvfrom", "NETLINK_ROUTE", "the socket is closed");
     const Heard heard = monitor_->Read(datagrams);
     Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("changes", ToJs(info.Env(), heard.changes));
+    // A property takes as long to set as a message to receive, so there are none for a change.
+    Napi::Float64Array numbers =
+        Napi::Float64Array::New(info.Env(), heard.changes.size() * kNumbersPerChange);
+    Napi::Array texts = Napi::Array::New(info.Env());
+    for (size_t i = 0; i < heard.changes.size(); i++) {
+      const Napi::HandleScope scope(info.Env());
+      const Change& change = heard.changes[i];
+      PutNumbers(change, numbers.Data() + i * kNumbersPerChange);
+      if (!change.link) continue;
+      texts.Set(texts.Length(), Napi::String::New(info.Env(), change.link->name));
+      texts.Set(texts.Length(), Napi::String::New(info.Env(), change.link->alias));
+    }
+    result.Set("numbers", numbers);
+    result.Set("texts", texts);
     result.Set("overrun", Napi::Boolean::New(info.Env(), heard.overrun));
     result.Set("more", Napi::Boolean::New(info.Env(), heard.more));
     return result;

@@ -73,26 +73,6 @@ Napi::Object Stats(Napi::Env env, const TcStats& stats) {
       .Done();
 }
 
-const char* NameOf(ChangedObject object) {
-  switch (object) {
-    case ChangedObject::kLink:
-      return "link";
-    case ChangedObject::kPort:
-      return "port";
-    case ChangedObject::kQdisc:
-      return "qdisc";
-    case ChangedObject::kClass:
-      return "class";
-    case ChangedObject::kFilter:
-      return "filter";
-    case ChangedObject::kNeighbor:
-      return "neighbor";
-    case ChangedObject::kFdb:
-      return "fdb";
-  }
-  return "";
-}
-
 }  // namespace
 
 Napi::Object ToJs(Napi::Env env, const LinkInfo& link) {
@@ -210,31 +190,6 @@ Napi::Object ToJs(Napi::Env env, const FdbInfo& entry) {
       .Number("mac", entry.mac)
       .Number("state", entry.state)
       .Done();
-}
-
-Napi::Object ToJs(Napi::Env env, const Change& change) {
-  Builder result(env);
-  result.Text("object", NameOf(change.object))
-      .Flag("removed", change.removed)
-      .Number("ifindex", change.ifindex);
-  switch (change.object) {
-    case ChangedObject::kLink:
-    case ChangedObject::kPort:
-      if (change.link) result.Object("link", ToJs(env, *change.link));
-      break;
-    case ChangedObject::kQdisc:
-    case ChangedObject::kClass:
-    case ChangedObject::kFilter:
-      result.Number("handle", change.handle).Number("parent", change.parent);
-      break;
-    case ChangedObject::kNeighbor:
-      result.Number("ip", change.ip);
-      [[fallthrough]];
-    case ChangedObject::kFdb:
-      result.Number("mac", change.mac);
-      break;
-  }
-  return result.Done();
 }
 
 Napi::Value ToJs(Napi::Env env, const Ack& ack) {

@@ -6,7 +6,6 @@
 
 #include <vector>
 
-#include "change.h"
 #include "dump_ip.h"
 #include "dump_link.h"
 #include "dump_tc.h"
@@ -22,7 +21,6 @@ Napi::Object ToJs(Napi::Env env, const AddressInfo& address);
 Napi::Object ToJs(Napi::Env env, const RouteInfo& route);
 Napi::Object ToJs(Napi::Env env, const NeighborInfo& neighbor);
 Napi::Object ToJs(Napi::Env env, const FdbInfo& entry);
-Napi::Object ToJs(Napi::Env env, const Change& change);
 /** null for an ack, the refusal otherwise. */
 Napi::Value ToJs(Napi::Env env, const Ack& ack);
 

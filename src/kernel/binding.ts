@@ -158,26 +158,25 @@ export interface Netlink {
   close(): void;
 }
 
-/** A change the kernel told of; `removed`: the object is gone. */
-export type Change = { ifindex: number; removed: boolean } & (
-  | {
-      /** A port's tells, of LinkInfo, only name, master and port. */
-      object: "link" | "port";
-      /** As it is now; undefined when it is gone. */
-      link?: LinkInfo;
-    }
-  | { object: "qdisc" | "class" | "filter"; handle: TcHandle; parent: TcHandle }
-  | { object: "neighbor"; ip: Ipv4; mac: Mac }
-  | { object: "fdb"; mac: Mac }
-);
+/** What a Monitor read, packed; src/kernel/changes.ts unpacks it. */
+export interface Heard {
+  /** Seven for each change. */
+  numbers: Float64Array;
+  /** Name and alias of each change that tells what a link is like. */
+  texts: string[];
+  /** Some were lost. */
+  overrun: boolean;
+  /** There may be more to read. */
+  more: boolean;
+}
 
 /** Hears what changes at links, traffic control and neighbours in the thread's namespace. */
 export interface Monitor {
   /**
    * Reads at most so many datagrams and never waits. Of several changes of a link only the last is
-   * told. `overrun`: some were lost; `more`: there may be more to read.
+   * told.
    */
-  read(datagrams: number): { changes: Change[]; overrun: boolean; more: boolean };
+  read(datagrams: number): Heard;
   close(): void;
 }
 

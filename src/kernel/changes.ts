@@ -1,0 +1,59 @@
+// What a Monitor heard, unpacked: one change of a link, a port, a queue, a class, a filter, a
+// neighbour or a forwarding entry.
+
+import type { Heard, LinkInfo, PortInfo } from "./binding.js";
+import type { Ipv4, Mac, TcHandle } from "./messages.js";
+
+/** What a link is like after a change. */
+export type LinkState = Pick<LinkInfo, "name" | "up" | "master" | "mac" | "group" | "alias"> & {
+  port?: PortInfo;
+};
+
+/** A change the kernel told of; `removed`: the object is gone. */
+export type Change = { ifindex: number; removed: boolean } & (
+  | {
+      /** A port's tells only name, up, master and port. */
+      object: "link" | "port";
+      /** As it is now; undefined when it is gone. */
+      link?: LinkState;
+    }
+  | { object: "qdisc" | "class" | "filter"; handle: TcHandle; parent: TcHandle }
+  | { object: "neighbor"; ip: Ipv4; mac: Mac }
+  | { object: "fdb"; mac: Mac }
+);
+
+/** In the order of ChangedObject in native/change.h. */
+const OBJECTS = ["link", "port", "qdisc", "class", "filter", "neighbor", "fdb"] as const;
+const NUMBERS_PER_CHANGE = 7;
+
+export function unpack({ numbers, texts }: Heard): Change[] {
+  const changes: Change[] = [];
+  let text = 0;
+  for (let at = 0; at < numbers.length; at += NUMBERS_PER_CHANGE) {
+    const number = (i: number) => numbers[at + i] as number;
+    const object = OBJECTS[number(0)] as Change["object"];
+    const common = { ifindex: number(2), removed: number(1) === 1 };
+    const [first, second, bits] = [number(3), number(4), number(5)];
+    if (object === "neighbor") changes.push({ object, ...common, ip: first, mac: second });
+    else if (object === "fdb") changes.push({ object, ...common, mac: second });
+    else if (object !== "link" && object !== "port")
+      changes.push({ object, ...common, handle: first, parent: second });
+    else if (common.removed) changes.push({ object, ...common });
+    else {
+      const [name, alias] = [texts[text++] as string, texts[text++] as string];
+      const up = (bits & 1) !== 0;
+      const link = { name, alias, up, master: first, mac: second, group: number(6) };
+      changes.push({ object, ...common, link: { ...link, ...portOf(bits) } });
+    }
+  }
+  return changes;
+}
+
+function portOf(bits: number): { port?: PortInfo } {
+  if ((bits & 2) === 0) return {};
+  const has = (bit: number) => (bits & (1 << bit)) !== 0;
+  const [isolated, learning, unicastFlood] = [has(2), has(3), has(4)];
+  return {
+    port: { isolated, learning, unicastFlood, multicastFlood: has(5), broadcastFlood: has(6) },
+  };
+}
