@@ -21,6 +21,8 @@ iptables-nft iptables
 sysctl procps
 /lib/systemd/systemd-networkd systemd
 udevadm udev
+NetworkManager network-manager
+dbus-daemon dbus
 strace strace
 cmake cmake
 /usr/include/doctest/doctest.h doctest-dev

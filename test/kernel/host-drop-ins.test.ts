@@ -1,8 +1,13 @@
-// The drop-ins of integration/ with the daemons that they are for: systemd-networkd and udev leave
-// a network alone that they would take apart, or work on, without.
+// The drop-ins of integration/ with the daemons that they are for: systemd-networkd, NetworkManager
+// and udev leave a network alone that they would take apart, or work on, without.
 
 import { describe, expect, it, onTestFinished } from "vitest";
-import { CATCH_ALL_ADDRESS, startNetworkd, udevOf } from "../support/host-daemons.js";
+import {
+  CATCH_ALL_ADDRESS,
+  startNetworkd,
+  startNetworkManager,
+  udevOf,
+} from "../support/host-daemons.js";
 import {
   deleteLink,
   indexOf,
@@ -10,6 +15,7 @@ import {
   linkNamed,
   makeForeignLink,
   makeTap,
+  tellKernel,
   withNetlink,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, SHAPER } from "../support/network.js";
@@ -46,6 +52,34 @@ describe("systemd-networkd with a file for every link", () => {
     expect(await network.verify()).toMatchObject({ compared: 2, differences: [] });
     const ours = [BRIDGE, SHAPER, first.tap, second.tap];
     expect(ours.filter(hasCatchAllAddress)).toEqual([]);
+  });
+});
+
+describe("NetworkManager", () => {
+  const isManaged = (states: Map<string, string>, link: string) =>
+    states.has(link) && states.get(link) !== "unmanaged";
+
+  it("has a connection for the bridge and for each guest without our drop-in", async () => {
+    const network = await openForTest();
+    const { tap } = await network.createAllocation(REQUEST);
+    const states = startNetworkManager({ dropIn: false });
+    for (const link of [BRIDGE, tap])
+      await expect.poll(() => isManaged(states(), link), { timeout: 20_000 }).toBe(true);
+  });
+
+  it("has none with it, also for those that come later", async () => {
+    const network = await openForTest();
+    const first = await network.createAllocation(REQUEST);
+    const states = startNetworkManager({ dropIn: true });
+    await expect.poll(() => isManaged(states(), "lo"), { timeout: 20_000 }).toBe(true);
+    const second = await network.createAllocation({ instanceId: "vm-2", instanceName: "beta" });
+    makeTap("other0", { master: BRIDGE });
+    tellKernel({ op: "link.set", ifindex: indexOf("other0"), up: true });
+    await expect.poll(() => isManaged(states(), "other0"), { timeout: 20_000 }).toBe(true);
+    const found = states();
+    for (const link of [BRIDGE, SHAPER, first.tap, second.tap])
+      expect([link, found.get(link)]).toEqual([link, "unmanaged"]);
+    deleteLink("other0");
   });
 });
 

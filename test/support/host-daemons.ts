@@ -1,7 +1,7 @@
 // Daemons of a host that react to links, in the network namespace of the test, with files of their
 // own below /run and /etc: nothing of the machine's configuration is read or written.
 
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
@@ -34,6 +34,43 @@ export function startNetworkd({ dropIn }: { dropIn: boolean }): void {
     child.kill("SIGTERM");
     await ended;
   });
+}
+
+const NETWORK_MANAGER = `
+mount -t sysfs -o ro none /sys
+mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=755 none /var/lib/NetworkManager
+mount -t tmpfs -o mode=755 none /etc/NetworkManager
+mkdir -p /run/dbus /etc/NetworkManager/conf.d
+echo '[main]' > /etc/NetworkManager/NetworkManager.conf
+[ -z "$1" ] || install -m 644 "$1" /etc/NetworkManager/conf.d
+dbus-daemon --system --fork --nopidfile --nosyslog
+exec NetworkManager --no-daemon`;
+
+/**
+ * NetworkManager with a message bus of its own. The answer asks it for the state of each link:
+ * "unmanaged", "connected (externally)".
+ */
+export function startNetworkManager({ dropIn }: { dropIn: boolean }): () => Map<string, string> {
+  const file = dropIn ? `${INTEGRATION}/NetworkManager/90-forknet.conf` : "";
+  // The bus ends with the process namespace.
+  const own = ["--mount", "--pid", "--mount-proc", "--fork", "--kill-child"];
+  const child = spawn("unshare", [...own, "sh", "-ec", NETWORK_MANAGER, "sh", file], {
+    stdio: "ignore",
+  });
+  const ended = once(child, "exit");
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  const nmcli = ["nmcli", "-t", "-f", "DEVICE,STATE", "device"];
+  return () => {
+    const { stdout } = spawnSync("nsenter", [`--mount=/proc/${child.pid}/ns/mnt`, ...nmcli], {
+      encoding: "utf8",
+    });
+    const lines = stdout.split("\n").map((line) => line.split(":") as [string, string]);
+    return new Map(lines);
+  };
 }
 
 const UDEV = `
