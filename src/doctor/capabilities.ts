@@ -34,5 +34,21 @@ export function checkCapabilities(host: Host): Finding[] {
       : bpf.problem("this process lacks CAP_BPF", mend("CAP_BPF")),
     // An agent does without, so that its absence is nothing to mend.
     sysAdmin.ok(`CAP_SYS_ADMIN is ${has(CAP_SYS_ADMIN) ? "" : "not "}there; it is optional`),
+    userNamespace(host),
   ];
+}
+
+/** The first user namespace maps every id to itself; only its capabilities count for BPF. */
+function userNamespace(host: Host): Finding {
+  const { ok, problem } = about(
+    "capability.user-namespace",
+    "the capabilities of a user namespace do not reach BPF, whatever they are",
+  );
+  const map = host.read("/proc/self/uid_map") ?? "";
+  return /^0\s+0\s+4294967295$/.test(map)
+    ? ok("in the first user namespace")
+    : problem(
+        "in a user namespace of its own, as in a rootless container",
+        "run it outside: --userns=host for the container, and not rootless",
+      );
 }

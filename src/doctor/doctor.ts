@@ -5,7 +5,7 @@ import { loadAddon } from "../kernel/addon.js";
 import type { Addon } from "../kernel/binding.js";
 import { checkBridge } from "./bridge.js";
 import { checkCapabilities } from "./capabilities.js";
-import { checkFeatures } from "./features.js";
+import { checkFeatures, featuresNotProbed } from "./features.js";
 import { about, type Finding, type Severity } from "./finding.js";
 import { checkFirewall } from "./firewall.js";
 import { Host, type Scene } from "./host.js";
@@ -32,7 +32,10 @@ export async function diagnose(
   const addon = checkAddon();
   findings.push(addon.finding);
   if (addon.loaded) {
-    findings.push(...checkFeatures(probeProgram));
+    const isIncapable = findings.some(({ check, severity }) => {
+      return check.startsWith("capability.") && severity === "problem";
+    });
+    findings.push(...(isIncapable ? [featuresNotProbed()] : checkFeatures(probeProgram)));
     findings.push(...(await checkNetwork(addon.loaded, host, bridge)));
   }
   const counts: Diagnosis["counts"] = { ok: 0, warning: 0, problem: 0 };

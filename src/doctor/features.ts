@@ -99,18 +99,24 @@ export function checkFeatures(program: readonly string[] = [PROGRAM]): Finding[]
     stdio: ["ignore", "pipe", "ignore"],
   });
   const report = JSON.parse(output) as ProbeReport;
-  if ("refused" in report) return [notProbed(report.refused)];
+  if ("refused" in report) return [noNamespace(report.refused)];
   return [...report.results.map(fromResult), fromNft(report.nftables)];
 }
 
-function notProbed(failure: KernelFailure): Finding {
-  const { warning } = about(
-    "feature",
-    "each kernel feature is tried out in a network namespace of its own, which needs CAP_SYS_ADMIN",
-  );
+const whole = about(
+  "feature",
+  "each kernel feature is tried out in a network namespace of its own, which needs CAP_SYS_ADMIN",
+);
+
+/** In place of the features, when capabilities are missing: each would be refused for that. */
+export function featuresNotProbed(): Finding {
+  return whole.warning("not probed, for want of capabilities", "sudo forknet doctor");
+}
+
+function noNamespace(failure: KernelFailure): Finding {
   return failure.errno === EPERM
-    ? warning("not probed: no leave to make a network namespace", "sudo forknet doctor")
-    : warning(
+    ? whole.warning("not probed: no leave to make a network namespace", "sudo forknet doctor")
+    : whole.warning(
         `not probed: no network namespace could be made: ${words(failure)}`,
         "sysctl -w user.max_net_namespaces=1024",
       );
@@ -123,7 +129,10 @@ function fromResult({ check, failure }: ProbeResult): Finding {
   if (optional) return ok(`not there: ${words(failure)}`);
   const { errno } = failure;
   if (errno === EPERM || errno === EACCES)
-    return problem(`refused: ${words(failure)}`, "sudo forknet doctor");
+    return problem(
+      `forbidden: ${words(failure)}`,
+      "allow it in the process's seccomp profile (SystemCallFilter= of its unit, --security-opt of its container)",
+    );
   if (check === "feature.tun" && errno === ENOENT)
     return problem("not probed: /dev/net/tun is missing", "modprobe tun");
   const rebuild = `a kernel with ${config}`;

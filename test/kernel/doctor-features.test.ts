@@ -2,8 +2,11 @@
 // without a device or a command: as an operator runs it.
 
 import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { Diagnosis } from "../../dist/doctor/doctor.js";
 import { checkFeatures } from "../../dist/doctor/features.js";
 import { findingOf } from "../support/diagnosis.js";
@@ -43,6 +46,7 @@ describe("a kernel without a feature", () => {
     ["qdisc.tbf", "feature.tbf", "modprobe sch_tbf"],
     ["qdisc.clsact", "feature.clsact", "modprobe sch_ingress"],
     ["bpf", "feature.bpf-programs", "CONFIG_BPF_SYSCALL"],
+    ["leave for bpf", "feature.bpf-programs", "SystemCallFilter="],
     ["filter.bpf", "feature.cls_bpf", "modprobe cls_bpf"],
   ])("%s: %s is a problem, the only one, and %s mends it", (what, check, remedy) => {
     const findings = checkFeatures([LACKING, what]);
@@ -65,6 +69,12 @@ describe("a kernel without a feature", () => {
 describe("exit code 1, and by name,", () => {
   it.each([
     ["CAP_NET_ADMIN", without("net_admin"), "capability.net-admin", /lacks CAP_NET_ADMIN/],
+    [
+      "a user namespace",
+      ["unshare", "--user", "--map-root-user"],
+      "capability.user-namespace",
+      /in a user namespace/,
+    ],
     ["CAP_BPF", without("bpf", "sys_admin"), "capability.bpf", /lacks CAP_BPF/],
     ["a missing /dev/net/tun", mounted("mount -t tmpfs none /dev/net"), "device.tun", /is missing/],
     [
@@ -81,6 +91,8 @@ describe("exit code 1, and by name,", () => {
       found: expect.stringMatching(found) as string,
     });
     expect(findingOf(diagnosis, check).mend).not.toEqual([]);
+    // One cause is one problem, not one for each feature that needs it.
+    expect(diagnosis.counts.problem).toBeLessThanOrEqual(2);
   });
 });
 
@@ -100,6 +112,38 @@ describe("exit code 0, and a warning,", () => {
       severity: "warning",
       found: expect.stringMatching(found) as string,
     });
+  });
+});
+
+it("no namespace to probe in is a warning", () => {
+  // A limit of a user namespace of its own: the machine's is not touched.
+  const script = 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"';
+  const limited = ["unshare", "--user", "--map-root-user", "sh", "-ec", script, "sh"];
+  const probe = fileURLToPath(new URL("../../dist/doctor/probe-process.js", import.meta.url));
+  const [command, ...args] = [...limited, process.execPath, probe];
+  const { stdout } = spawnSync(command as string, args, { encoding: "utf8" });
+  expect(JSON.parse(stdout)).toMatchObject({ refused: { errno: 28 } });
+  const findings = checkFeatures(["-e", `process.stdout.write(${JSON.stringify(stdout)})`]);
+  expect(findings).toMatchObject([
+    { check: "feature", severity: "warning", mend: ["sysctl -w user.max_net_namespaces=1024"] },
+  ]);
+});
+
+it("a package whose addon is not built says how to build it", () => {
+  const root = mkdtempSync(join(tmpdir(), "forknet-unbuilt-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  const own = fileURLToPath(new URL("../..", import.meta.url));
+  cpSync(join(own, "dist"), join(root, "dist"), { recursive: true });
+  for (const name of ["package.json", "node_modules"])
+    symlinkSync(join(own, name), join(root, name));
+  const program = join(root, "dist", "cli", "main.js");
+  const { status, stdout } = spawnSync(process.execPath, [program, "doctor", "--json"], {
+    encoding: "utf8",
+  });
+  expect(status).toBe(1);
+  expect(findingOf(JSON.parse(stdout) as Diagnosis, "addon")).toMatchObject({
+    severity: "problem",
+    mend: ["npm rebuild forknet"],
   });
 });
 

@@ -6,6 +6,7 @@ import { runProbes } from "../../dist/doctor/probes.js";
 import { loadAddon } from "../../dist/kernel/addon.js";
 import { createKernel, Refused } from "../../dist/kernel/kernel.js";
 
+const EPERM = 1;
 const ENOENT = 2;
 const ENODEV = 19;
 const EOPNOTSUPP = 95;
@@ -39,6 +40,7 @@ const kernel = {
   bpf: {
     ...real.bpf,
     loadProgram(...args) {
+      if (lacking.has("leave for bpf")) throw new Refused(refusal(EPERM));
       if (lacking.has("bpf")) throw new Refused(refusal(ENOSYS));
       return real.bpf.loadProgram(...args);
     },
