@@ -35,7 +35,7 @@ export const mutants = [
   {
     name: "reaper without the ownership check",
     promise: "what is not provably ours is never touched",
-    file: "dist/plans/adopt.js",
+    file: "dist/plans/ownership.js",
     from: 'if (kind !== "tun" || !alias.startsWith(ALIAS_PREFIX))',
     to: 'if (kind !== "tun")',
     test: "kernel/reconcile.test.ts",

@@ -6,7 +6,8 @@
 import type { ForknetError } from "./errors.js";
 import type { Groups } from "./groups.js";
 import type { Guest } from "./guest.js";
-import type { Identities, PortClaim } from "./identity/identities.js";
+import type { PortClaim } from "./identity/claims.js";
+import type { Identities } from "./identity/identities.js";
 import { formatAlias } from "./lease/alias.js";
 import type { LeaseTable } from "./lease/lease-table.js";
 import type { ShapeJob } from "./plans/shape.js";

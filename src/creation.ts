@@ -5,7 +5,7 @@ import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "./clock.js";
 import { ForknetError } from "./errors.js";
 import type { Guest } from "./guest.js";
-import type { PortClaim } from "./identity/identities.js";
+import type { PortClaim } from "./identity/claims.js";
 import { formatAlias } from "./lease/alias.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { Parts } from "./parts.js";

@@ -4,8 +4,8 @@
 import type { SpanContext } from "@opentelemetry/api";
 import { Deferred } from "./deferred.js";
 import { isHeard, publish } from "./events.js";
+import type { PortClaim } from "./identity/claims.js";
 import { type ClassClaim, formatClass } from "./identity/class-pool.js";
-import type { PortClaim } from "./identity/identities.js";
 import { formatIpv4, formatMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4 } from "./kernel/messages.js";
 import type { Lease } from "./lease/lease.js";

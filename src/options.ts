@@ -7,6 +7,7 @@ import { configError } from "./errors.js";
 import { formatIpv4, parseIpv4, parseSubnet, type Subnet } from "./identity/ipv4.js";
 import type { ShapingDefaults } from "./limits.js";
 import { type NatOptions, type ResolvedNat, resolveNat } from "./nat/nat-options.js";
+import { checkKeys, checkLinkName } from "./option-checks.js";
 
 /** What openNetwork takes. Everything but `bridge` and `subnet` has a default. */
 export interface NetworkOptions {
@@ -128,31 +129,6 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
 /** Where a network keeps its state when it is told nothing else. */
 export function defaultStateDir(bridge: string): string {
   return join("/var/lib/forknet", bridge);
-}
-
-/**
- * An interface name as the kernel accepts it (dev_valid_name), 1 to 15 bytes of printable ASCII.
- */
-export function checkLinkName(name: unknown, option: string): string {
-  const isValid = typeof name === "string" && /^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name);
-  if (!isValid || name === "." || name === ".." || name === "all" || name === "default") {
-    throw configError(
-      option,
-      "an interface name of 1 to 15 characters without space, '/', ':' or '%'",
-      name,
-    );
-  }
-  return name as string;
-}
-
-/** Refuses anything but an object with known keys. */
-export function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw configError(what, "an object", value);
-  const unknown = Object.keys(value).find((key) => !known.has(key));
-  if (unknown !== undefined) {
-    throw configError(what, `only the options ${[...known].sort().join(", ")}`, unknown);
-  }
 }
 
 function withoutUndefined<T extends object>(value: T): Partial<T> {

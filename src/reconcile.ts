@@ -6,7 +6,7 @@ import { configError, type ForknetError } from "./errors.js";
 import { publish } from "./events.js";
 import type { Guest } from "./guest.js";
 import { inspect } from "./inspection.js";
-import { checkKeys } from "./options.js";
+import { checkKeys } from "./option-checks.js";
 import type { Parts } from "./parts.js";
 import type { Criteria, ReconcileAction, Step } from "./reconcile-action.js";
 import { strandedSteps } from "./reconcile-leftovers.js";

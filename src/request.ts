@@ -12,7 +12,8 @@ import {
   resolveLimits,
   type UploadRequest,
 } from "./limits.js";
-import { checkKeys, checkLinkName, type ResolvedOptions } from "./options.js";
+import { checkKeys, checkLinkName } from "./option-checks.js";
+import type { ResolvedOptions } from "./options.js";
 
 /**
  * Limits to set. `null` is unlimited; a side that is left out is unlimited at creation, and

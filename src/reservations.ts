@@ -4,8 +4,8 @@
 import { Deferred } from "./deferred.js";
 import { isRollback } from "./errors.js";
 import { Guest } from "./guest.js";
+import type { AddressClaim, PortClaim } from "./identity/claims.js";
 import type { ClassClaim } from "./identity/class-pool.js";
-import type { AddressClaim, PortClaim } from "./identity/identities.js";
 import { remainsOf } from "./identity/stranded.js";
 import { guaranteedUpload, type Limits } from "./limits.js";
 import type { Parts } from "./parts.js";

@@ -4,7 +4,8 @@
 
 import { BRIDGE_PORTS, type ForknetError, isRollback } from "./errors.js";
 import { publish } from "./events.js";
-import type { AddressClaim, Identities, PortClaim } from "./identity/identities.js";
+import type { AddressClaim, PortClaim } from "./identity/claims.js";
+import type { Identities } from "./identity/identities.js";
 import { remainsOf } from "./identity/stranded.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
 import type { Lane } from "./lanes/lane.js";

@@ -4,21 +4,10 @@
 import { ForknetError } from "../errors.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { AddressPool } from "./address-pool.js";
+import type { AddressClaim, PortClaim } from "./claims.js";
 import { type ClassClaim, ClassPool } from "./class-pool.js";
 import { contains, formatIpv4, formatMac, macOf, type Subnet } from "./ipv4.js";
 import { StrandedIdentities } from "./stranded.js";
-
-/** What makes a guest itself on the wire; kept through standby. */
-export interface AddressClaim {
-  ip: Ipv4;
-  mac: Mac;
-}
-
-/** What a slot needs beside: given back when the TAP goes. */
-export interface PortClaim {
-  tapName: string;
-  class: ClassClaim;
-}
 
 /** Longest name the kernel takes: IFNAMSIZ with its NUL is 16. */
 const NAME_BYTES = 15;

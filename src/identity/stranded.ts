@@ -2,7 +2,7 @@
 // objects of theirs may still be in the kernel. reconcile proves that they are gone.
 
 import type { Ipv4, Mac } from "../kernel/messages.js";
-import type { AddressClaim, PortClaim } from "./identities.js";
+import type { AddressClaim, PortClaim } from "./claims.js";
 
 /** What may be left in the kernel, as far as there can be any. Plain data. */
 export interface Remains {

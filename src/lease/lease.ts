@@ -84,3 +84,10 @@ function readText(from: Buffer, at: number): string {
   const end = from.indexOf(0, at);
   return from.toString("latin1", at, end === -1 || end > at + TEXT_BYTES ? at + TEXT_BYTES : end);
 }
+
+/** The map's key for a TAP. */
+export function keyOf(ifindex: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(ifindex);
+  return key;
+}

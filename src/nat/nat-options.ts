@@ -2,7 +2,7 @@
 
 import { configError } from "../errors.js";
 import { formatIpv4, parseIpv4 } from "../identity/ipv4.js";
-import { checkKeys } from "../options.js";
+import { checkKeys } from "../option-checks.js";
 
 /** Masquerading and the firewall around the guests. */
 export interface NatOptions {

@@ -4,13 +4,12 @@
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
-import { contains, type Subnet } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
-import { ALIAS_PREFIX, addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
-import { decodeLease, encodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
-import { foreignClasses } from "./leftovers.js";
+import { addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
+import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { foreignClasses } from "./ownership.js";
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 
@@ -48,30 +47,6 @@ export interface Adoption {
   classes: { minor: number; parent: number; leaf: number; rate: number; ceil: number }[];
   /** Minors of classes there that nothing proves to be ours. */
   foreignClasses: number[];
-}
-
-/**
- * TAPs that are this network's: they carry our alias and stand on our bridge or, when a process
- * died before it got that far, on none with an address of our subnet.
- */
-export function findOwnTaps(
-  kernel: Kernel,
-  bridgeIfindex: number | undefined,
-  subnet: Subnet,
-): LinkInfo[] {
-  return kernel.links({ kind: "tun" }).filter((link) => isOwnTap(link, bridgeIfindex, subnet));
-}
-
-/** The proof of ownership behind findOwnTaps. */
-export function isOwnTap(
-  { kind, alias, master }: LinkInfo,
-  bridgeIfindex: number | undefined,
-  subnet: Subnet,
-): boolean {
-  if (kind !== "tun" || !alias.startsWith(ALIAS_PREFIX)) return false;
-  if (master !== 0) return master === bridgeIfindex;
-  const ip = addressInAlias(alias);
-  return ip !== undefined && contains(subnet, ip);
 }
 
 /** Sorts the TAPs. `mapAdopted` false: the map is new, and is filled from the aliases. */
@@ -123,13 +98,6 @@ export function adopt(
     if (isOurs) adoption.classes.push({ minor, parent: parent & 0xffff, leaf, rate, ceil });
   }
   return adoption;
-}
-
-/** The map's key for a TAP. */
-export function keyOf(ifindex: number): Buffer {
-  const key = Buffer.alloc(4);
-  key.writeUInt32LE(ifindex);
-  return key;
 }
 
 /** Reads the map, and deletes the entries whose TAP is gone. */

@@ -14,7 +14,7 @@ import type {
 import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Mac, TcHandle } from "../kernel/messages.js";
 import { LEASE_BYTES } from "../lease/lease.js";
-import { isOwnTap } from "./adopt.js";
+import { isOwnTap } from "./ownership.js";
 
 export class Found {
   readonly facts: NetworkFacts;

@@ -2,18 +2,16 @@
 // entries, neighbour entries, and what failed undos left. The other half of survey.ts.
 
 import type { NetworkFacts } from "../facts.js";
-import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
 import { contains, macOf, type Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
-import type { ClassInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease } from "../lease/lease.js";
-import { isOwnTap } from "./adopt.js";
 import type { KnownTap } from "./expected.js";
 import type { Found } from "./found.js";
-import type { SurveyJob } from "./survey.js";
+import type { GroupClass } from "./group.js";
+import { foreignClasses, isOwnTap } from "./ownership.js";
 
 /** A TAP whose alias proves that it is ours, and that is not known. */
 export interface UnknownTap {
@@ -37,6 +35,14 @@ export interface Remaining {
   class: boolean;
 }
 
+/** What the network knows of. */
+interface Known {
+  taps: readonly KnownTap[];
+  groups: readonly GroupClass[];
+  stranded: readonly Remains[];
+  subnet: Subnet;
+}
+
 export interface Leftovers {
   taps: UnknownTap[];
   /** Permanent, on our bridge, in our subnet, of no known TAP. */
@@ -51,7 +57,7 @@ export interface Leftovers {
 
 const NUD_PERMANENT = 0x80;
 
-export function leftovers(found: Found, { taps, groups, stranded, subnet }: SurveyJob): Leftovers {
+export function leftovers(found: Found, { taps, groups, stranded, subnet }: Known): Leftovers {
   const unknown = unknownTaps(found, taps);
   const known = [...taps.map((tap) => tap.class), ...groups];
   const minors = [...known.map(({ minor }) => minor), ...namedClasses(found)];
@@ -62,23 +68,6 @@ export function leftovers(found: Found, { taps, groups, stranded, subnet }: Surv
     foreignClasses: foreignClasses([...found.classes.values()], new Set(minors)),
     remaining: stranded.map((one) => remaining(found, one)),
   };
-}
-
-/**
- * A class is ours when a TAP, a lease or a group of ours names it, when its leaf has the handle that
- * we derive from its minor, or when one of ours stands under it.
- */
-export function foreignClasses(
-  classes: readonly ClassInfo[],
-  named: ReadonlySet<number>,
-): number[] {
-  const minorOf = (handle: number) => handle & 0xffff;
-  const isOurs = ({ handle, leaf }: ClassInfo) =>
-    named.has(minorOf(handle)) || minorOf(handle) === ((leaf >>> 16) & 0x7fff);
-  const own = classes.filter(isOurs);
-  const ours = new Set(own.flatMap(({ handle, parent }) => [minorOf(handle), minorOf(parent)]));
-  const minors = classes.map(({ handle }) => minorOf(handle));
-  return minors.filter((minor) => minor >= FIRST_GUEST_MINOR && !ours.has(minor));
 }
 
 /** Classes that leases and aliases name. */
