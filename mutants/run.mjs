@@ -74,7 +74,8 @@ function outcome(test, title) {
   return new Promise((resolve, reject) => {
     execFile(bin, [...args, ...named, ...output], { cwd: copy, timeout: LONGEST_MS }, (error) => {
       // A test that hangs has noticed, too; one that could not run has not.
-      if (error && error.code !== TESTS_FAILED && !error.killed) return reject(error);
+      if (error && error.code !== TESTS_FAILED && !error.killed)
+        return reject(new Error(`vitest could not run: ${error.message}`));
       if (error?.killed) return resolve({ isCaught: true, by: `${test} did not end` });
       readFile(report, "utf8").then((text) => {
         const { numTotalTests, numFailedTests } = JSON.parse(text);
