@@ -6,7 +6,7 @@ import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.js";
 import { fail } from "./command.js";
 import { addDemo } from "./demo.js";
-import { doctorCommand } from "./doctor.js";
+import { addDoctor } from "./doctor.js";
 import { EXIT, EXIT_TEXTS } from "./exit.js";
 import { addInspect } from "./inspect.js";
 import { addStatus } from "./status.js";
@@ -20,8 +20,7 @@ function forknet(): Command {
     .version(VERSION)
     .showHelpAfterError("(forknet COMMAND --help shows the options)")
     .exitOverride();
-  for (const add of [addStatus, addInspect, addDemo]) add(program);
-  program.addCommand(doctorCommand.copyInheritedSettings(program));
+  for (const add of [addStatus, addInspect, addDoctor, addDemo]) add(program);
   const codes = EXIT_TEXTS.map(([code, text]) => `  ${code}  ${text}\n`).join("");
   return program.addHelpText("after", `\nExit codes:\n${codes}`);
 }

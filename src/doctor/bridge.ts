@@ -5,6 +5,7 @@ import type { LinkInfo, Netlink } from "../kernel/binding.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
+import { quoted } from "./shell.js";
 
 /** Fewer free ports than this are worth a warning: one burst of forks takes them. */
 const FEW_PORTS = 100;
@@ -21,7 +22,7 @@ export function checkBridge({ netlink, bridgeName, bridge }: Scene): Finding[] {
   if (!link) return [exists.ok(`${bridgeName} is not there; openNetwork makes it`)];
   if (!bridge) return [notABridge(link)];
   const owner = bridge.alias.startsWith(ALIAS_PREFIX) ? "forknet made it" : "it is not forknet's";
-  const switchOff = `ip link set dev ${bridgeName} type bridge mcast_snooping 0`;
+  const switchOff = `ip link set dev ${quoted(bridgeName)} type bridge mcast_snooping 0`;
   return [
     exists.ok(`${bridgeName} is a bridge; ${owner}`),
     headRoom(netlink, bridge),
@@ -34,7 +35,7 @@ export function checkBridge({ netlink, bridgeName, bridge }: Scene): Finding[] {
 function notABridge({ name, kind }: LinkInfo): Finding {
   return exists.problem(
     `${name} is not a bridge (${kind || "a plain interface"})`,
-    `ip -d link show dev ${name}   # and open the network on a bridge of another name`,
+    `ip -d link show dev ${quoted(name)}   # and open the network on a bridge of another name`,
   );
 }
 
@@ -52,7 +53,7 @@ function headRoom(netlink: Netlink, bridge: LinkInfo): Finding {
   if (free + slots >= FEW_PORTS) return ports.ok(text);
   const mend =
     foreign > 0
-      ? `bridge link show master ${bridge.name}   # and take off what is nobody's: ip link set dev NAME nomaster`
+      ? `bridge link show master ${quoted(bridge.name)}   # and take off what is nobody's: ip link set dev NAME nomaster`
       : `forknet release ID   # or open a second network on another bridge`;
   return free + slots > 0 ? ports.warning(text, mend) : ports.problem(text, mend);
 }

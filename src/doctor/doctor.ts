@@ -3,6 +3,7 @@
 import type { ForknetError } from "../errors.js";
 import { loadAddon } from "../kernel/addon.js";
 import type { Addon } from "../kernel/binding.js";
+import { checkLinkName } from "../option-checks.js";
 import { checkBridge } from "./bridge.js";
 import { checkCapabilities } from "./capabilities.js";
 import { checkFeatures, featuresNotProbed } from "./features.js";
@@ -23,11 +24,15 @@ export interface Diagnosis {
   counts: Record<Severity, number>;
 }
 
-/** `host` and `probeProgram` are others in a test. */
+/**
+ * Rejects with CONFIG for a name that no link can have. `host` and `probeProgram` are others in a
+ * test.
+ */
 export async function diagnose(
   bridge: string,
   { host = new Host(), probeProgram }: { host?: Host; probeProgram?: string[] } = {},
 ): Promise<Diagnosis> {
+  checkLinkName(bridge, "bridge");
   const findings = [...checkCapabilities(host), ...checkTunDevice(host)];
   const addon = checkAddon();
   findings.push(addon.finding);

@@ -7,6 +7,7 @@ import { must } from "../nat/command.js";
 import { mark, tableName } from "../nat/rules.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
+import { quoted } from "./shell.js";
 
 const rules = about(
   "bridge.foreign-rules",
@@ -103,8 +104,10 @@ function forwardPolicy(
     `${closed.map(({ tool, name }) => `${name} (${tool})`).join(", ")} drops by default`,
     ...closed.flatMap(({ tool, name }) =>
       tool === "nft"
-        ? ["iifname", "oifname"].map((way) => `nft insert rule ${name} ${way} ${bridgeName} accept`)
-        : ["-i", "-o"].map((way) => `${tool} -I ${name} ${way} ${bridgeName} -j ACCEPT`),
+        ? ["iifname", "oifname"].map(
+            (way) => `nft insert rule ${name} ${way} ${quoted(bridgeName)} accept`,
+          )
+        : ["-i", "-o"].map((way) => `${tool} -I ${name} ${way} ${quoted(bridgeName)} -j ACCEPT`),
     ),
   );
 }

@@ -5,6 +5,7 @@ import type { LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
+import { quoted } from "./shell.js";
 
 const ROOT = 0xffff_ffff;
 /** More names than this are counted, not listed. */
@@ -36,8 +37,10 @@ function foreignTaps(members: readonly LinkInfo[]): Finding {
   ];
   return taps.warning(
     `TAPs without our alias; ${text.filter(Boolean).join("; ")}`,
-    ...idle.slice(0, LISTED).map(({ name }) => `ip link delete dev ${name}`),
-    ...used.slice(0, LISTED).map(({ name }) => `fuser -v /dev/net/tun   # whose is ${name}?`),
+    ...idle.slice(0, LISTED).map(({ name }) => `ip link delete dev ${quoted(name)}`),
+    ...used
+      .slice(0, LISTED)
+      .map(({ name }) => `fuser -v /dev/net/tun   # whose is ${quoted(name)}?`),
   );
 }
 
@@ -55,7 +58,7 @@ function foreignLimits(links: readonly LinkInfo[], qdiscs: readonly QdiscInfo[])
   const more = foreign.length > LISTED ? ` and ${foreign.length - LISTED} more` : "";
   return limits.warning(
     `${listed.map(({ link, kind }) => `${kind} on ${link.name}`).join(", ")}${more}`,
-    ...listed.map(({ link }) => `tc qdisc delete dev ${link.name} root`),
+    ...listed.map(({ link }) => `tc qdisc delete dev ${quoted(link.name)} root`),
   );
 }
 

@@ -4,6 +4,7 @@
 import { fileURLToPath } from "node:url";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import type { Scene } from "./host.js";
+import { quoted } from "./shell.js";
 
 /** What rules match on. */
 export interface OurLink {
@@ -27,8 +28,8 @@ export function ourLinks({ bridge, bridgeName }: Scene): OurLink[] {
 
 /** Installs a drop-in of the package for this bridge. */
 export function installCommand(from: string, to: string, bridgeName: string): string {
-  const source = `${INTEGRATION}/${from}`;
+  const source = quoted(`${INTEGRATION}/${from}`);
   return bridgeName === BRIDGE_IN_DROP_INS
     ? `install -D -m 0644 ${source} ${to}`
-    : `sed s/${BRIDGE_IN_DROP_INS}/${bridgeName}/g ${source} > ${to}`;
+    : `sed ${quoted(`s/${BRIDGE_IN_DROP_INS}/${bridgeName.replace(/[&\\]/g, "\\$&")}/g`)} ${source} > ${to}`;
 }

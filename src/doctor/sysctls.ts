@@ -3,6 +3,7 @@
 
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
+import { quoted } from "./shell.js";
 
 const RP_FILTER_STRICT = 1;
 /** Messages about bridge ports are KERN_INFO, and are printed when the level is above it. */
@@ -41,7 +42,12 @@ function checkForwarding({ host, bridgeName, bridge }: Scene): Finding[] {
   // A link's name may hold dots, and sysctl(8) takes slashes as well.
   const key = `net/ipv4/conf/${bridgeName}/forwarding`;
   if (bridge && host.read(`/proc/sys/${key}`) === "0")
-    return [forward.warning(`net.ipv4.ip_forward is 1, but ${key} is 0`, `sysctl -w ${key}=1`)];
+    return [
+      forward.warning(
+        `net.ipv4.ip_forward is 1, but ${key} is 0`,
+        `sysctl -w ${quoted(`${key}=1`)}`,
+      ),
+    ];
   return [forward.ok("net.ipv4.ip_forward is 1")];
 }
 
@@ -63,7 +69,7 @@ function checkReversePath({ host, netlink, bridgeName, bridge }: Scene): Finding
     return reverse.ok(`not strict at ${[...links].join(", ") || "any link that matters"}`);
   return reverse.warning(
     `strict at ${strict.join(", ")}`,
-    ...strict.map((link) => `sysctl -w net/ipv4/conf/${link}/rp_filter=2`),
+    ...strict.map((link) => `sysctl -w ${quoted(`net/ipv4/conf/${link}/rp_filter=2`)}`),
   );
 }
 

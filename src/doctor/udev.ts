@@ -5,6 +5,7 @@ import { about, type Finding } from "./finding.js";
 import { globMatches } from "./glob.js";
 import type { Host, Scene } from "./host.js";
 import { installCommand, ourLinks } from "./our-links.js";
+import { quoted } from "./shell.js";
 import { fileFor } from "./systemd-file.js";
 
 const DIRECTORIES = ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d"];
@@ -29,7 +30,7 @@ export function checkUdev(scene: Scene): Finding {
   }
   for (const { path, line } of touchingRules(host, hasRule)) {
     found.push(`${path}:${line} applies to our TAPs`);
-    mend.push(`sed -i '${line}s/^/KERNEL!="fk*", /' ${path}`);
+    mend.push(`sed -i '${line}s/^/KERNEL!="fk*", /' ${quoted(path)}`);
   }
   const policies = macPolicies(scene);
   if (policies.length > 0) {

@@ -147,6 +147,12 @@ it("a package whose addon is not built says how to build it", () => {
   });
 });
 
+it.each(["", "a b", "a/b", "sixteen-letters."])("a bridge cannot be called %o", (bridge) => {
+  const { status, stdout } = run([], "--json", "--bridge", bridge);
+  expect(status).toBe(2);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: "ERR_FORKNET_CONFIG" } });
+});
+
 it("prints text without colours where there is no terminal, the worst first", () => {
   const { stdout, stderr } = run(without("net_admin"));
   expect(stdout).not.toContain("\x1b");

@@ -109,6 +109,17 @@ it("finds TAPs that are not ours, and tells those in use apart", async () => {
   await expectMended("bridge.foreign-taps", "warning", /nobody has open: other0/);
 });
 
+it("quotes what a shell would obey in a link's name", async () => {
+  makeBridge();
+  const name = "a;touch$(x)'b";
+  makeTap(name, { master: BRIDGE });
+  expect((await lookFor("bridge.foreign-taps")).mend).toEqual([
+    `ip link delete dev 'a;touch$(x)'\\''b'`,
+  ]);
+  await expectMended("bridge.foreign-taps", "warning", /nobody has open: a;touch/);
+  expect(linkNamed(name)).toBeUndefined();
+});
+
 it("finds limits of others on the bridge and on its ports", async () => {
   const network = await openForTest();
   await (await network.createAllocation(REQUEST)).shaped;
