@@ -8,6 +8,7 @@ import { Deferred } from "./deferred.js";
 import { ForknetError } from "./errors.js";
 import { publish } from "./events.js";
 import type { Guest } from "./guest.js";
+import { formatClass } from "./identity/class-pool.js";
 import type { Parts } from "./parts.js";
 
 export class Removal {
@@ -108,6 +109,8 @@ export class Removal {
     const { shaping, reaper, identities, groups } = this.#parts;
     const { port, ifindex } = guest;
     if (!port || ifindex === 0) return;
+    const classId = formatClass(port.class.minor);
+    span.setAttributes({ "forknet.tap": port.tapName, "forknet.class_id": classId });
     await shaping.settled(guest);
     await reaper.reap(
       { tapName: port.tapName, ifindex, ip: guest.ip, mac: guest.lease.mac },

@@ -3,7 +3,12 @@
 
 import { context, metrics, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { type Histogram, MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
+import {
+  type Histogram,
+  MeterProvider,
+  type MetricData,
+  MetricReader,
+} from "@opentelemetry/sdk-metrics";
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
@@ -44,6 +49,17 @@ export function recordTelemetry(): void {
 
 export function forgetSpans(): void {
   exporter.reset();
+}
+
+export function finishedSpans(): ReadableSpan[] {
+  return exporter.getFinishedSpans();
+}
+
+/** Every metric of forknet as the SDK collects it. */
+export async function collectMetrics(): Promise<MetricData[]> {
+  const { resourceMetrics } = await reader.collect();
+  const scopes = resourceMetrics.scopeMetrics.filter(({ scope }) => scope.name === "forknet");
+  return scopes.flatMap(({ metrics: all }) => all);
 }
 
 export function spansNamed(name: string): ReadableSpan[] {
