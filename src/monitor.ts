@@ -137,7 +137,9 @@ function keyOf(change: Change): string {
     case "neighbor":
     case "fdb":
       return `${object} ${ifindex} ${change.mac} ${change.removed}`;
-    default:
+    case "qdisc":
+    case "class":
+    case "filter":
       return `${object} ${ifindex} ${change.parent} ${change.handle} ${change.removed}`;
   }
 }
