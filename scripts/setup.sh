@@ -24,6 +24,8 @@ udevadm udev
 NetworkManager network-manager
 dbus-daemon dbus
 strace strace
+zsh zsh
+fish fish
 cmake cmake
 /usr/include/doctest/doctest.h doctest-dev
 clang-14 clang-14

@@ -49,10 +49,7 @@ export function kernelStatus(
   const found = look(kernel, network);
   const notes: string[] = [];
   const { leases, drops } = readMaps(kernel, network, found.taps, notes);
-  const held = found.taps.flatMap((tap) => {
-    const lease = leases ? leases.get(tap.ifindex) : parseAlias(tap.alias);
-    return lease ? [{ tap, lease }] : [];
-  });
+  const held = withLease(found.taps, leases);
   const traffic = readTraffic(kernel, network, held);
   const live = held.map(({ tap, lease }, i) => ({
     ...liveGuest(tap, lease, found),
@@ -90,6 +87,30 @@ export function kernelStatus(
   };
 }
 
+/** A guest's TAP and what it holds. */
+interface HeldTap {
+  tap: LinkInfo;
+  lease: Lease;
+}
+
+/** The TAPs that guests have. */
+export function heldTaps(
+  kernel: Kernel,
+  network: KernelNetwork,
+  taps: readonly LinkInfo[],
+  notes: string[],
+): HeldTap[] {
+  return withLease(taps, readMaps(kernel, network, taps, notes).leases);
+}
+
+/** The map is the truth; the alias stands in where the map may not be read. */
+function withLease(taps: readonly LinkInfo[], leases: Map<number, Lease> | undefined): HeldTap[] {
+  return taps.flatMap((tap) => {
+    const lease = leases ? leases.get(tap.ifindex) : parseAlias(tap.alias);
+    return lease ? [{ tap, lease }] : [];
+  });
+}
+
 function liveGuest(
   { name: tap, ifindex }: LinkInfo,
   lease: Lease,
@@ -125,7 +146,7 @@ function identity({ instanceId, instanceName, limits, createdMs, ...lease }: Lea
 function readTraffic(
   kernel: Kernel,
   { shaper }: KernelNetwork,
-  held: readonly { tap: LinkInfo; lease: Lease }[],
+  held: readonly HeldTap[],
 ): (GuestTraffic | undefined)[] {
   const guests = held.map(({ tap, lease }) => ({
     ifindex: tap.ifindex,

@@ -6,6 +6,7 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { ControlClient, NoAnswer } from "../control/client.js";
 import { formerOptions } from "../control/former-options.js";
+import { guestIn } from "../control/handlers.js";
 import { LineReader, type MethodName, type Methods, SOCKET_NAME } from "../control/protocol.js";
 import type { NetworkStatus } from "../control/status.js";
 import { ForknetError } from "../errors.js";
@@ -14,8 +15,10 @@ import { createKernel, type Kernel } from "../kernel/kernel.js";
 import { openNetwork } from "../open.js";
 import { defaultStateDir } from "../options.js";
 import { lockName } from "../process-lock.js";
+import type { VerifyDifference } from "../verify.js";
 import { chooseNetwork } from "./kernel-networks.js";
 import { kernelStatus } from "./kernel-status.js";
+import { kernelDifferences } from "./kernel-verify.js";
 
 /** Options that every command about a network has. */
 export interface SiteOptions {
@@ -23,6 +26,16 @@ export interface SiteOptions {
   stateDir?: string;
   /** Seconds. */
   timeout?: number;
+}
+
+/** A verification, and who made it; what only an agent knows is null. */
+export interface SiteVerify {
+  compared: number;
+  differences: VerifyDifference[];
+  unclassified: number | null;
+  directPackets: number | null;
+  source: "agent" | "kernel";
+  notes: string[];
 }
 
 interface Holder {
@@ -97,6 +110,21 @@ export class Site {
     );
   }
 
+  /** Compared by the agent, else with what the leases say. Rejects with NOT_FOUND. */
+  async verify(instanceId: string | undefined): Promise<SiteVerify> {
+    const params = instanceId === undefined ? {} : { instanceId };
+    if (this.#client) return { ...(await this.ask("verify", params)), source: "agent", notes: [] };
+    const status = await this.status();
+    if (instanceId !== undefined) guestIn(status, instanceId);
+    const kernel = this.#ownKernel();
+    const network = chooseNetwork(kernel, this.bridge);
+    const { notes, ...found } = kernelDifferences(kernel, network, instanceId);
+    const note = "compared is what the leases say; the agent compares more";
+    const unclassified = status.drops?.unclassified ?? null;
+    const unknown = { unclassified, directPackets: null, source: "kernel" as const };
+    return { ...found, ...unknown, notes: [status.notes[0] as string, note, ...notes] };
+  }
+
   /** Asks the agent; CONFLICT or PERMISSION when there is one that cannot be asked. */
   async ask<Name extends MethodName>(
     method: Name,
@@ -126,10 +154,6 @@ export class Site {
       if (way instanceof ControlClient) way.close();
       await network.close();
     }
-  }
-
-  get kernel(): Kernel {
-    return this.#ownKernel();
   }
 
   close(): void {

@@ -1,6 +1,5 @@
 // How a network's state looks: a few lines about the network, a table of its guests.
 
-import { stripVTControlCharacters } from "node:util";
 import { formatBandwidth } from "../bandwidth.js";
 import type { GuestStatus, NetworkStatus } from "../control/status.js";
 import { formatBytes, formatDownload, formatRate, formatUpload } from "./quantity.js";
@@ -108,11 +107,4 @@ export function formatGuest(guest: GuestStatus, now: Throughput | undefined): st
 
 function rateOrDash(rate: number | null | undefined): string {
   return typeof rate === "number" ? formatRate(rate) : "-";
-}
-
-/** What a line of a terminal has room for. */
-export function cut(line: string, columns: number): string {
-  return stripVTControlCharacters(line).length <= columns
-    ? line
-    : stripVTControlCharacters(line).slice(0, columns);
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { NetworkOptions } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import { forknet, forknetJson } from "../support/cli.js";
-import { destroyNetwork, openForTest, testOptions } from "../support/network.js";
+import { destroyedAtEnd, openForTest, testOptions } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
 
 const NOBODY = [
@@ -41,20 +41,15 @@ const COUNTERS = {
 };
 const STANDBY = { ...GUEST, instanceId: "vm-2", instanceName: "beta", state: "standby" };
 
-/** An agent with one guest at work and one in standby; taken down at the end, if need be by us. */
+/** An agent with one guest at work and one in standby; taken down at the end. */
 async function agentWithGuests(options: NetworkOptions): Promise<Agent> {
+  destroyedAtEnd(options);
   const agent = new Agent();
   await agent.open(options);
   await agent.fork(REQUEST);
   await agent.fork({ ...REQUEST, instanceId: "vm-2", instanceName: "beta" });
   await agent.call("standbyAllocation", "vm-2");
   return agent;
-}
-
-/** Kills the agent and removes what it left. */
-async function end(agent: Agent, options: NetworkOptions): Promise<void> {
-  await agent.kill();
-  await destroyNetwork(await openForTest(options), options);
 }
 
 describe("status", () => {
@@ -91,7 +86,6 @@ describe("status", () => {
       readMs: expect.any(Number) as number,
       notes: [],
     });
-    await end(agent, options);
   });
 
   it("tells from kernel and store what a killed agent left, and changes nothing", async () => {
@@ -111,7 +105,6 @@ describe("status", () => {
     const alike = ["bridge", "shaper", "subnet", "gateway", "isolated", "uploadCapacity", "drops"];
     for (const key of [...alike, "guests"])
       expect([key, value[key]]).toEqual([key, before.value[key]]);
-    await end(agent, options);
   });
 
   it("does not wait for an agent that hangs", async () => {
@@ -125,7 +118,6 @@ describe("status", () => {
       expect(value.notes[0]).toMatch(/does not answer$/);
       expect(value.guests[0]).toMatchObject(GUEST);
     }
-    await end(agent, options);
   });
 
   it("tells a user without privileges what the kernel shows", async () => {
@@ -136,7 +128,6 @@ describe("status", () => {
     expect(value).toMatchObject({ source: "kernel", holder: { pid: agent.pid }, drops: null });
     expect(value.notes.join("\n")).toMatch(/may not be used by this user/);
     expect(value.guests).toMatchObject([GUEST]);
-    await end(agent, options);
   });
 
   it("asks which of several networks is meant, and finds none where there is none", async () => {

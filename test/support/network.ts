@@ -43,6 +43,16 @@ export async function poolFilled(network: Network, size: number): Promise<void> 
   await network.reconcile({ dryRun: true });
 }
 
+/**
+ * What another process leaves of a network is removed when the test has finished. To be called
+ * before that process is started, so that it is killed by then.
+ */
+export function destroyedAtEnd(options: NetworkOptions): void {
+  onTestFinished(async () => {
+    if (linkNamed(options.bridge)) await (await openNetwork(options)).destroy();
+  });
+}
+
 /** Removes the network from the kernel, whoever closed it. */
 export async function destroyNetwork(network: Network, options: NetworkOptions): Promise<void> {
   try {
