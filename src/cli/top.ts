@@ -140,7 +140,7 @@ class Top {
 
   /** Overwrites the last one without a flicker. */
   #screen(text: string): string {
-    const { rows = 24, columns = 80 } = process.stdout;
+    const { rows, columns } = process.stdout;
     const hint = `sorted by ${this.#sort}   d down   u up   x drops   i id   q quit`;
     const lines = [
       ...text

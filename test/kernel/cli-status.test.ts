@@ -79,7 +79,11 @@ describe("status", () => {
         },
         {
           ...STANDBY,
-          ...{ tap: "", ifindex: 0, classId: "", shaping: "none", traffic: null },
+          tap: "",
+          ifindex: 0,
+          classId: "",
+          shaping: "none",
+          traffic: null,
           throughput: { download: null, upload: null },
         },
       ],
