@@ -36,6 +36,7 @@ valgrind valgrind
 clang-format-19 clang-format-19
 x86_64-linux-gnu-g++ g++-x86-64-linux-gnu
 aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+qemu-system-x86_64 qemu-system-x86
 clang-tidy-19 clang-tidy-19"
 
 is_there() {
