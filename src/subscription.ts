@@ -3,16 +3,16 @@
 import diagnostics from "node:diagnostics_channel";
 import { EVENT_NAMES, type Events } from "./events.js";
 
-type Named<Name extends keyof Events> = Name extends `forknet:${infer Type}`
-  ? { type: Type } & Events[Name]
-  : never;
-
 /**
  * What happened, told apart by `type`: the diagnostics channel's name without "forknet:". "missed"
  * says how many events, the oldest ones, a reader lost who did not keep up.
  */
 export type NetworkEvent =
-  | { [Name in keyof Events]: Named<Name> }[keyof Events]
+  | {
+      [Name in keyof Events]: Name extends `forknet:${infer Type}`
+        ? { type: Type } & Events[Name]
+        : never;
+    }[keyof Events]
   | { type: "missed"; bridge: string; count: number };
 
 /** Events that wait for a slow reader; a burst of a thousand forks makes three thousand. */
