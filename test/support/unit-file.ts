@@ -3,6 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const UNIT = fileURLToPath(
@@ -18,15 +19,25 @@ export function unitWords(key: string): string[] {
   return values.flatMap((line) => line.slice(key.length + 1).split(/\s+/));
 }
 
-/** The devices that DevicePolicy=closed and DeviceAllow= leave, and a system that is read-only. */
+const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
+/** What the agent runs from, where ProtectHome= would hide it and a home would not let it in. */
+const IN_HOMES = [CHECKOUT, dirname(dirname(process.execPath))].filter((path) =>
+  /^\/(root|home)\//.test(path),
+);
+
+/** ProtectHome=, the devices that DevicePolicy= and DeviceAllow= leave, a system that is read-only. */
 const SANDBOX = `
 mount --bind "$1" "$1"
+mount -t tmpfs -o mode=755 none /mnt
+n=0; for path in $3; do n=$((n + 1)); mkdir /mnt/$n; mount --bind "$path" /mnt/$n; done
+mount -t tmpfs -o mode=755 none /root; mount -t tmpfs -o mode=755 none /home
+n=0; for path in $3; do n=$((n + 1)); mkdir -p "$path"; mount --bind /mnt/$n "$path"; done
 mount -t tmpfs -o mode=755 none /dev
 mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5
 mknod -m 666 /dev/random c 1 8; mknod -m 666 /dev/urandom c 1 9
 for device in $2; do mkdir -p $(dirname $device); mknod -m 666 $device c 10 200; done
 mount -o remount,bind,ro /
-shift 2
+shift 3
 exec "$@"`;
 
 /** A command that runs the rest of its arguments as the unit would, where `home` is writable. */
@@ -39,7 +50,8 @@ export function asUnit(home: string, lacking?: string): string[] {
         .map(toFlag),
     ].join(",");
   const devices = unitWords("DeviceAllow").filter((word) => word.startsWith("/"));
-  const sandbox = ["unshare", "--mount", "sh", "-ec", SANDBOX, "sh", home, devices.join(" ")];
+  const words = [home, devices.join(" "), IN_HOMES.join(" ")];
+  const sandbox = ["unshare", "--mount", "sh", "-ec", SANDBOX, "sh", ...words];
   const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
   return [
     ...sandbox,
