@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes a clean checkout ready to build and test: Debian packages (as root), then node_modules.
-# `--demo` asks for what the build needs only. Does nothing, quickly, when everything is there.
+# `--demo` asks for what the build needs only, `--e2e` for that and QEMU. Does nothing, quickly, when everything is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scope=all
 [ "${1:-}" = "--demo" ] && scope=build
+[ "${1:-}" = "--e2e" ] && scope=e2e
 
 # One line a need: the command or header that proves it, and the Debian package that brings it.
 build_needs="
@@ -37,6 +38,10 @@ x86_64-linux-gnu-g++ g++-x86-64-linux-gnu
 aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
 qemu-system-x86_64 qemu-system-x86
 clang-tidy-19 clang-tidy-19"
+e2e_needs="
+ip iproute2
+nft nftables
+qemu-system-x86_64 qemu-system-x86"
 
 # Where systemd runs, installing NetworkManager starts it, and it would take the machine's links: only where it does
 # not run, or on a machine that is thrown away. Its tests are skipped without it.
@@ -60,8 +65,11 @@ missing_of() {
   done
 }
 
-needs=$build_needs
-[ "$scope" = build ] || needs="$build_needs$test_needs"
+case $scope in
+  build) needs=$build_needs ;;
+  e2e) needs=$build_needs$e2e_needs ;;
+  *) needs=$build_needs$test_needs ;;
+esac
 
 missing=$(missing_of <<<"$needs" | tr '\n' ' ')
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -99,6 +99,19 @@ tally_vitest() {
   ' "$@"
 }
 
+# One virtual machine. Without QEMU it is skipped, also in CI: emulation is a tool, not the kernel under test.
+short_e2e() {
+  echo "== e2e"
+  bash scripts/setup.sh --e2e && bash scripts/e2e.sh --ready
+  local status=$?
+  [ "$status" = 0 ] && { timeout 60 bash scripts/e2e.sh --run --short; status=$?; }
+  case $status in
+    0) count 1 0 0 ;;
+    77) count 0 0 1 ;;
+    *) count 0 1 0; broken="$broken e2e" ;;
+  esac
+}
+
 vitest_project() {
   local name=$1 report=$results/$1.json status cases skips_fail=0
   echo "== $name"
@@ -125,4 +138,5 @@ step mutants npm run --silent mutants -- --short
 vitest_project unit
 vitest_project encode
 vitest_project kernel
+short_e2e
 finish

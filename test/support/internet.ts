@@ -5,34 +5,18 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
-import { loadAddon } from "../../src/kernel/addon.js";
-import { deleteLink, ipNumber, tellKernel } from "./kernel-view.js";
+import { deleteLink } from "./kernel-view.js";
+import { addUplink, INTERNET, removeHostAddress, UPLINK, UPLINK_IP } from "./uplink.js";
 
-export const UPLINK = "up0";
-/** The host's address on the uplink. */
-export const UPLINK_IP = "203.0.113.1";
-export const INTERNET_IP = "203.0.113.9";
-/** Another address of the host, on lo. */
-export const HOST_IP = "192.0.2.1";
-const LOOPBACK_IFINDEX = 1;
+export { HOST_IP, INTERNET_IP, UPLINK, UPLINK_IP } from "./uplink.js";
 
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
-/** The host's side of the uplink: a TAP, its addresses, and another one on lo. */
+/** The host's side of the uplink, until the test has finished. */
 export function makeUplink(): void {
-  const addon = loadAddon();
-  const { fd, ifindex } = addon.openTap({ name: UPLINK, vnetHdr: true, exclusive: true });
-  addon.setTapPersistent(fd, true);
-  addon.closeFd(fd);
+  addUplink();
   onTestFinished(() => deleteLink(UPLINK));
-  const other = { ifindex: LOOPBACK_IFINDEX, ip: ipNumber(HOST_IP), prefixLength: 32 };
-  tellKernel(
-    { op: "link.set", ifindex, addressGeneration: "none" },
-    { op: "address.add", ifindex, ip: ipNumber(UPLINK_IP), prefixLength: 24 },
-    { op: "address.add", ...other },
-    { op: "link.set", ifindex, up: true },
-  );
-  onTestFinished(() => tellKernel({ op: "address.delete", ...other }));
+  onTestFinished(removeHostAddress);
 }
 
 /**
@@ -42,10 +26,7 @@ export function makeUplink(): void {
 export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
   makeUplink();
   const internet = await startGuest({
-    tap: UPLINK,
-    mac: "02:00:00:00:00:09",
-    ip: INTERNET_IP,
-    prefixLength: 24,
+    ...INTERNET,
     ...(isRouted && { gateway: UPLINK_IP }),
   });
   onTestFinished(() => internet.stop());

@@ -1,0 +1,88 @@
+// What a run has: a network with NAT in a namespace of its own, the internet behind it, and guests
+// that are virtual machines. What is asked of them is left to the scenarios.
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  type Allocation,
+  type AllocationRequest,
+  type Network,
+  openNetwork,
+} from "../dist/index.js";
+import { type Guest, startGuest } from "../dist/stand-in/guest.js";
+import { Vm } from "../examples/agent/qemu.mjs";
+import { addUplink, INTERNET, UPLINK } from "../test/support/uplink.js";
+
+/** Where scripts/guest-image.sh puts what guests boot, and the traffic program for the host. */
+export const IMAGE = fileURLToPath(new URL("../build/guest/", import.meta.url));
+export const BRIDGE = "vmbr0";
+const DNS = ["192.0.2.53", "192.0.2.54"];
+
+export interface RealGuest {
+  allocation: Allocation;
+  vm: Vm;
+  /** From the call that asked for the network to the first answer of the guest's agent. */
+  bootMs: number;
+}
+
+export class Place {
+  readonly #dir: string;
+  readonly #vms: Vm[] = [];
+
+  private constructor(
+    dir: string,
+    readonly network: Network,
+    readonly internet: Guest,
+  ) {
+    this.#dir = dir;
+  }
+
+  /** In the caller's namespace, which must be a fresh one. */
+  static async open(): Promise<Place> {
+    const dir = mkdtempSync(join(tmpdir(), "forknet-e2e-"));
+    addUplink();
+    const internet = await startGuest(INTERNET);
+    const network = await openNetwork({
+      bridge: BRIDGE,
+      subnet: "10.100.0.0/16",
+      dns: DNS,
+      pool: { size: 8 },
+      // A guest passes nothing before its own limits hold.
+      unshaped: "block",
+      nat: { uplink: UPLINK, enableForwarding: true },
+      stateDir: join(dir, "state"),
+    });
+    return new Place(dir, network, internet);
+  }
+
+  /** Boots a guest on a network of its own. Several may boot at once. */
+  async boot(request: AllocationRequest): Promise<RealGuest> {
+    const startMs = performance.now();
+    const allocation = await this.network.createAllocation(request);
+    const { ip, prefixLength, gateway, dns } = allocation;
+    const given = { address: `${ip}/${prefixLength}`, gateway, dns: dns.join(",") };
+    const words = Object.entries(given).map(([name, value]) => `forknet.${name}=${value}`);
+    const vm = await Vm.boot(this.machine(allocation, words.join(" ")));
+    this.#vms.push(vm);
+    await allocation.shaped;
+    return { allocation, vm, bootMs: performance.now() - startMs };
+  }
+
+  /** What QEMU is started with for this guest. */
+  machine({ instanceId, tap, mac }: Allocation, words = ""): Parameters<typeof Vm.boot>[0] {
+    const dir = join(this.#dir, instanceId);
+    mkdirSync(dir, { recursive: true });
+    const image = { kernel: join(IMAGE, "vmlinuz"), initramfs: join(IMAGE, "initramfs") };
+    return { dir, tap, mac, ...image, commandLine: `console=ttyS0 quiet panic=-1 ${words}` };
+  }
+
+  /** Ends what is left; the namespace goes with the process. */
+  async close(): Promise<void> {
+    await Promise.all(this.#vms.map((vm) => vm.kill()));
+    await this.internet.stop();
+    await this.network.destroy();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
