@@ -2,7 +2,10 @@
 // is looked at.
 
 import { spawnSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { forknet, forknetJson } from "../support/cli.js";
 import { openForTest } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
@@ -59,7 +62,11 @@ describe("completion", () => {
     const { code, stdout } = await forknet(["completion", shell]);
     expect(code).toBe(0);
     for (const name of COMMANDS) expect(stdout).toContain(name);
-    const read = spawnSync(shell, ["-n"], { input: stdout, encoding: "utf8" });
+    // A file: fish does not read every kind of standard input.
+    const path = join(mkdtempSync(join(tmpdir(), "forknet-completion-")), "script");
+    onTestFinished(() => rmSync(dirname(path), { recursive: true }));
+    writeFileSync(path, stdout);
+    const read = spawnSync(shell, ["-n", path], { encoding: "utf8" });
     expect(read).toMatchObject({ status: 0, stderr: "" });
   });
 
