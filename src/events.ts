@@ -4,7 +4,7 @@
 import diagnostics, { type Channel } from "node:diagnostics_channel";
 import type { ForknetError } from "./errors.js";
 import type { AllocationState } from "./guest.js";
-import type { Change } from "./kernel/changes.js";
+import type { ChangedObject } from "./kernel/changes.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { Difference } from "./plans/finding.js";
 
@@ -43,7 +43,7 @@ export interface Events {
   "forknet:changed-outside": {
     bridge: string;
     subject: string;
-    object: Change["object"];
+    object: ChangedObject;
     removed: boolean;
   };
   /** What a look after such a change found not to be as it should be: reconcile repairs it. */

@@ -9,6 +9,12 @@ export type LinkState = Pick<LinkInfo, "name" | "up" | "master" | "mac" | "group
   port?: PortInfo;
 };
 
+/** In the order of ChangedObject in native/change.h. */
+const OBJECTS = ["link", "port", "qdisc", "class", "filter", "neighbor", "fdb"] as const;
+
+/** What the kernel tells changes of; "port" is a link's place on a bridge, "fdb" where a MAC is. */
+export type ChangedObject = (typeof OBJECTS)[number];
+
 /** A change the kernel told of; `removed`: the object is gone. */
 export type Change = { ifindex: number; removed: boolean } & (
   | {
@@ -22,8 +28,6 @@ export type Change = { ifindex: number; removed: boolean } & (
   | { object: "fdb"; mac: Mac }
 );
 
-/** In the order of ChangedObject in native/change.h. */
-const OBJECTS = ["link", "port", "qdisc", "class", "filter", "neighbor", "fdb"] as const;
 const NUMBERS_PER_CHANGE = 7;
 
 export function unpack({ numbers, texts }: Heard): Change[] {
@@ -31,7 +35,7 @@ export function unpack({ numbers, texts }: Heard): Change[] {
   let text = 0;
   for (let at = 0; at < numbers.length; at += NUMBERS_PER_CHANGE) {
     const number = (i: number) => numbers[at + i] as number;
-    const object = OBJECTS[number(0)] as Change["object"];
+    const object = OBJECTS[number(0)] as ChangedObject;
     const common = { ifindex: number(2), removed: number(1) === 1 };
     const [first, second, bits] = [number(3), number(4), number(5)];
     if (object === "neighbor") changes.push({ object, ...common, ip: first, mac: second });

@@ -1,0 +1,110 @@
+// The addon's Monitor: what it hears, what it leaves out, and how it ends.
+
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Monitor } from "../../src/kernel/binding.js";
+import { type Change, unpack } from "../../src/kernel/changes.js";
+import { addon, must, thrown, useNetlink } from "./addon-fixture.js";
+
+const netlink = useNetlink();
+const ROOT = 0xffffffff;
+const HANDLE = 0x10000;
+
+function listen(ownPorts: readonly number[] = []): Monitor {
+  const monitor = new addon.Monitor(ownPorts);
+  onTestFinished(() => monitor.close());
+  return monitor;
+}
+
+/** Everything that waits. */
+function heard(monitor: Monitor): Change[] {
+  const changes: Change[] = [];
+  for (;;) {
+    const part = monitor.read(64);
+    changes.push(...unpack(part));
+    if (!part.more) return changes;
+  }
+}
+
+function makeLink(name: string): number {
+  must(netlink(), { op: "link.create", name, kind: "ifb" });
+  return netlink().link({ name })?.ifindex as number;
+}
+
+describe("a monitor", () => {
+  it("hears links, queues and classes come, change and go, and of a link only the last", () => {
+    const monitor = listen();
+    const ifindex = makeLink("heard0");
+    must(netlink(), { op: "link.set", ifindex, alias: "first", up: true });
+    must(netlink(), { op: "link.set", ifindex, alias: "last" });
+    const links = heard(monitor).filter((change) => change.object === "link");
+    expect(links).toHaveLength(1);
+    const link = { name: "heard0", alias: "last", up: true, master: 0 };
+    expect(links[0]).toMatchObject({ ifindex, removed: false, link });
+    must(
+      netlink(),
+      { op: "qdisc.htb", verb: "add", ifindex, handle: HANDLE, defaultMinor: 0 },
+      { op: "qdisc.delete", ifindex, parent: ROOT },
+    );
+    const queue = { object: "qdisc", ifindex, handle: HANDLE, parent: ROOT };
+    // The default queue, without a handle, goes when another comes.
+    const named = heard(monitor).filter((change) => !("handle" in change && change.handle === 0));
+    expect(named).toEqual([
+      { ...queue, removed: false },
+      { ...queue, removed: true },
+    ]);
+    must(netlink(), { op: "link.delete", ifindex });
+    expect(heard(monitor)).toContainEqual({ object: "link", ifindex, removed: true });
+    expect(monitor.read(1)).toMatchObject({ overrun: false, more: false, texts: [] });
+  });
+
+  it("leaves out what the sockets it was told of cause", () => {
+    const other = new addon.Netlink();
+    onTestFinished(() => other.close());
+    const monitor = listen([netlink().port()]);
+    const ifindex = makeLink("own0");
+    heard(monitor);
+    const make = {
+      op: "qdisc.htb",
+      verb: "add",
+      ifindex,
+      handle: HANDLE,
+      defaultMinor: 0,
+    } as const;
+    const away = { op: "qdisc.delete", ifindex, parent: ROOT } as const;
+    must(netlink(), make, away);
+    expect(heard(monitor)).toEqual([]);
+    must(other, make, away);
+    expect(heard(monitor)).toHaveLength(2);
+  });
+
+  it("hears neighbours and forwarding entries", () => {
+    must(netlink(), { op: "link.create", name: "bridge0", kind: "bridge" });
+    const bridge = netlink().link({ name: "bridge0" })?.ifindex as number;
+    const ifindex = makeLink("port0");
+    must(netlink(), { op: "link.set", ifindex, master: bridge });
+    const monitor = listen();
+    const [ip, mac] = [0x0a000007, 0x020000000007];
+    must(
+      netlink(),
+      { op: "fdb.add", ifindex, mac },
+      { op: "fdb.delete", ifindex, mac },
+      { op: "neighbor.set", ifindex: bridge, ip, mac },
+    );
+    expect(heard(monitor)).toEqual([
+      { object: "fdb", ifindex, removed: false, mac },
+      { object: "fdb", ifindex, removed: true, mac },
+      { object: "neighbor", ifindex: bridge, removed: false, ip, mac },
+    ]);
+  });
+
+  it("refuses what are no ports, and to be read after its end", () => {
+    for (const ports of [undefined, "1", [0], [-1], [1.5], ["1"]] as never[])
+      expect(() => new addon.Monitor(ports)).toThrow(TypeError);
+    const monitor = listen();
+    for (const count of [0, -1, 1.5, "1"] as never[])
+      expect(() => monitor.read(count)).toThrow(TypeError);
+    monitor.close();
+    monitor.close();
+    expect(thrown(() => monitor.read(1))).toMatchObject({ code: "EBADF" });
+  });
+});
