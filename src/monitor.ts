@@ -7,6 +7,7 @@ import { monotonicMs } from "./clock.js";
 import { publish } from "./events.js";
 import { isSteady } from "./inspection.js";
 import { loadAddon } from "./kernel/addon.js";
+import type { Heard } from "./kernel/binding.js";
 import { type Change, unpack } from "./kernel/changes.js";
 import type { Parts } from "./parts.js";
 import { verify } from "./verify.js";
@@ -16,6 +17,7 @@ const READ_EVERY_MS = 200;
 const LONGEST_PAUSE_MS = 600;
 /** A tenth of a millisecond of the event loop. */
 const DATAGRAMS_PER_TURN = 64;
+const JUDGED_PER_TURN = 200;
 /** Somebody who goes on and on is looked at this long after the first change, not after the last. */
 const LONGEST_DELAY_MS = 400;
 /** Looking takes at most one part in so many of the reap lane's time. */
@@ -30,6 +32,8 @@ export class Monitor {
   #heard = new Map<string, Change>();
   #suspects = new Set<string>();
   #suspectsSinceMs = 0;
+  /** Something was told since the last decision whether to look. */
+  #isNews = false;
   #isOverrun = false;
   #looking: Promise<void> | undefined;
   #notBeforeMs = 0;
@@ -62,29 +66,37 @@ export class Monitor {
   #read(): void {
     this.#nextTurn = undefined;
     this.#lastReadMs = monotonicMs();
-    const heard = this.#socket.read(DATAGRAMS_PER_TURN);
+    const heard = this.#receive();
     for (const change of unpack(heard)) this.#heard.set(keyOf(change), change);
     this.#isOverrun ||= heard.overrun;
     if (heard.more) this.#nextTurn = setImmediate(() => this.#read());
     else this.#judge();
   }
 
-  #judge(): void {
-    const bridge = this.#parts.facts.bridge.name;
-    let isQuiet = true;
-    if (this.#heard.size > 0) {
-      const belongings = new Belongings(this.#parts);
-      for (const change of this.#heard.values()) {
-        const subject = belongings.subjectOf(change);
-        if (subject === undefined) continue;
-        isQuiet = false;
-        if (this.#suspects.size === 0) this.#suspectsSinceMs = monotonicMs();
-        this.#suspects.add(subject);
-        const { object, removed } = change;
-        publish("forknet:changed-outside", { bridge, subject, object, removed });
-      }
-      this.#heard.clear();
+  /** What cannot be read (ENOMEM) is lost like what there was no room for; nobody could catch it. */
+  #receive(): Heard {
+    try {
+      return this.#socket.read(DATAGRAMS_PER_TURN);
+    } catch {
+      return { numbers: new Float64Array(), texts: [], overrun: true, more: false };
     }
+  }
+
+  /** Nothing more is read before all is judged. */
+  #judge(belongings = this.#heard.size > 0 ? new Belongings(this.#parts) : undefined): void {
+    this.#nextTurn = undefined;
+    let left = JUDGED_PER_TURN;
+    for (const [key, change] of this.#heard) {
+      if (left-- === 0) {
+        this.#nextTurn = setImmediate(() => this.#judge(belongings));
+        return;
+      }
+      this.#heard.delete(key);
+      const subject = belongings?.subjectOf(change);
+      if (subject !== undefined) this.#suspect(subject, change);
+    }
+    const isQuiet = !this.#isNews;
+    this.#isNews = false;
     const nowMs = monotonicMs();
     const isDue = isQuiet || nowMs - this.#suspectsSinceMs > LONGEST_DELAY_MS;
     if (this.#looking || !isDue || nowMs < this.#notBeforeMs) return;
@@ -92,6 +104,14 @@ export class Monitor {
       this.#looking = undefined;
       this.#notBeforeMs = monotonicMs() + (monotonicMs() - nowMs) * REST_SHARE;
     });
+  }
+
+  #suspect(subject: string, { object, removed }: Change): void {
+    this.#isNews = true;
+    if (this.#suspects.size === 0) this.#suspectsSinceMs = monotonicMs();
+    this.#suspects.add(subject);
+    const bridge = this.#parts.facts.bridge.name;
+    publish("forknet:changed-outside", { bridge, subject, object, removed });
   }
 
   /** Compares what was changed with what it should be. Guests with something under way wait. */
