@@ -56,6 +56,7 @@ MonitorObject::MonitorObject(const Napi::CallbackInfo& info) : ObjectWrap(info) 
   if (!info[0].IsArray()) throw Unexpected("an array of ports", "ownPorts", info[0]);
   const auto array = info[0].As<Napi::Array>();
   std::vector<uint32_t> ports;
+  ports.reserve(array.Length());
   for (uint32_t i = 0; i < array.Length(); i++) {
     ports.push_back(static_cast<uint32_t>(CheckInteger(array.Get(i), 1, UINT32_MAX, "ownPorts")));
   }
@@ -71,7 +72,7 @@ Napi::Value MonitorObject::Read(const Napi::CallbackInfo& info) {
     // A property takes as long to set as a message to receive, so there are none for a change.
     Napi::Float64Array numbers =
         Napi::Float64Array::New(info.Env(), heard.changes.size() * kNumbersPerChange);
-    Napi::Array texts = Napi::Array::New(info.Env());
+    const Napi::Array texts = Napi::Array::New(info.Env());
     for (size_t i = 0; i < heard.changes.size(); i++) {
       const Napi::HandleScope scope(info.Env());
       const Change& change = heard.changes[i];
