@@ -2,7 +2,7 @@
 // system, with a guest to adopt, and with one whose bridge or shaper somebody has deleted. A
 // network that does not open leaves everything as it was. Destroying can be repeated.
 
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { failEach, kindsOf, type Plan, ROUNDS } from "../support/fail-each.js";
 import { ERRNO, Faults } from "../support/faults.js";
 import { PlanBed } from "../support/plan-bed.js";
@@ -11,7 +11,6 @@ const faults = new Faults();
 const bed = new PlanBed();
 
 afterEach(() => faults.none());
-afterAll(() => bed.close());
 
 const open = () => {
   bed.open();

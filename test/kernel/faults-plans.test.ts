@@ -23,7 +23,6 @@ afterAll(() => {
   bed.reap(1);
   bed.destroy();
   bed.forget();
-  bed.close();
 });
 
 const reset = () => expect(bed.shape(1, { to: LIMITS })).toBeNull();

@@ -37,12 +37,12 @@ describe("a fork is refused", () => {
     ["no number", Number.NaN],
     ["without digits", "fast"],
     ["empty", ""],
-    ["null", null],
   ];
   const others: [string, object, string][] = [
     ["an unknown key", { vlan: 7 }, "vlan"],
     ["a ceil under the rate", { upload: { rate: "20mbit", ceil: "19mbit" } }, "upload.ceil"],
     ["a ceil without a rate", { upload: { ceil: "19mbit" } }, "upload.rate"],
+    ["a rate of null", { upload: { rate: null } }, "upload.rate"],
     ["an unknown key in upload", { upload: { rate: "20mbit", burst: 9 } }, "upload"],
     ["an IP outside the subnet", { ip: "10.101.0.7" }, "ip"],
     ["the gateway's IP", { ip: "10.100.0.1" }, "ip"],

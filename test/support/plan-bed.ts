@@ -24,7 +24,10 @@ export const LIMITS: Limits = { download: 20e6, upload: { rate: 5e6, ceil: 20e6 
 export const LOWER: Limits = { download: 3e6, upload: { rate: 1e6, ceil: 2e6 } };
 export const HIGHER: Limits = { download: 90e6, upload: { rate: 8e6, ceil: 30e6 } };
 
-/** Made after the Faults: the kernel looks for their controls when it is made. */
+/**
+ * Made after the Faults, whose controls the kernel looks for when it is made, and where the file
+ * begins: its two sockets are open before the first look at the file descriptors, and stay.
+ */
 export class PlanBed {
   readonly options = resolveOptions({ bridge: "vmbr0", subnet: "10.100.0.0/24" });
   readonly kernel: Kernel = createKernel();
@@ -41,10 +44,6 @@ export class PlanBed {
 
   open(): void {
     this.#facts = open(this.kernel, this.options).facts;
-  }
-
-  close(): void {
-    this.#netlink.close();
   }
 
   /** As when the process dies: what the kernel holds stays. */
