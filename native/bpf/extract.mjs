@@ -131,7 +131,7 @@ function writeProgram(program, sections, symbols) {
     const note = mapAt.has(index) ? `  // ${index}: ${mapAt.get(index)}` : "";
     return `    {${code}, ${it.destination}, ${it.source}, ${it.offset}, ${it.immediate}},${note}`;
   });
-  const id = program.name[0].toUpperCase() + program.name.slice(1);
+  const id = program.name.replace(/(?:^|_)([a-z])/g, (_, first) => first.toUpperCase());
   return `inline constexpr bpf_insn k${id}Instructions[] = {
 ${lines.join("\n")}
 };

@@ -20,7 +20,8 @@ enum {
 };
 
 enum lease_flags {
-  LEASE_BLOCKED = 1,  // the guest neither sends nor receives; set while it waits for limits
+  LEASE_BLOCKED = 1,     // the guest neither sends nor receives; set while it waits for limits
+  LEASE_TRANSLATED = 2,  // the guest believes to be guest_ip and guest_mac
 };
 
 enum settings_flags {
@@ -43,8 +44,13 @@ struct lease {
   __u64 reserved;  // zero
   char id[64];
   char name[64];
-  char group[64];      // zeros: in none. For the host only, no program reads it
-  __u64 reserved2[4];  // zero; for what else a lease comes to hold, such as a translated address
+  char group[64];  // zeros: in none. For the host only, no program reads it
+  // With LEASE_TRANSLATED: the identity in the guest's memory. Otherwise zero.
+  __be32 guest_ip;
+  __be32 guest_gateway;
+  __u8 guest_mac[6];
+  __u8 guest_gateway_mac[6];
+  __u32 reserved2[3];  // zero
 };
 
 // `settings`: array of one. Zeroed, as the kernel makes it, nothing passes.
@@ -54,7 +60,8 @@ struct settings {
   __be32 gateway;
   __u32 shaper_ifindex;
   __u32 flags;
-  __u32 reserved[3];
+  __u8 gateway_mac[6];  // for the programs that translate
+  __u8 reserved[6];
 };
 
 // `drops`: per-CPU array of u64 with DROPS_MAX entries; index = why. The order is part of the
@@ -72,11 +79,15 @@ enum drop_reason {
   DROP_UNCLASSIFIED = 9,  // on the shaper without a lease or without a class
   DROP_GATE_UNARMED = 10,
   DROP_GATE_BLOCKED = 11,
+  DROP_GATE_FOREIGN = 12,    // not for this translated guest, or nothing that it speaks
+  DROP_GATE_MALFORMED = 13,  // to a translated guest
+  DROP_UNTRANSLATABLE = 14,  // either way: a header ends before the checksum to mend
 };
 
 FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, created_ms) == 24, "struct lease has no holes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, id) == 64, "struct lease has no holes");
+FORKNET_ASSERT(__builtin_offsetof(struct lease, guest_ip) == 256, "struct lease has no holes");
 FORKNET_ASSERT(sizeof(struct settings) == 32, "struct settings is 32 bytes");
 
 #ifdef __cplusplus

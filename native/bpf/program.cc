@@ -65,7 +65,8 @@ class SignalsHeld {
 }  // namespace
 
 const ProgramImage* FindProgramImage(const std::string& name) {
-  for (const ProgramImage* image : {&kGuardImage, &kGateImage, &kClassifyImage}) {
+  for (const ProgramImage* image :
+       {&kGuardImage, &kGuardTranslateImage, &kGateImage, &kGateTranslateImage, &kClassifyImage}) {
     if (name == image->name) return image;
   }
   return nullptr;

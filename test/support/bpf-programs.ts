@@ -3,7 +3,7 @@
 // them): a shared mistake in the layout would hide itself.
 
 import { loadAddon } from "../../src/kernel/addon.js";
-import type { Addon } from "../../src/kernel/binding.js";
+import type { Addon, ProgramName } from "../../src/kernel/binding.js";
 import { DROP_REASONS } from "../../src/lease/drops.js";
 import { ipBytes, macBytes } from "./frames.js";
 
@@ -23,6 +23,15 @@ export interface LeaseFields {
   blocked?: boolean;
   /** Default 1. */
   version?: number;
+  /** What the guest believes to be. */
+  guest?: IdentityFields;
+}
+
+export interface IdentityFields {
+  ip: string;
+  mac: string;
+  gateway: string;
+  gatewayMac: string;
 }
 
 export interface NetworkFields {
@@ -32,6 +41,7 @@ export interface NetworkFields {
   shaperIfindex: number;
   /** Default true. */
   isolated?: boolean;
+  gatewayMac?: string;
 }
 
 export function u32(value: number): Buffer {
@@ -43,10 +53,15 @@ export function u32(value: number): Buffer {
 export function leaseBytes(fields: LeaseFields): Buffer {
   const value = Buffer.alloc(LEASE_BYTES);
   value.writeUInt32LE(fields.version ?? 2, 0);
-  value.writeUInt32LE(fields.blocked ? 1 : 0, 4);
+  value.writeUInt32LE((fields.blocked ? 1 : 0) + (fields.guest ? 2 : 0), 4);
   macBytes(fields.mac).copy(value, 8);
   value.writeUInt16LE(fields.classMinor ?? 0x10, 14);
   ipBytes(fields.ip).copy(value, 16);
+  if (fields.guest) {
+    const { ip, gateway, mac, gatewayMac } = fields.guest;
+    const parts = [ipBytes(ip), ipBytes(gateway), macBytes(mac), macBytes(gatewayMac)];
+    Buffer.concat(parts).copy(value, 256);
+  }
   return value;
 }
 
@@ -57,6 +72,7 @@ export function settingsBytes(fields: NetworkFields): Buffer {
   ipBytes(fields.gateway).copy(value, 8);
   value.writeUInt32LE(fields.shaperIfindex, 12);
   value.writeUInt32LE(fields.isolated === false ? 0 : 1, 16);
+  if (fields.gatewayMac) macBytes(fields.gatewayMac).copy(value, 20);
   return value;
 }
 
@@ -68,7 +84,7 @@ export class BpfPrograms {
   readonly #addon: Addon = loadAddon();
   readonly bpf = this.#addon.bpf;
   readonly maps: { leases: number; settings: number; drops: number };
-  readonly programs: { guard: number; gate: number; classify: number };
+  readonly programs: Record<ProgramName, number>;
 
   constructor() {
     const { bpf } = this;
@@ -90,10 +106,13 @@ export class BpfPrograms {
         maxEntries: COUNTERS,
       }).fd,
     };
+    const load = (program: ProgramName) => bpf.loadProgram(program, this.maps).fd;
     this.programs = {
-      guard: bpf.loadProgram("guard", this.maps).fd,
-      gate: bpf.loadProgram("gate", this.maps).fd,
-      classify: bpf.loadProgram("classify", this.maps).fd,
+      guard: load("guard"),
+      guard_translate: load("guard_translate"),
+      gate: load("gate"),
+      gate_translate: load("gate_translate"),
+      classify: load("classify"),
     };
   }
 

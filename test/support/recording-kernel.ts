@@ -14,6 +14,7 @@ export const FACTS: NetworkFacts = {
   shaper: { name: "fku0a640001", ifindex: 4 },
   gateway: { ip: 0x0a640001, mac: 0x02000a640001 },
   isolated: true,
+  translate: false,
   ipv6: true,
   tap: { owner: 0, vnetHdr: true, multiQueue: false },
   programs: { guard: 11, gate: 12, classify: 13 },

@@ -42,7 +42,7 @@ describe("with the clang that wrote the header", { timeout: COMPILE_TIMEOUT_MS }
   });
 
   it.skipIf(isMissing && !mustRun)("another rule in the source is noticed", () => {
-    const program = join(copy, "guard.bpf.c");
+    const program = join(copy, "judge.bpf.h");
     writeFileSync(program, readFileSync(program, "utf8").replace("ip->ihl < 5", "ip->ihl < 6"));
     expect(generate(copy, "--check")).toMatchObject({
       status: 1,
