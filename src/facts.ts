@@ -11,6 +11,8 @@ export interface NetworkFacts {
   shaper: { name: string; ifindex: number };
   gateway: { ip: Ipv4; mac: Mac };
   isolated: boolean;
+  /** Guard and gate are those that translate. */
+  translate: boolean;
   /** The kernel has IPv6, so a TAP must be told not to make addresses for it. */
   ipv6: boolean;
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };

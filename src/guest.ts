@@ -6,6 +6,7 @@ import { Deferred } from "./deferred.js";
 import { isHeard, publish } from "./events.js";
 import type { PortClaim } from "./identity/claims.js";
 import { type ClassClaim, formatClass } from "./identity/class-pool.js";
+import { formatInner, type GuestIdentity } from "./identity/guest-identity.js";
 import { formatIpv4, formatMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4 } from "./kernel/messages.js";
 import type { Lease } from "./lease/lease.js";
@@ -30,6 +31,8 @@ export interface Allocation {
   readonly ip: string;
   /** "02:00:0a:64:00:07" */
   readonly mac: string;
+  /** What the guest believes instead, where that is translated at its TAP. */
+  readonly guest: Required<GuestIdentity> | undefined;
   /** The bridge's address: the guest's default route. */
   readonly gateway: string;
   /** "255.255.0.0" */
@@ -177,6 +180,10 @@ class GuestView implements Allocation {
   get mac(): string {
     return formatMac(this.#guest.lease.mac);
   }
+  get guest(): Required<GuestIdentity> | undefined {
+    const { guest } = this.#guest.lease;
+    return guest && formatInner(guest);
+  }
   get gateway(): string {
     return this.#facts.gateway;
   }
@@ -211,10 +218,11 @@ class GuestView implements Allocation {
 
   /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
-    const { instanceId, instanceName, group, ip, mac, gateway, netmask, prefixLength, dns } = this;
+    const { instanceId, instanceName, group, ip, mac, guest } = this;
+    const { gateway, netmask, prefixLength, dns } = this;
     const { tap, ifindex, classId, state, shaping } = this;
     const labels = { instanceId, instanceName, group };
-    const fixed = { ...labels, ip, mac, gateway, netmask, prefixLength, dns };
+    const fixed = { ...labels, ip, mac, guest, gateway, netmask, prefixLength, dns };
     return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 

@@ -5,6 +5,7 @@ export { ForknetError, type ForknetErrorCode, type ForknetErrorFields } from "./
 export type { Events } from "./events.js";
 export type { GroupInfo } from "./group-list.js";
 export type { Allocation, AllocationState, ShapingState } from "./guest.js";
+export type { GuestIdentity } from "./identity/guest-identity.js";
 export type { ChangedObject } from "./kernel/changes.js";
 export type { DropReason } from "./lease/drops.js";
 export type { StoreDamage } from "./lease/standby-store.js";

@@ -2,6 +2,7 @@
 
 import type { GroupInfo } from "./group-list.js";
 import type { Allocation } from "./guest.js";
+import type { GuestIdentity } from "./identity/guest-identity.js";
 import type { DropReason } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
@@ -54,6 +55,13 @@ export interface Network extends AsyncDisposable {
    * limit away. On failure the former limits hold.
    */
   updateLimits(instanceId: string, limits: LimitsRequest): Promise<void>;
+  /**
+   * Tells the programs at the guest's TAP what the guest believes to be from now on; `null`: what it
+   * is. One map write: for a guest that has just been given another address. Rejects with CONFIG,
+   * also where the network does not translate, with NOT_FOUND for a guest in standby, and with
+   * KERNEL; then the former identity holds.
+   */
+  updateGuest(instanceId: string, guest: GuestIdentity | null): Promise<void>;
   /**
    * Bounds the uploads of all guests of a group together and guarantees them a part of
    * uploadCapacity, also before the first of them comes and after the last has gone; `null` takes

@@ -7,6 +7,8 @@ import { aborted } from "./creation.js";
 import { ForknetError } from "./errors.js";
 import { type GroupInfo, listGroups } from "./group-list.js";
 import type { Allocation, Guest } from "./guest.js";
+import { changeGuest } from "./guest-change.js";
+import type { GuestIdentity } from "./identity/guest-identity.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
 import { LimitsChange } from "./limits-change.js";
@@ -22,6 +24,7 @@ import {
   type LimitsRequest,
   type RecreateOptions,
   resolveGroupLimits,
+  resolveGuest,
   resolveRecreate,
   resolveRequest,
   resolveUpdate,
@@ -117,6 +120,18 @@ export class OpenNetwork implements Network {
       if (guest.state !== "standby" || guest.releasing) mustBe(guest, "active");
       await this.#measured("update_limits", instanceId, (span) =>
         this.#limitsChange.apply(guest, wished(), span),
+      );
+    });
+  }
+
+  async updateGuest(instanceId: string, given: GuestIdentity | null): Promise<void> {
+    const guest = this.#find(instanceId);
+    const wished = resolveGuest(given, guest.lease, this.#parts.options);
+    await inTurn(guest, async () => {
+      await guest.creation?.catch(() => {});
+      mustBe(guest, "active");
+      await this.#measured("update_guest", instanceId, () =>
+        changeGuest(this.#parts, guest, wished),
       );
     });
   }

@@ -22,6 +22,11 @@ export interface NetworkOptions {
   /** Guests exchange nothing, neither bridged nor routed. Default true. */
   isolated?: boolean;
   /**
+   * Guests may have another identity than the one in their memory, see AllocationRequest.guest.
+   * Default false.
+   */
+  translate?: boolean;
+  /**
    * What guests share by borrowing, and the bound on the sum of their upload rates. Default
    * "10gbit".
    */
@@ -58,6 +63,7 @@ export interface ResolvedOptions extends ShapingDefaults {
   subnet: Subnet;
   dns: readonly string[];
   isolated: boolean;
+  translate: boolean;
   uploadCapacity: BitsPerSecond;
   unshaped: "limit" | "block";
   poolSize: number;
@@ -70,6 +76,7 @@ export interface ResolvedOptions extends ShapingDefaults {
 const DEFAULTS = {
   dns: ["1.1.1.1"],
   isolated: true,
+  translate: false,
   uploadCapacity: "10gbit",
   uploadBurstMultiplier: 4,
   downloadBurstMultiplier: 4,
@@ -103,6 +110,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     subnet: parseSubnet(given.subnet, given.gateway),
     dns: checkDns(given.dns),
     isolated: checkBoolean(given.isolated, "isolated"),
+    translate: checkBoolean(given.translate, "translate"),
     uploadCapacity: parseBandwidth(given.uploadCapacity, "uploadCapacity"),
     uploadBurstMultiplier: checkNumber(
       given.uploadBurstMultiplier,

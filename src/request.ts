@@ -2,9 +2,15 @@
 
 import type { Bandwidth } from "./bandwidth.js";
 import { configError } from "./errors.js";
+import {
+  GUEST_IDENTITY_KEYS,
+  type GuestIdentity,
+  type InnerIdentity,
+  resolveInner,
+} from "./identity/guest-identity.js";
 import { formatIpv4, isForGuests, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
-import { MOST_LABEL_CHARACTERS } from "./lease/alias.js";
+import { MOST_LABEL_CHARACTERS, MOST_TRANSLATED_LABEL_CHARACTERS } from "./lease/alias.js";
 import {
   type GroupLimits,
   type Limits,
@@ -50,6 +56,11 @@ export interface AllocationRequest extends LimitsRequest {
   tapName?: string;
   /** 1-64 of [A-Za-z0-9._-]: whose total limits its uploads count in, see setGroupLimits. */
   group?: string;
+  /**
+   * The identity in the guest's memory, where it differs from `ip` and `mac`: it is translated at
+   * the TAP. Needs `translate` of openNetwork. An address of the subnet only where it is `ip`.
+   */
+  guest?: GuestIdentity;
 }
 
 /** What recreateAllocation takes beside the id. */
@@ -68,6 +79,7 @@ export interface ResolvedRequest {
   mac?: Mac;
   tapName?: string;
   group?: string;
+  guest?: InnerIdentity;
   limits: Limits;
 }
 
@@ -80,10 +92,12 @@ const REQUEST_KEYS = new Set([
   "mac",
   "tapName",
   "group",
+  "guest",
 ]);
 const RECREATE_KEYS = new Set(["tapName", "download", "upload", "signal"]);
 const LIMIT_KEYS = new Set(["download", "upload"]);
 const GROUP_KEYS = new Set(["upload", "download"]);
+const NEEDS_TRANSLATE = "a network that was opened with translate: true";
 const LABEL = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** Checks a request against the network's options; throws ERR_FORKNET_CONFIG. */
@@ -101,6 +115,8 @@ export function resolveRequest(
   if (request.mac !== undefined) resolved.mac = parseMac(request.mac, "mac");
   if (request.tapName !== undefined) resolved.tapName = checkLinkName(request.tapName, "tapName");
   if (request.group !== undefined) resolved.group = checkGroup(request);
+  if (request.guest !== undefined)
+    resolved.guest = checkGuest(request.guest, request, options, resolved.ip);
   return resolved;
 }
 
@@ -111,6 +127,35 @@ function checkGroup({ instanceId, instanceName, group }: AllocationRequest): str
   if (length <= MOST_LABEL_CHARACTERS) return checked;
   const expected = `at most ${MOST_LABEL_CHARACTERS} characters together with instanceId and instanceName`;
   throw configError("group", expected, group);
+}
+
+/** Checks what updateGuest is given; throws ERR_FORKNET_CONFIG. */
+export function resolveGuest(
+  given: GuestIdentity | null,
+  labels: Labels & { ip: Ipv4 },
+  options: ResolvedOptions,
+): InnerIdentity | undefined {
+  if (given !== null) return checkGuest(given, labels, options, labels.ip);
+  if (!options.translate) throw configError("updateGuest", NEEDS_TRANSLATE, given);
+  return undefined;
+}
+
+type Labels = Pick<AllocationRequest, "instanceId" | "instanceName" | "group">;
+
+function checkGuest(
+  given: GuestIdentity,
+  { instanceId, instanceName, group }: Labels,
+  options: ResolvedOptions,
+  own: Ipv4 | undefined,
+): InnerIdentity {
+  if (!options.translate) throw configError("guest", NEEDS_TRANSLATE, given);
+  checkKeys(given, GUEST_IDENTITY_KEYS, "guest");
+  const inner = resolveInner(given, options.subnet, own);
+  const length = instanceId.length + instanceName.length + (group?.length ?? 0);
+  if (length <= MOST_TRANSLATED_LABEL_CHARACTERS) return inner;
+  const most = `at most ${MOST_TRANSLATED_LABEL_CHARACTERS} characters`;
+  const expected = `${most} of instanceId, instanceName and group together`;
+  throw configError("guest", expected, length);
 }
 
 /** Checks what setGroupLimits is given; throws ERR_FORKNET_CONFIG. */

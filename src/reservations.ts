@@ -69,6 +69,7 @@ export class Reservations {
         classMinor: port.class.minor,
         limits: request.limits,
         ...(group === undefined ? {} : { group }),
+        ...(request.guest === undefined ? {} : { guest: request.guest }),
         createdMs: Date.now(),
         generation: this.#nextGeneration(),
         blocked: false,

@@ -23,10 +23,17 @@ export interface TakenOver {
 }
 
 /**
- * Refuses a state directory that was used for another subnet or gateway, before anything is made. Throws
+ * Refuses a state directory that was used for another subnet or gateway, or with translation where
+ * this network has none, before anything is made. Throws
  * CONFLICT.
  */
-export function checkStored(stored: readonly Lease[], { subnet, stateDir }: ResolvedOptions): void {
+export function checkStored(stored: readonly Lease[], options: ResolvedOptions): void {
+  const { subnet, stateDir, translate } = options;
+  const translated = stored.find(({ guest }) => guest);
+  if (translated && !translate) {
+    const text = `${stateDir} keeps instance ${translated.instanceId}, which is translated: open with translate: true`;
+    throw new ForknetError("ERR_FORKNET_CONFLICT", text);
+  }
   const stranger = stored.find(({ ip }) => !isForGuests(subnet, ip));
   if (!stranger) return;
   const who = `instance ${stranger.instanceId} with ${formatIpv4(stranger.ip)}`;

@@ -104,7 +104,7 @@ const PROBES: readonly Probe[] = [
   {
     check: "feature.bpf-programs",
     run: (bench) => {
-      bench.programs = ensurePrograms(bench.kernel, undefined, [], new Undo()).programs;
+      bench.programs = ensurePrograms(bench.kernel, undefined, [], false, new Undo()).programs;
     },
   },
   {

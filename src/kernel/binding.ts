@@ -203,6 +203,9 @@ export interface BpfMapOptions {
   noPrealloc?: boolean;
 }
 
+/** A built-in BPF program. */
+export type ProgramName = "guard" | "guard_translate" | "gate" | "gate_translate" | "classify";
+
 export interface BpfObject {
   fd: number;
   id: number;
@@ -263,10 +266,7 @@ export interface Addon {
      * Loads one of the built-in programs with its maps patched in by name ("leases", "settings",
      * "drops").
      */
-    loadProgram(
-      program: "guard" | "gate" | "classify",
-      maps: Record<string, number>,
-    ): BpfObject & { tag: string };
+    loadProgram(program: ProgramName, maps: Record<string, number>): BpfObject & { tag: string };
     /** undefined for ENOENT. */
     mapGet(fd: number, key: Uint8Array, valueSize: number): Buffer | undefined;
     mapSet(fd: number, key: Uint8Array, value: Uint8Array): void;

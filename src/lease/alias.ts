@@ -2,6 +2,7 @@
 // the kernel map is rebuilt where a process may not open the map of its predecessor.
 
 import { type BitsPerSecond, formatBandwidth, parseBandwidth } from "../bandwidth.js";
+import type { InnerIdentity } from "../identity/guest-identity.js";
 import { formatIpv4, formatMac, parseIpv4, parseMac } from "../identity/ipv4.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Lease } from "./lease.js";
@@ -13,10 +14,13 @@ export const ALIAS_PREFIX = "forknet1 ";
  * them. Two labels without a group always fit.
  */
 export const MOST_LABEL_CHARACTERS = 120;
+/** The same for a guest that is translated, with a group or without: two UUIDs. */
+export const MOST_TRANSLATED_LABEL_CHARACTERS = 72;
 
 /**
- * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36 [group=GROUP]`, at most 253 of the
- * kernel's 255 bytes (see MOST_LABEL_CHARACTERS). A rate is "max" when unlimited. Blocking is not in
+ * `forknet1 ID NAME IP MAC 1:CLASS down=RATE up=RATE/CEIL at=MS36 [group=GROUP]
+ * [guest=IP/MAC/GATEWAY/MAC in hex]`, at most 255 bytes, which is what the kernel keeps (see
+ * MOST_LABEL_CHARACTERS). A rate is "max" when unlimited. Blocking is not in
  * it: it lives in the map only.
  */
 export function formatAlias(lease: Lease): string {
@@ -26,7 +30,19 @@ export function formatAlias(lease: Lease): string {
   const class_ = `1:${lease.classMinor.toString(16)}`;
   const address = `${formatIpv4(lease.ip)} ${formatMac(lease.mac)}`;
   const made = lease.createdMs.toString(36);
-  return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}${lease.group === undefined ? "" : ` group=${lease.group}`}`;
+  return `${ALIAS_PREFIX}${lease.instanceId} ${lease.instanceName} ${address} ${class_} down=${down} up=${up} at=${made}${lease.group === undefined ? "" : ` group=${lease.group}`}${lease.guest === undefined ? "" : ` guest=${formatGuest(lease.guest)}`}`;
+}
+
+/** Without dots and colons, for which there is no room: a9fe4d02/060000000002/a9fe4d01/... */
+function formatGuest({ ip, mac, gateway, gatewayMac }: InnerIdentity): string {
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+  return [hex(ip, 8), hex(mac, 12), hex(gateway, 8), hex(gatewayMac, 12)].join("/");
+}
+
+/** `text` is of formatGuest's form. */
+function parseGuest(text: string): InnerIdentity {
+  const [ip, mac, gateway, gatewayMac] = text.split("/").map((hex) => Number.parseInt(hex, 16));
+  return { ip, mac, gateway, gatewayMac } as InnerIdentity;
 }
 
 /**
@@ -48,10 +64,10 @@ export function formatSlotAlias(ip: Ipv4, mac: Mac, classMinor: number): string 
 /** Reads formatAlias's form; undefined for anything else, a slot's alias included. */
 export function parseAlias(alias: string): Lease | undefined {
   const pattern =
-    /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)(?: group=([A-Za-z0-9._-]{1,64}))?$/;
+    /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)(?: group=([A-Za-z0-9._-]{1,64}))?(?: guest=([\da-f]{8}\/[\da-f]{12}\/[\da-f]{8}\/[\da-f]{12}))?$/;
   const match = pattern.exec(alias);
   if (!match) return undefined;
-  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at, group] =
+  const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at, group, guest] =
     match as unknown as string[];
   try {
     const bits = (text: string | undefined) => parseBandwidth(text, "alias");
@@ -66,6 +82,7 @@ export function parseAlias(alias: string): Lease | undefined {
         upload: rate === "max" ? null : { rate: bits(rate), ceil: bits(ceil ?? rate) },
       },
       ...(group === undefined ? {} : { group }),
+      ...(guest === undefined ? {} : { guest: parseGuest(guest) }),
       createdMs: Number.parseInt(at as string, 36),
       generation: 0,
       blocked: false,

@@ -15,7 +15,10 @@ export type DropReason =
   | "peer"
   | "unclassified"
   | "gate_unarmed"
-  | "gate_blocked";
+  | "gate_blocked"
+  | "gate_foreign"
+  | "gate_malformed"
+  | "untranslatable";
 
 /** In the order of their counters. */
 export const DROP_REASONS = [
@@ -31,6 +34,9 @@ export const DROP_REASONS = [
   "unclassified",
   "gate_unarmed",
   "gate_blocked",
+  "gate_foreign",
+  "gate_malformed",
+  "untranslatable",
 ] as const satisfies readonly DropReason[];
 
 /** Reads all counters, summed over the CPUs; they only grow while the map lives. */

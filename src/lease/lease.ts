@@ -1,6 +1,7 @@
 // One lease: what a guest holds, and its binary form as a value of the kernel map, whose layout is
 // shared with native/bpf/layout.h. The readable copy is alias.ts.
 
+import type { InnerIdentity } from "../identity/guest-identity.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Limits } from "../limits.js";
 
@@ -14,6 +15,8 @@ export interface Lease {
   limits: Limits;
   /** Whose total limits its uploads count in. */
   group?: string;
+  /** What it believes to be; absent when it knows its own address. */
+  guest?: InnerIdentity;
   /** Milliseconds since the epoch. */
   createdMs: number;
   /** Tells two incarnations of one address apart. */
@@ -25,9 +28,11 @@ export interface Lease {
 export const LEASE_VERSION = 2;
 export const LEASE_BYTES = 288;
 const FLAG_BLOCKED = 1;
+const FLAG_TRANSLATED = 2;
 const ID_AT = 64;
 const NAME_AT = 128;
 const GROUP_AT = 192;
+const GUEST_AT = 256;
 const TEXT_BYTES = 64;
 
 /** Writes the map value. `into` is reused by the hot path; its old content is overwritten whole. */
@@ -36,9 +41,9 @@ export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTE
   // DataView's methods are fast before the compiler has seen them; Buffer's are not.
   const view = new DataView(into.buffer, into.byteOffset, LEASE_BYTES);
   view.setUint32(0, LEASE_VERSION, true);
-  view.setUint32(4, lease.blocked ? FLAG_BLOCKED : 0, true);
-  view.setUint16(8, lease.mac / 2 ** 32);
-  view.setUint32(10, lease.mac);
+  const { guest } = lease;
+  view.setUint32(4, (lease.blocked ? FLAG_BLOCKED : 0) | (guest ? FLAG_TRANSLATED : 0), true);
+  writeMac(view, lease.mac, 8);
   view.setUint16(14, lease.classMinor, true);
   view.setUint32(16, lease.ip);
   view.setUint32(20, lease.generation, true);
@@ -49,6 +54,12 @@ export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTE
   into.write(lease.instanceId, ID_AT, TEXT_BYTES, "latin1");
   into.write(lease.instanceName, NAME_AT, TEXT_BYTES, "latin1");
   if (lease.group !== undefined) into.write(lease.group, GROUP_AT, TEXT_BYTES, "latin1");
+  if (guest) {
+    view.setUint32(GUEST_AT, guest.ip);
+    view.setUint32(GUEST_AT + 4, guest.gateway);
+    writeMac(view, guest.mac, GUEST_AT + 8);
+    writeMac(view, guest.gatewayMac, GUEST_AT + 14);
+  }
   return into;
 }
 
@@ -58,6 +69,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
   const download = read64(value, 32);
   const rate = read64(value, 40);
   const group = readText(value, GROUP_AT);
+  const flags = value.readUInt32LE(4);
   return {
     instanceId: readText(value, ID_AT),
     instanceName: readText(value, NAME_AT),
@@ -66,10 +78,25 @@ export function decodeLease(value: Buffer): Lease | undefined {
     classMinor: value.readUInt16LE(14),
     limits: { download: download || null, upload: rate ? { rate, ceil: read64(value, 48) } : null },
     ...(group === "" ? {} : { group }),
+    ...(flags & FLAG_TRANSLATED ? { guest: readGuest(value) } : {}),
     createdMs: read64(value, 24),
     generation: value.readUInt32LE(20),
-    blocked: (value.readUInt32LE(4) & FLAG_BLOCKED) !== 0,
+    blocked: (flags & FLAG_BLOCKED) !== 0,
   };
+}
+
+function readGuest(from: Buffer): InnerIdentity {
+  return {
+    ip: from.readUInt32BE(GUEST_AT),
+    gateway: from.readUInt32BE(GUEST_AT + 4),
+    mac: from.readUIntBE(GUEST_AT + 8, 6),
+    gatewayMac: from.readUIntBE(GUEST_AT + 14, 6),
+  };
+}
+
+function writeMac(into: DataView, mac: Mac, at: number): void {
+  into.setUint16(at, mac / 2 ** 32);
+  into.setUint32(at + 2, mac);
 }
 
 // Halves by hand: BigInt would allocate on the path of every fork.

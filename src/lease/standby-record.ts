@@ -3,6 +3,7 @@
 
 import { crc32 } from "node:zlib";
 import { ForknetError } from "../errors.js";
+import type { InnerIdentity } from "../identity/guest-identity.js";
 import { isLabel } from "../request.js";
 import type { Lease } from "./lease.js";
 
@@ -100,13 +101,23 @@ export function toLease(value: unknown): Lease | undefined {
   if (!isWhole(createdMs, Number.MAX_SAFE_INTEGER) || !isWhole(generation, 2 ** 32 - 1))
     return undefined;
   if (group !== undefined && !isLabel(group)) return undefined;
+  if (given.guest !== undefined && !isInner(given.guest)) return undefined;
   if (download !== null && !isWhole(download, Number.MAX_SAFE_INTEGER)) return undefined;
   if (upload !== null && !isLimited) return undefined;
   const limits = { download, upload: upload === null ? null : { rate, ceil } } as Lease["limits"];
   // A guest in standby has no class and is not blocked.
   const none = { classMinor: 0, blocked: false };
-  const part = group === undefined ? {} : { group };
+  const part = {
+    ...(group === undefined ? {} : { group }),
+    ...(given.guest === undefined ? {} : { guest: given.guest }),
+  };
   return { instanceId, instanceName, ip, mac, limits, ...part, createdMs, generation, ...none };
+}
+
+function isInner(value: unknown): value is InnerIdentity {
+  const { ip, mac, gateway, gatewayMac } = (value ?? {}) as Record<keyof InnerIdentity, unknown>;
+  const areIps = [ip, gateway].every((one) => isWhole(one, 2 ** 32 - 1));
+  return areIps && [mac, gatewayMac].every((one) => isWhole(one, 2 ** 48 - 1));
 }
 
 export function isWhole(value: unknown, most: number): value is number {

@@ -86,6 +86,7 @@ export function adopt(
     const inPlace = { ...enforced(tbfs.get(ifindex), own, leaves.get(own?.leaf ?? 0)), alias };
     adoption.guests.push({ tapName, ifindex, lease, inPlace });
   }
+  checkTranslation(facts, adoption.guests);
   attachPrograms(kernel, facts, adoption.guests);
   const named = [
     ...[...leases.values()].map(({ classMinor }) => classMinor),
@@ -148,6 +149,20 @@ function bringToBridge(kernel: Kernel, facts: NetworkFacts, tap: LinkInfo, lease
   // TAP.
   if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   return !failure;
+}
+
+/** Other programs would cut these guests off. Before anything of theirs is changed. */
+function checkTranslation(facts: NetworkFacts, guests: readonly AdoptedGuest[]): void {
+  const translated = guests.find(({ lease }) => lease.guest);
+  if (facts.translate || !translated) return;
+  throw new Refused({
+    operation: "open",
+    device: facts.bridge.name,
+    errno: 0,
+    code: "ERR_FORKNET_CONFLICT",
+    leftBehind: [],
+    text: `instance ${translated.lease.instanceId} is translated, which needs translate: true`,
+  });
 }
 
 /**

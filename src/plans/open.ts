@@ -22,6 +22,7 @@ export interface OpenJob {
   bridge: string;
   subnet: Subnet;
   isolated: boolean;
+  translate: boolean;
   uploadCapacity: BitsPerSecond;
   tap: NetworkFacts["tap"];
 }
@@ -53,12 +54,13 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const taps = findOwnTaps(kernel, found?.ifindex, subnet);
     const former = kernel.link({ name: shaperName(subnet.gateway) });
     const tapIndexes = taps.map(({ ifindex }) => ifindex);
-    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, undo);
+    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, job.translate, undo);
     const { maps, programs, programIds, adopted } = loaded;
     const facts: NetworkFacts = {
       ...ensureDevices(kernel, job, maps, found, undo),
       gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
       isolated: job.isolated,
+      translate: job.translate,
       ipv6,
       tap: job.tap,
       programs,

@@ -2,7 +2,8 @@
 // and the programs loaded on them.
 
 import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
-import type { Subnet } from "../identity/ipv4.js";
+import { macOf, type Subnet } from "../identity/ipv4.js";
+import type { ProgramName } from "../kernel/binding.js";
 import { failureOf, type Kernel } from "../kernel/kernel.js";
 import { LEASE_BYTES } from "../lease/lease.js";
 import type { Undo } from "./undo.js";
@@ -34,17 +35,20 @@ export function ensurePrograms(
   kernel: Kernel,
   shaperIfindex: number | undefined,
   taps: readonly number[],
+  translate: boolean,
   undo: Undo,
 ): Pick<NetworkFacts, "maps" | "programs" | "programIds"> & { adopted: boolean } {
   const found = findMaps(kernel, shaperIfindex, taps);
   const maps = found ?? createMaps(kernel, undo);
   if (found) for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));
-  const load = (program: "guard" | "gate" | "classify") => {
+  const load = (program: ProgramName) => {
     const loaded = kernel.bpf.loadProgram(program, maps);
     undo.push(`program ${program}`, () => kernel.closeFd(loaded.fd));
     return loaded;
   };
-  const [guard, gate, classify] = [load("guard"), load("gate"), load("classify")];
+  const guard = load(translate ? "guard_translate" : "guard");
+  const gate = load(translate ? "gate_translate" : "gate");
+  const classify = load("classify");
   return {
     maps,
     programs: { guard: guard.fd, gate: gate.fd, classify: classify.fd },
@@ -74,6 +78,7 @@ export function writeSettings(
   settings.writeUInt32BE(subnet.gateway, 8);
   settings.writeUInt32LE(shaperIfindex, 12);
   settings.writeUInt32LE(isolated ? FLAG_ISOLATED : 0, 16);
+  settings.writeUIntBE(macOf(subnet.gateway), 20, 6);
   kernel.bpf.mapSet(maps.settings, key, settings);
 }
 

@@ -10,6 +10,7 @@ import {
   formatAlias,
   formatSlotAlias,
   MOST_LABEL_CHARACTERS,
+  MOST_TRANSLATED_LABEL_CHARACTERS,
   parseAlias,
 } from "../../src/lease/alias.js";
 import {
@@ -49,6 +50,23 @@ const lease: fc.Arbitrary<Lease> = fc.tuple(base, fc.option(label)).map(([one, g
   return most === 0 ? one : { ...one, group: group.slice(0, most) };
 });
 
+const mac = fc.nat(2 ** 48 - 1);
+const inner = fc.record({
+  ip: fc.nat(0xffffffff),
+  mac,
+  gateway: fc.nat(0xffffffff),
+  gatewayMac: mac,
+});
+
+/** Translated, with labels as long as that allows. */
+const translated: fc.Arbitrary<Lease> = fc.tuple(base, inner).map(([one, guest]) => {
+  const most = MOST_TRANSLATED_LABEL_CHARACTERS / 2;
+  const [instanceId, instanceName] = [one.instanceId, one.instanceName].map((label) =>
+    label.slice(0, most),
+  ) as [string, string];
+  return { ...one, instanceId, instanceName, guest };
+});
+
 const FULL: Lease = {
   instanceId: "i".repeat(64),
   instanceName: "n".repeat(64),
@@ -60,13 +78,14 @@ const FULL: Lease = {
     upload: { rate: 0x0001020304050607, ceil: 0x0002030405060708 },
   },
   group: "g".repeat(64),
+  guest: { ip: 0xa9fe4d02, mac: 0x060000000002, gateway: 0xa9fe4d01, gatewayMac: 0x0200a9fe4d01 },
   createdMs: 0x0000019112345678,
   generation: 0xdeadbeef,
   blocked: true,
 };
 
 describe("the binary lease", () => {
-  test.prop([lease])("is read back as it was", (one) => {
+  test.prop([fc.oneof(lease, translated)])("is read back as it was", (one) => {
     expect(decodeLease(encodeLease(one))).toEqual(one);
   });
 
@@ -104,6 +123,7 @@ describe("the binary lease", () => {
     expect(at).toBe(LEASE_BYTES);
     expect(header).toContain(`LEASE_VERSION = ${LEASE_VERSION},`);
     expect(header).toContain("LEASE_BLOCKED = 1,");
+    expect(header).toContain("LEASE_TRANSLATED = 2,");
     return fields;
   }
 
@@ -117,7 +137,7 @@ describe("the binary lease", () => {
     );
     expect(hex).toEqual({
       version: "02000000",
-      flags: "01000000",
+      flags: "03000000",
       mac: "02000a640007",
       class_minor: "bc7a",
       ip: "0a640007",
@@ -130,7 +150,11 @@ describe("the binary lease", () => {
       id: "69".repeat(64),
       name: "6e".repeat(64),
       group: "67".repeat(64),
-      reserved2: "00".repeat(32),
+      guest_ip: "a9fe4d02",
+      guest_gateway: "a9fe4d01",
+      guest_mac: "060000000002",
+      guest_gateway_mac: "0200a9fe4d01",
+      reserved2: "00".repeat(12),
     });
   });
 
@@ -156,6 +180,7 @@ describe("the alias", () => {
       createdMs: 1_700_000_000_000,
     };
     delete (one as Lease).group;
+    delete (one as Lease).guest;
     expect(formatAlias(one)).toBe(
       "forknet1 vm-1 web.0 10.100.0.7 02:00:0a:64:00:07 1:a0 down=20mbit up=5mbit/20mbit at=loyw3v28",
     );
@@ -163,24 +188,32 @@ describe("the alias", () => {
       " down=max up=max at=",
     );
     expect(formatAlias({ ...one, group: "team-a" })).toMatch(/ at=loyw3v28 group=team-a$/);
+    expect(formatAlias({ ...one, guest: FULL.guest as NonNullable<Lease["guest"]> })).toMatch(
+      / at=loyw3v28 guest=a9fe4d02\/060000000002\/a9fe4d01\/0200a9fe4d01$/,
+    );
   });
 
-  test.prop([lease])("is read back as it was, but for what only the map knows", (one) => {
-    expect(parseAlias(formatAlias(one))).toEqual({ ...one, generation: 0, blocked: false });
-  });
+  test.prop([fc.oneof(lease, translated)])(
+    "is read back as it was, but for what only the map knows",
+    (one) => {
+      expect(parseAlias(formatAlias(one))).toEqual({ ...one, generation: 0, blocked: false });
+    },
+  );
 
   test("fits the kernel's 255 bytes at its longest", () => {
     const limits = { download: LARGEST, upload: { rate: LARGEST, ceil: LARGEST } };
-    const { group: _, ...alone } = { ...FULL, ip: 0xffffffff, limits, createdMs: LARGEST };
+    const { group: _, guest, ...alone } = { ...FULL, ip: 0xffffffff, limits, createdMs: LARGEST };
     const short = { instanceId: "i".repeat(30), instanceName: "n".repeat(26) };
-    for (const longest of [alone, { ...alone, ...short, group: "g".repeat(64) }]) {
+    const half = { instanceId: "i".repeat(36), instanceName: "n".repeat(35), group: "g" };
+    const longestGuest = { ...alone, ...half, guest: guest as NonNullable<Lease["guest"]> };
+    for (const longest of [alone, { ...alone, ...short, group: "g".repeat(64) }, longestGuest]) {
       const alias = formatAlias(longest);
       expect(Buffer.byteLength(alias)).toBeLessThanOrEqual(ALIAS_BYTES);
       expect(parseAlias(alias)).toEqual({ ...longest, generation: 0, blocked: false });
     }
   });
 
-  test.prop([lease])("is no longer than the longest", (one) => {
+  test.prop([fc.oneof(lease, translated)])("is no longer than the longest", (one) => {
     expect(Buffer.byteLength(formatAlias(one))).toBeLessThanOrEqual(ALIAS_BYTES);
   });
 

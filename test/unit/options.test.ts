@@ -27,6 +27,7 @@ describe("openNetwork's options", () => {
       subnet: expect.objectContaining({ prefixLength: 16, gateway: 0x0a640001 }),
       dns: ["1.1.1.1"],
       isolated: true,
+      translate: false,
       uploadCapacity: 10e9,
       uploadBurstMultiplier: 4,
       downloadBurstMultiplier: 4,
