@@ -2,10 +2,9 @@
 // arrives as payload, against what was configured.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Network } from "../dist/index.js";
+import type { Allocation, Network } from "../dist/index.js";
 import { TcpService } from "../dist/stand-in/tcp-service.js";
 import type { Check } from "./check.js";
-import type { RealGuest } from "./place.js";
 
 /** Limits in bits per second. */
 export interface Limits {
@@ -23,12 +22,21 @@ const LEAST_PAYLOAD = 0.8;
 
 type Direction = keyof Limits;
 
+/** Whoever runs the guest: this process, or an agent. */
+export interface RatedGuest {
+  allocation: Pick<Allocation, "instanceId" | "gateway">;
+  vm: { run(command: string): Promise<string> };
+}
+
+export type Counters = Pick<Network, "statistics">;
+
 /** Each guest's limits by its place in the list. */
 export async function checkRates(
-  network: Network,
-  guests: readonly RealGuest[],
+  network: Counters,
+  guests: readonly RatedGuest[],
   limits: readonly Limits[],
   measuredMs: number,
+  kind = "guests",
 ): Promise<Check[]> {
   const checks: Check[] = [];
   for (const direction of ["upload", "download"] as const) {
@@ -40,7 +48,7 @@ export async function checkRates(
       const passed = wire.get(guest) ?? 0;
       const arrived = payload[i] ?? 0;
       checks.push({
-        scenario: `${direction}, ${guests.length} at once`,
+        scenario: `${direction}, ${guests.length} ${kind} at once`,
         guest,
         configured: megabits(configured),
         measured: `${share(passed, configured)} passed, ${share(arrived, configured)} payload`,
@@ -53,7 +61,7 @@ export async function checkRates(
 
 /** Bits per second that passed a guest's class or queue while its flow was under way. */
 async function readWire(
-  network: Network,
+  network: Counters,
   direction: Direction,
   measuredMs: number,
 ): Promise<Map<string, number>> {
@@ -71,7 +79,7 @@ async function readWire(
 }
 
 /** Lasts longer than the reading; gives the receiver's bits per second. */
-const send: Record<Direction, (guest: RealGuest, measuredMs: number) => Promise<number>> = {
+const send: Record<Direction, (guest: RatedGuest, measuredMs: number) => Promise<number>> = {
   async upload({ allocation: { gateway }, vm }, measuredMs) {
     const limits = { warmUpMs: WARM_UP_MS, durationMs: measuredMs + TAIL_MS };
     const service = await TcpService.listen({ host: gateway, role: "sink", ...limits });

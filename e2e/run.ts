@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { enterOwnNamespace } from "../dist/cli/own-namespace.js";
 import type { Attempt, Check } from "./check.js";
+import { checkForks } from "./fork.js";
 import { Place, type RealGuest } from "./place.js";
 import { checkRates, type Limits } from "./rates.js";
 import { checkReach } from "./reach.js";
@@ -19,6 +20,7 @@ const LIMITS: readonly Limits[] = [
   { download: 8_000_000, upload: 4_000_000 },
   { download: 40_000_000, upload: 16_000_000 },
 ];
+const FORKS = 4;
 const MEASURED_MS = 5000;
 const SHORT_MEASURED_MS = 3000;
 
@@ -66,6 +68,12 @@ async function run(): Promise<void> {
     if (first && second) {
       say("spoofing");
       attempts.push(...(await checkSpoofing(place, first, [second, ...others])));
+    }
+    if (!short) {
+      // The forks want the machine for themselves.
+      await Promise.all(guests.map(({ vm }) => vm.kill()));
+      say(`a snapshot and ${FORKS} forks of it`);
+      checks.push(...(await checkForks(FORKS)));
     }
     const seconds = (performance.now() - startMs) / 1000;
     const outcome = { checks, attempts, seconds };

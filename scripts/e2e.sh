@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds forknet and the guests' image and runs virtual machines on it (e2e/), in a network namespace of the run's own,
-# which goes with it. `--ready` only makes ready, `--run` only runs. 77: QEMU or the image cannot be had.
+# Builds forknet and the guests' image and runs virtual machines on it (e2e/), in namespaces of the run's own,
+# which go with it. `--ready` only makes ready, `--run` only runs. 77: QEMU or the image cannot be had.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,4 +14,5 @@ if [ "$part" != --run ]; then
 else
   shift
 fi
-exec node --import ./chaos/typescript.mjs e2e/run.ts "$@"
+# A process namespace, too: however the run ends, its virtual machines end with it.
+exec unshare --pid --fork --mount-proc --kill-child node --import ./chaos/typescript.mjs e2e/run.ts "$@"

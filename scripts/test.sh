@@ -104,7 +104,7 @@ short_e2e() {
   echo "== e2e"
   bash scripts/setup.sh --e2e && bash scripts/e2e.sh --ready
   local status=$?
-  [ "$status" = 0 ] && { timeout 60 bash scripts/e2e.sh --run --short; status=$?; }
+  [ "$status" = 0 ] && { timeout -s KILL 60 bash scripts/e2e.sh --run --short; status=$?; }
   case $status in
     0) count 1 0 0 ;;
     77) count 0 0 1 ;;
