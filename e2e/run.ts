@@ -77,7 +77,7 @@ async function run(): Promise<void> {
     }
     const seconds = (performance.now() - startMs) / 1000;
     const outcome = { checks, attempts, seconds };
-    const command = `npm run e2e${short ? " -- --short" : ""}`;
+    const command = `npm run e2e --${short ? " --short" : ""} --report`;
     if (report) writeReport(command, outcome);
     console.log(`\n${describe(outcome)}\n`);
     const broken = [...checks, ...attempts].filter(({ holds }) => !holds).length;
