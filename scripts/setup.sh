@@ -17,6 +17,7 @@ python3 python3
 unshare util-linux"
 test_needs="
 ip iproute2
+ping iputils-ping
 nft nftables
 iptables-nft iptables
 sysctl procps

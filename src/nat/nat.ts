@@ -41,12 +41,19 @@ export class Nat {
   /** One change or look at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ bridge, subnet, isolated, nat, stateDir }: ResolvedOptions) {
+  constructor({ bridge, subnet, isolated, translate, nat, stateDir }: ResolvedOptions) {
     this.#bridge = bridge;
     this.#options = nat;
     this.#record = join(stateDir, "nat");
     this.#target = nat
-      ? targetOf({ bridge, subnet, isolated, uplink: nat.uplink, allowHost: nat.allowHost })
+      ? targetOf({
+          bridge,
+          subnet,
+          isolated,
+          translate,
+          uplink: nat.uplink,
+          allowHost: nat.allowHost,
+        })
       : NOTHING;
   }
 

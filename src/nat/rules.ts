@@ -10,6 +10,7 @@ export interface Wish {
   bridge: string;
   subnet: Subnet;
   isolated: boolean;
+  translate: boolean;
   uplink: string | undefined;
   allowHost: readonly HostAccess[];
 }
@@ -36,7 +37,7 @@ export function mark(bridge: string): string {
  * here is dropped for good; accepted here, a packet still has to pass the other tables' chains.
  */
 export function tableText(wish: Wish): string {
-  const { bridge, isolated, uplink, allowHost } = wish;
+  const { bridge, isolated, translate, uplink, allowHost } = wish;
   const subnet = `${formatIpv4(wish.subnet.network)}/${wish.subnet.prefixLength}`;
   const outside = uplink === undefined ? `!= "${bridge}"` : `"${uplink}"`;
   const chains = {
@@ -65,7 +66,11 @@ export function tableText(wish: Wish): string {
       "accept",
     ],
     // A chain of its own: what becomes of a flow that nobody remembers is decided here alone.
-    "invalid-from-guests": ["drop"],
+    // A fork's copy of a connection that its snapshot had is one: it ends at once instead of hanging.
+    "invalid-from-guests": [
+      ...(translate ? ["meta l4proto tcp reject with tcp reset"] : []),
+      "drop",
+    ],
     "to-guests": [
       "ct state established,related accept",
       // A port that the operator publishes by a rule of his own.

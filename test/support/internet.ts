@@ -21,12 +21,14 @@ export function makeUplink(): void {
 
 /**
  * Connects the host with the internet until the test has finished. The internet has no route to the
- * guests unless `isRouted`: then what is not masqueraded gets an answer, too.
+ * guests unless `isRouted`: then what is not masqueraded gets an answer, too. Without `vnetHdr`
+ * checksums are complete on the uplink, and verified behind it.
  */
-export async function openInternet({ isRouted = false } = {}): Promise<Guest> {
+export async function openInternet({ isRouted = false, vnetHdr = true } = {}): Promise<Guest> {
   makeUplink();
   const internet = await startGuest({
     ...INTERNET,
+    vnetHdr,
     ...(isRouted && { gateway: UPLINK_IP }),
   });
   onTestFinished(() => internet.stop());

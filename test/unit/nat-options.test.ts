@@ -14,7 +14,7 @@ const textOf = (value: unknown): string => {
   const nat = resolveNat(value, BRIDGE);
   if (!nat) return "";
   const { uplink, allowHost } = nat;
-  const wish = { bridge: BRIDGE, subnet, isolated: true, uplink, allowHost };
+  const wish = { bridge: BRIDGE, subnet, isolated: true, translate: false, uplink, allowHost };
   const accepts = [...nftAccepts(wish), ...iptablesAccepts(wish)].map(({ text }) => text);
   return [tableText(wish), ...accepts].join("\n");
 };
@@ -90,8 +90,13 @@ describe("nat", () => {
 });
 
 describe("the rules", () => {
-  const rules = (isolated: boolean, uplink?: string) =>
-    tableText({ bridge: BRIDGE, subnet, isolated, uplink, allowHost: [] });
+  const rules = (isolated: boolean, uplink?: string, translate = false) =>
+    tableText({ bridge: BRIDGE, subnet, isolated, translate, uplink, allowHost: [] });
+
+  test("answer a flow that nobody remembers only where a fork may have a copy of one", () => {
+    expect(rules(true, undefined, true)).toContain("tcp reject with tcp reset\n\t\tdrop\n");
+    expect(rules(true)).not.toContain("reject");
+  });
 
   test("drop what goes from guest to guest only where they are isolated", () => {
     const drop = 'oifname "vmbr0" ip daddr 10.100.0.0/16 drop';
