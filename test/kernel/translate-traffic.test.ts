@@ -165,7 +165,9 @@ it("serves thirty at once on one inner flow", { timeout: 60_000 }, async () => {
   const { port } = await internet.listenUdp({ echo: true });
   const clones = await forkAll(network, MANY);
   const taps = clones.map(({ tap }) => new RawTap({ tap }));
-  onTestFinished(() => taps.forEach((tap) => tap.close()));
+  onTestFinished(() => {
+    for (const tap of taps) tap.close();
+  });
   const ends = { sourceIp: SNAPSHOT.ip, destinationIp: INTERNET_IP, destinationPort: port };
   const macs = { source: SNAPSHOT.mac, destination: SNAPSHOT.gatewayMac };
   for (const [i, tap] of taps.entries())
