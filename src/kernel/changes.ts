@@ -9,11 +9,19 @@ export type LinkState = Pick<LinkInfo, "name" | "up" | "master" | "mac" | "group
   port?: PortInfo;
 };
 
-/** In the order of ChangedObject in native/change.h. */
-const OBJECTS = ["link", "port", "qdisc", "class", "filter", "neighbor", "fdb"] as const;
-
 /** What the kernel tells changes of; "port" is a link's place on a bridge, "fdb" where a MAC is. */
-export type ChangedObject = (typeof OBJECTS)[number];
+export type ChangedObject = "link" | "port" | "qdisc" | "class" | "filter" | "neighbor" | "fdb";
+
+/** In the order of ChangedObject in native/change.h. */
+const OBJECTS = [
+  "link",
+  "port",
+  "qdisc",
+  "class",
+  "filter",
+  "neighbor",
+  "fdb",
+] as const satisfies readonly ChangedObject[];
 
 /** A change the kernel told of; `removed`: the object is gone. */
 export type Change = { ifindex: number; removed: boolean } & (

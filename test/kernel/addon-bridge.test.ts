@@ -102,14 +102,15 @@ describe("forwarding entries", () => {
 describe("neighbours", () => {
   it("are permanent, replaced and deleted", () => {
     const { bridge } = network();
+    // The bridge joins multicast groups when it likes.
+    const permanent = () =>
+      netlink()
+        .neighbors(bridge)
+        .filter(({ state }) => state === NUD_PERMANENT);
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC });
-    expect(netlink().neighbors(bridge)).toEqual([
-      { ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT },
-    ]);
+    expect(permanent()).toEqual([{ ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT }]);
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC + 1 });
-    expect(netlink().neighbors(bridge)).toEqual([
-      { ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT },
-    ]);
+    expect(permanent()).toEqual([{ ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT }]);
     expect(netlink().neighbors()).toContainEqual({
       ifindex: bridge,
       ip: IP,
@@ -117,7 +118,7 @@ describe("neighbours", () => {
       state: NUD_PERMANENT,
     });
     must(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP });
-    expect(netlink().neighbors(bridge)).toEqual([]);
+    expect(permanent()).toEqual([]);
     expect(refused(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP }).errno).toBe(
       ENOENT,
     );
