@@ -1,17 +1,24 @@
 // npm run mutants: breaks each promise in a copy of the built package, and fails when the suite does not notice.
 // --short: those that `npm test` tries. --only TEXT: those whose name contains it.
 
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { mutants } from "./list.mjs";
+import { programMutants } from "./programs.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const COPIED = ["dist", "src", "test", "native", "chaos", "soak", "bench", "scripts", "mutants"];
-const COPIED_FILES = ["package.json", "vitest.config.ts", "README.md", "tsconfig.json"];
+const COPIED_FILES = [
+  "package.json",
+  "binding.gyp",
+  "vitest.config.ts",
+  "README.md",
+  "tsconfig.json",
+];
 const LONGEST_MS = 180_000;
 /** vitest's exit code when tests failed. */
 const TESTS_FAILED = 1;
@@ -19,7 +26,7 @@ const TESTS_FAILED = 1;
 const { values } = parseArgs({
   options: { short: { type: "boolean", default: false }, only: { type: "string", default: "" } },
 });
-const chosen = mutants.filter(
+const chosen = [...mutants, ...programMutants].filter(
   ({ name, short }) => (short || !values.short) && name.includes(values.only),
 );
 if (chosen.length === 0)
@@ -30,7 +37,11 @@ let survivors = 0;
 try {
   for (const path of [...COPIED, ...COPIED_FILES])
     await cp(join(root, path), join(copy, path), { recursive: true });
-  for (const path of ["node_modules", "build"]) await symlink(join(root, path), join(copy, path));
+  await symlink(join(root, "node_modules"), join(copy, "node_modules"));
+  // Mutants of the programs are built into it.
+  if (chosen.some(isNative))
+    await cp(join(root, "build"), join(copy, "build"), { recursive: true });
+  else await symlink(join(root, "build"), join(copy, "build"));
   for (const mutant of chosen) {
     const { isCaught, by } = await tried(mutant);
     if (!isCaught) survivors += 1;
@@ -43,7 +54,19 @@ console.log(`${chosen.length - survivors} of ${chosen.length} mutants caught`);
 process.exitCode = survivors === 0 ? 0 : 1;
 
 /** @param {import("./list.mjs").Mutant} mutant */
-async function tried({ name, file, from, to, test, title }) {
+function isNative({ file }) {
+  return file.startsWith("native/");
+}
+
+/** What the addon is made of has changed. */
+function rebuild() {
+  execFileSync("bash", ["native/bpf/generate.sh"], { cwd: copy });
+  execFileSync(process.execPath, ["scripts/build-addon.mjs"], { cwd: copy, stdio: "pipe" });
+}
+
+/** @param {import("./list.mjs").Mutant} mutant */
+async function tried(mutant) {
+  const { name, file, from, to, test, title } = mutant;
   const path = join(copy, file);
   const original = await readFile(path, "utf8");
   if (original.split(from).length !== 2)
@@ -53,9 +76,11 @@ async function tried({ name, file, from, to, test, title }) {
     original.replace(from, () => to),
   );
   try {
+    if (isNative(mutant)) rebuild();
     return await outcome(test, title);
   } finally {
     await writeFile(path, original);
+    if (isNative(mutant)) rebuild();
   }
 }
 

@@ -111,6 +111,21 @@ it("leaves checksums that are right, whatever the addresses sum up to", () => {
   }
 });
 
+it("leaves a UDP checksum that comes out as 0 in its other form", () => {
+  const ports = { sourcePort: 1, destinationPort: 2 };
+  const withWord = ({ mac, ip, gatewayMac }: IdentityFields, word: number) =>
+    udpFrame({
+      ...{ source: mac, sourceIp: ip, ...ports },
+      ...{ destination: gatewayMac, destinationIp: "198.51.100.7" },
+      payload: Buffer.from([word >> 8, word & 255]),
+    });
+  // The checksum itself as the payload brings the sum to all ones.
+  const word = withWord(OUTER, 0).readUInt16BE(40);
+  const passed = outcome(withWord(INNER, word), "from guest") as Buffer;
+  expect(passed).toEqual(withWord(OUTER, word));
+  expect(passed.readUInt16BE(40)).toBe(0xffff);
+});
+
 it("rewrites nothing of a guest that knows its own address", () => {
   const frame = udpFrame({
     source: OUTER.mac,
