@@ -45,7 +45,7 @@ export const mutants = [
   {
     name: "release does not disarm",
     promise: "traffic stops when a release is asked for",
-    file: "dist/removal.js",
+    file: "dist/guests/removal.js",
     from: "if (guest.ifindex !== 0)\n            leases.disarm(guest.ifindex);",
     to: "",
     test: "kernel/traffic-release.test.ts",
@@ -54,7 +54,7 @@ export const mutants = [
   {
     name: "address free before its TAP is gone",
     promise: "an identity is free only when its kernel objects are gone",
-    file: "dist/removal.js",
+    file: "dist/guests/removal.js",
     from: 'guest.state = "releasing";\n        if (guest.ifindex !== 0)',
     to: 'guest.state = "releasing";\n        identities.releaseAddress(guest.lease);\n        if (guest.ifindex !== 0)',
     test: "kernel/lifecycle.test.ts",
@@ -63,7 +63,7 @@ export const mutants = [
   {
     name: "a warm slot is not looked at",
     promise: "a slot that somebody deleted is never handed out",
-    file: "dist/slot-pool.js",
+    file: "dist/guests/slot-pool.js",
     from: "if (this.#source.hasLink(slot.ifindex))",
     to: "if (true)",
     test: "kernel/pool-unfit.test.ts",
@@ -99,7 +99,7 @@ export const mutants = [
   {
     name: "standby deletes the TAP before the lease is on disk",
     promise: "a full disk leaves the guest with its TAP",
-    file: "dist/removal.js",
+    file: "dist/guests/removal.js",
     from: "await standby.put(guest.lease);",
     to: "void standby.put(guest.lease).catch(() => {});",
     test: "kernel/store-disk.test.ts",
@@ -135,7 +135,7 @@ export const mutants = [
     name: "blocked guests that are never let go",
     promise:
       "with unshaped: block a guest passes frames when its limits are in place, and not before",
-    file: "dist/shaping.js",
+    file: "dist/guests/shaping.js",
     from: "const error = work.cancelled ? undefined : this.#unblock(guest);",
     to: "const error = undefined;",
     test: "kernel/traffic-waiting.test.ts",

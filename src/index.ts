@@ -2,9 +2,10 @@
 
 export type { Bandwidth } from "./bandwidth.js";
 export { ForknetError, type ForknetErrorCode, type ForknetErrorFields } from "./errors.js";
-export type { Events } from "./events.js";
-export type { GroupInfo } from "./group-list.js";
-export type { Allocation, AllocationState, ShapingState } from "./guest.js";
+export type { Events } from "./events/events.js";
+export type { NetworkEvent } from "./events/subscription.js";
+export type { GroupInfo } from "./groups/group-list.js";
+export type { Allocation, AllocationState, ShapingState } from "./guests/guest.js";
 export type { GuestIdentity } from "./identity/guest-identity.js";
 export type { ChangedObject } from "./kernel/changes.js";
 export type { DropReason } from "./lease/drops.js";
@@ -15,8 +16,9 @@ export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";
 export type { Difference } from "./plans/finding.js";
-export type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
-export type { ReconcileAction } from "./reconcile-action.js";
+export type { ReconcileOptions, ReconcileReport } from "./reconcile/reconcile.js";
+export type { ReconcileAction } from "./reconcile/reconcile-action.js";
+export type { VerifyDifference, VerifyReport } from "./reconcile/verify.js";
 export type {
   AllocationRequest,
   GroupLimitsRequest,
@@ -24,5 +26,3 @@ export type {
   RecreateOptions,
 } from "./request.js";
 export type { GuestStatistics, NetworkStatistics, TrafficCounters } from "./statistics.js";
-export type { NetworkEvent } from "./subscription.js";
-export type { VerifyDifference, VerifyReport } from "./verify.js";

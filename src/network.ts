@@ -1,11 +1,13 @@
 // What openNetwork gives: the public interface of an open network and its promises.
 
-import type { GroupInfo } from "./group-list.js";
-import type { Allocation } from "./guest.js";
+import type { NetworkEvent } from "./events/subscription.js";
+import type { GroupInfo } from "./groups/group-list.js";
+import type { Allocation } from "./guests/guest.js";
 import type { GuestIdentity } from "./identity/guest-identity.js";
 import type { DropReason } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
-import type { ReconcileOptions, ReconcileReport } from "./reconcile.js";
+import type { ReconcileOptions, ReconcileReport } from "./reconcile/reconcile.js";
+import type { VerifyReport } from "./reconcile/verify.js";
 import type {
   AllocationRequest,
   GroupLimitsRequest,
@@ -13,8 +15,6 @@ import type {
   RecreateOptions,
 } from "./request.js";
 import type { NetworkStatistics } from "./statistics.js";
-import type { NetworkEvent } from "./subscription.js";
-import type { VerifyReport } from "./verify.js";
 
 /** An open network. Made by openNetwork. */
 export interface Network extends AsyncDisposable {

@@ -1,22 +1,24 @@
 // An open network at work: checks each call, measures it, and hands it to the part that does it.
 
 import type { Span } from "@opentelemetry/api";
-import { BringUp } from "./bring-up.js";
 import { forgetOptions } from "./control/former-options.js";
-import { aborted } from "./creation.js";
 import { ForknetError } from "./errors.js";
-import { type GroupInfo, listGroups } from "./group-list.js";
-import type { Allocation, Guest } from "./guest.js";
-import { changeGuest } from "./guest-change.js";
+import { Monitor } from "./events/monitor.js";
+import { type NetworkEvent, subscription } from "./events/subscription.js";
+import { type GroupInfo, listGroups } from "./groups/group-list.js";
+import { BringUp } from "./guests/bring-up.js";
+import { aborted } from "./guests/creation.js";
+import type { Allocation, Guest } from "./guests/guest.js";
+import { changeGuest } from "./guests/guest-change.js";
+import { LimitsChange } from "./guests/limits-change.js";
+import { inTurn, mustBe, Removal } from "./guests/removal.js";
 import type { GuestIdentity } from "./identity/guest-identity.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
-import { LimitsChange } from "./limits-change.js";
-import { Monitor } from "./monitor.js";
 import type { Network } from "./network.js";
 import type { Parts } from "./parts.js";
-import { type ReconcileOptions, type ReconcileReport, Reconciler } from "./reconcile.js";
-import { inTurn, mustBe, Removal } from "./removal.js";
+import { type ReconcileOptions, type ReconcileReport, Reconciler } from "./reconcile/reconcile.js";
+import { type VerifyReport, verify } from "./reconcile/verify.js";
 import {
   type AllocationRequest,
   checkLabel,
@@ -30,9 +32,7 @@ import {
   resolveUpdate,
 } from "./request.js";
 import { type NetworkStatistics, statistics } from "./statistics.js";
-import { type NetworkEvent, subscription } from "./subscription.js";
 import { measured, type SetSlot } from "./telemetry/operation.js";
-import { type VerifyReport, verify } from "./verify.js";
 
 export class OpenNetwork implements Network {
   readonly storeDamage: readonly StoreDamage[];

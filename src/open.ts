@@ -1,16 +1,20 @@
 // openNetwork: checks the options, takes the lock, starts the lanes, opens the kernel side, takes
 // over what is there.
 
-import { ClassSwitch } from "./class-switch.js";
 import { keepOptions } from "./control/former-options.js";
 import { handlersOf } from "./control/handlers.js";
 import { ControlServer } from "./control/server.js";
 import { errnoName, type ForknetError, type KernelFailure } from "./errors.js";
-import { publish } from "./events.js";
+import { publish } from "./events/events.js";
 import type { NetworkFacts } from "./facts.js";
-import { Groups } from "./groups.js";
-import { Guarantees } from "./guarantees.js";
-import { allocationFacts } from "./guest.js";
+import { Groups } from "./groups/groups.js";
+import { Guarantees } from "./groups/guarantees.js";
+import { ClassSwitch } from "./guests/class-switch.js";
+import { allocationFacts } from "./guests/guest.js";
+import { Reaper } from "./guests/reaper.js";
+import { Registry } from "./guests/registry.js";
+import { Shaping } from "./guests/shaping.js";
+import { SlotPool } from "./guests/slot-pool.js";
 import { Identities } from "./identity/identities.js";
 import { loadAddon } from "./kernel/addon.js";
 import { type LaneName, Lanes } from "./lanes/lanes.js";
@@ -25,10 +29,6 @@ import { OpenNetwork } from "./open-network.js";
 import { type NetworkOptions, type ResolvedOptions, resolveOptions } from "./options.js";
 import type { Parts } from "./parts.js";
 import { ProcessLock } from "./process-lock.js";
-import { Reaper } from "./reaper.js";
-import { Registry } from "./registry.js";
-import { Shaping } from "./shaping.js";
-import { SlotPool } from "./slot-pool.js";
 import { checkStored, type TakenOver, takeOver } from "./takeover.js";
 import { Metrics } from "./telemetry/metrics.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";

@@ -1,9 +1,13 @@
 // What the operations of one open network share. Made in open.ts; each part keeps its own state.
 
 import type { NetworkFacts } from "./facts.js";
-import type { Groups } from "./groups.js";
-import type { Guarantees } from "./guarantees.js";
-import type { AllocationFacts } from "./guest.js";
+import type { Groups } from "./groups/groups.js";
+import type { Guarantees } from "./groups/guarantees.js";
+import type { AllocationFacts } from "./guests/guest.js";
+import type { Reaper } from "./guests/reaper.js";
+import type { Registry } from "./guests/registry.js";
+import type { Shaping } from "./guests/shaping.js";
+import type { SlotPool } from "./guests/slot-pool.js";
 import type { Identities } from "./identity/identities.js";
 import type { Lanes } from "./lanes/lanes.js";
 import type { GroupStore } from "./lease/group-store.js";
@@ -11,10 +15,6 @@ import type { LeaseTable } from "./lease/lease-table.js";
 import type { StandbyStore } from "./lease/standby-store.js";
 import type { Nat } from "./nat/nat.js";
 import type { ResolvedOptions } from "./options.js";
-import type { Reaper } from "./reaper.js";
-import type { Registry } from "./registry.js";
-import type { Shaping } from "./shaping.js";
-import type { SlotPool } from "./slot-pool.js";
 import type { Metrics } from "./telemetry/metrics.js";
 
 export interface Parts {

@@ -1,6 +1,6 @@
 // statistics(): what the kernel counted for every guest, both ways, read in one pass.
 
-import type { Guest } from "./guest.js";
+import type { Guest } from "./guests/guest.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { Parts } from "./parts.js";
 import { NUMBERS_PER_GUEST } from "./plans/count.js";

@@ -2,7 +2,7 @@
 // again, standby leases keep their addresses, leftovers are deleted in the background.
 
 import { ForknetError } from "./errors.js";
-import { Guest } from "./guest.js";
+import { Guest } from "./guests/guest.js";
 import type { ClassClaim } from "./identity/class-pool.js";
 import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import { formatAlias } from "./lease/alias.js";

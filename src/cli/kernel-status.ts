@@ -7,7 +7,7 @@ import { toBitsPerSecond, toBytesPerSecond, UNLIMITED } from "../bandwidth.js";
 import { monotonicMs } from "../clock.js";
 import type { GuestStatus, GuestTraffic, NetworkStatus } from "../control/status.js";
 import { classHandle } from "../facts.js";
-import type { ShapingState } from "../guest.js";
+import type { ShapingState } from "../guests/guest.js";
 import { CAPACITY_MINOR, formatClass } from "../identity/class-pool.js";
 import { formatIpv4, formatMac } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";

@@ -8,7 +8,7 @@ import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
-import type { VerifyDifference } from "../verify.js";
+import type { VerifyDifference } from "../reconcile/verify.js";
 import type { KernelNetwork } from "./kernel-networks.js";
 import { heldTaps, type KernelLook, look } from "./kernel-status.js";
 

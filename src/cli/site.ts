@@ -15,7 +15,7 @@ import { createKernel, type Kernel } from "../kernel/kernel.js";
 import { openNetwork } from "../open.js";
 import { defaultStateDir } from "../options.js";
 import { lockName } from "../process-lock.js";
-import type { VerifyDifference } from "../verify.js";
+import type { VerifyDifference } from "../reconcile/verify.js";
 import { chooseNetwork } from "./kernel-networks.js";
 import { kernelStatus } from "./kernel-status.js";
 import { kernelDifferences } from "./kernel-verify.js";

@@ -5,7 +5,7 @@ import { ForknetError } from "../errors.js";
 import type { Network } from "../network.js";
 import { checkKeys } from "../option-checks.js";
 import type { Parts } from "../parts.js";
-import type { ReconcileReport } from "../reconcile.js";
+import type { ReconcileReport } from "../reconcile/reconcile.js";
 import { checkLabel } from "../request.js";
 import {
   type MethodName,

@@ -2,9 +2,9 @@
 // and `{ forknet, id, result }` or `{ forknet, id, error }`. Versions and bounds are here.
 
 import { ForknetError, type ForknetErrorCode, type ForknetErrorFields } from "../errors.js";
-import type { ReconcileReport } from "../reconcile.js";
+import type { ReconcileReport } from "../reconcile/reconcile.js";
+import type { VerifyReport } from "../reconcile/verify.js";
 import type { LimitsRequest } from "../request.js";
-import type { VerifyReport } from "../verify.js";
 import type { GuestStatus, NetworkStatus } from "./status.js";
 
 /** Changes when a client of before could misread an answer. Fields may be added without. */

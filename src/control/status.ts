@@ -1,7 +1,7 @@
 // The state of a network as an operator sees it: the same shape from a running agent and, with what
 // it cannot tell left out, from the kernel alone. Plain data; rates in bits per second.
 
-import type { Allocation, AllocationState, Guest, ShapingState } from "../guest.js";
+import type { Allocation, AllocationState, Guest, ShapingState } from "../guests/guest.js";
 import { formatIpv4 } from "../identity/ipv4.js";
 import type { DropReason } from "../lease/drops.js";
 import type { Limits } from "../limits.js";

@@ -99,18 +99,23 @@ describe("forwarding entries", () => {
   });
 });
 
+/** A link joins multicast groups when it likes: those entries are the kernel's own. */
+const permanentOf = (ifindex: number) =>
+  netlink()
+    .neighbors(ifindex)
+    .filter(({ state }) => state === NUD_PERMANENT);
+
 describe("neighbours", () => {
   it("are permanent, replaced and deleted", () => {
     const { bridge } = network();
-    // The bridge joins multicast groups when it likes.
-    const permanent = () =>
-      netlink()
-        .neighbors(bridge)
-        .filter(({ state }) => state === NUD_PERMANENT);
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC });
-    expect(permanent()).toEqual([{ ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT }]);
+    expect(permanentOf(bridge)).toEqual([
+      { ifindex: bridge, ip: IP, mac: MAC, state: NUD_PERMANENT },
+    ]);
     must(netlink(), { op: "neighbor.set", ifindex: bridge, ip: IP, mac: MAC + 1 });
-    expect(permanent()).toEqual([{ ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT }]);
+    expect(permanentOf(bridge)).toEqual([
+      { ifindex: bridge, ip: IP, mac: MAC + 1, state: NUD_PERMANENT },
+    ]);
     expect(netlink().neighbors()).toContainEqual({
       ifindex: bridge,
       ip: IP,
@@ -118,7 +123,7 @@ describe("neighbours", () => {
       state: NUD_PERMANENT,
     });
     must(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP });
-    expect(permanent()).toEqual([]);
+    expect(permanentOf(bridge)).toEqual([]);
     expect(refused(netlink(), { op: "neighbor.delete", ifindex: bridge, ip: IP }).errno).toBe(
       ENOENT,
     );
@@ -132,7 +137,7 @@ describe("neighbours", () => {
       { op: "link.set", ifindex: other, up: true },
       { op: "neighbor.set", ifindex: other, ip: IP, mac: MAC },
     );
-    expect(netlink().neighbors(bridge)).toEqual([]);
+    expect(permanentOf(bridge)).toEqual([]);
   });
 });
 

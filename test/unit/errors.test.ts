@@ -9,7 +9,7 @@ import {
   ForknetError,
   type KernelFailure,
 } from "../../src/errors.js";
-import { Guarantees } from "../../src/guarantees.js";
+import { Guarantees } from "../../src/groups/guarantees.js";
 
 const failure = (fields: Partial<KernelFailure>): KernelFailure => ({
   operation: "RTM_NEWTCLASS 1:a0",

@@ -1,7 +1,7 @@
 // What is guaranteed against what there is: guests alone, guests of groups, and the groups' own part.
 
 import { describe, expect, test } from "vitest";
-import { Guarantees } from "../../src/guarantees.js";
+import { Guarantees } from "../../src/groups/guarantees.js";
 
 const exhausted = expect.objectContaining({ code: "ERR_FORKNET_EXHAUSTED" }) as Error;
 

@@ -3,17 +3,17 @@
 
 import diagnostics from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { ClassSwitch } from "../../src/class-switch.js";
 import { ForknetError } from "../../src/errors.js";
-import type { Groups } from "../../src/groups.js";
-import { allocationFacts, Guest } from "../../src/guest.js";
+import type { Groups } from "../../src/groups/groups.js";
+import { ClassSwitch } from "../../src/guests/class-switch.js";
+import { allocationFacts, Guest } from "../../src/guests/guest.js";
+import { Shaping } from "../../src/guests/shaping.js";
 import { Identities } from "../../src/identity/identities.js";
 import { parseSubnet } from "../../src/identity/ipv4.js";
 import type { LateJob } from "../../src/lanes/lanes.js";
 import type { LeaseTable } from "../../src/lease/lease-table.js";
 import { type Limits, toKernelLimits } from "../../src/limits.js";
 import type { ShapeJob } from "../../src/plans/shape.js";
-import { Shaping } from "../../src/shaping.js";
 import type { Metrics } from "../../src/telemetry/metrics.js";
 import { LaneWorker, ok, refused, settled } from "../support/lane-worker.js";
 import { FACTS } from "../support/recording-kernel.js";

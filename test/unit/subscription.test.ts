@@ -1,8 +1,8 @@
 // What becomes of events when their reader is slow, and that those of other networks are left out.
 
 import { expect, it } from "vitest";
-import { publish } from "../../src/events.js";
-import { type NetworkEvent, subscription } from "../../src/subscription.js";
+import { publish } from "../../src/events/events.js";
+import { type NetworkEvent, subscription } from "../../src/events/subscription.js";
 
 const LONGEST_QUEUE = 4096;
 

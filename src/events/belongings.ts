@@ -1,15 +1,15 @@
 // Whose a changed kernel object is, and whether the change can only have come from outside. Pure
 // look-ups: what the kernel says of who caused a change is used up in the addon.
 
-import type { NetworkFacts } from "./facts.js";
-import type { Guest } from "./guest.js";
-import { CAPACITY_MINOR, DEFAULT_MINOR } from "./identity/class-pool.js";
-import { isSteady } from "./inspection.js";
-import type { Change, LinkState } from "./kernel/changes.js";
-import type { Ipv4, Mac } from "./kernel/messages.js";
-import { ALIAS_PREFIX } from "./lease/alias.js";
-import type { Parts } from "./parts.js";
-import { isPortSet } from "./plans/port.js";
+import type { NetworkFacts } from "../facts.js";
+import type { Guest } from "../guests/guest.js";
+import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
+import type { Change, LinkState } from "../kernel/changes.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import { ALIAS_PREFIX } from "../lease/alias.js";
+import type { Parts } from "../parts.js";
+import { isPortSet } from "../plans/port.js";
+import { isSteady } from "../reconcile/inspection.js";
 
 /** A TAP of this network: a guest's, or a warm slot's. */
 interface Owner {

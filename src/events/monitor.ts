@@ -2,15 +2,15 @@
 // kernel's messages wait in a socket that is read a few times a second: one system call when there
 // is nothing, no thread, and nothing between a fork and its return.
 
+import { monotonicMs } from "../clock.js";
+import { loadAddon } from "../kernel/addon.js";
+import type { Heard } from "../kernel/binding.js";
+import { type Change, unpack } from "../kernel/changes.js";
+import type { Parts } from "../parts.js";
+import { isSteady } from "../reconcile/inspection.js";
+import { verify } from "../reconcile/verify.js";
 import { Belongings } from "./belongings.js";
-import { monotonicMs } from "./clock.js";
 import { publish } from "./events.js";
-import { isSteady } from "./inspection.js";
-import { loadAddon } from "./kernel/addon.js";
-import type { Heard } from "./kernel/binding.js";
-import { type Change, unpack } from "./kernel/changes.js";
-import type { Parts } from "./parts.js";
-import { verify } from "./verify.js";
 
 const READ_EVERY_MS = 200;
 /** While forks are on their way, a reading waits so long for their end. */

@@ -2,12 +2,12 @@
 // while the worker looked is told apart from it.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Guest } from "./guest.js";
-import { macOf } from "./identity/ipv4.js";
-import type { Stranded } from "./identity/stranded.js";
-import type { Ipv4 } from "./kernel/messages.js";
-import type { Parts } from "./parts.js";
-import type { Leftovers, Remaining, UnknownNeighbor, UnknownTap } from "./plans/leftovers.js";
+import type { Guest } from "../guests/guest.js";
+import { macOf } from "../identity/ipv4.js";
+import type { Stranded } from "../identity/stranded.js";
+import type { Ipv4 } from "../kernel/messages.js";
+import type { Parts } from "../parts.js";
+import type { Leftovers, Remaining, UnknownNeighbor, UnknownTap } from "../plans/leftovers.js";
 
 /** What is there, is ours, and nobody here has. Empty for one guest. */
 export interface Strays {

@@ -1,17 +1,17 @@
 // reconcile(): brings what the network knows and what is in the kernel together. The plan is made
 // in reconcile-plan.ts; here it is carried out, a bounded part of it in each pass.
 
-import { monotonicMs } from "./clock.js";
-import { configError, type ForknetError } from "./errors.js";
-import { publish } from "./events.js";
-import type { Guest } from "./guest.js";
+import { monotonicMs } from "../clock.js";
+import { configError, type ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import type { Guest } from "../guests/guest.js";
+import { checkKeys } from "../option-checks.js";
+import type { Parts } from "../parts.js";
+import { endSpan, startSpan } from "../telemetry/traces.js";
 import { inspect } from "./inspection.js";
-import { checkKeys } from "./option-checks.js";
-import type { Parts } from "./parts.js";
 import type { Criteria, ReconcileAction, Step } from "./reconcile-action.js";
 import { strandedSteps } from "./reconcile-leftovers.js";
 import { planFor } from "./reconcile-plan.js";
-import { endSpan, startSpan } from "./telemetry/traces.js";
 
 /** What reconcile takes. */
 export interface ReconcileOptions {

@@ -3,14 +3,14 @@
 // with the guest's limits while the guest is held to the base limits of the old one; one map update
 // then sends its packets through the new.
 
-import type { ForknetError } from "./errors.js";
-import type { Groups } from "./groups.js";
+import type { ForknetError } from "../errors.js";
+import type { Groups } from "../groups/groups.js";
+import type { PortClaim } from "../identity/claims.js";
+import type { Identities } from "../identity/identities.js";
+import { formatAlias } from "../lease/alias.js";
+import type { LeaseTable } from "../lease/lease-table.js";
+import type { ShapeJob } from "../plans/shape.js";
 import type { Guest } from "./guest.js";
-import type { PortClaim } from "./identity/claims.js";
-import type { Identities } from "./identity/identities.js";
-import { formatAlias } from "./lease/alias.js";
-import type { LeaseTable } from "./lease/lease-table.js";
-import type { ShapeJob } from "./plans/shape.js";
 
 export class ClassSwitch {
   readonly #leases: LeaseTable;

@@ -2,16 +2,16 @@
 // has to arm one. Refills in the background, behind every fork that waits for a cold slot. A slot
 // is handed out once.
 
-import { BRIDGE_PORTS, type ForknetError, isRollback } from "./errors.js";
-import { publish } from "./events.js";
-import type { AddressClaim, PortClaim } from "./identity/claims.js";
-import type { Identities } from "./identity/identities.js";
-import { remainsOf } from "./identity/stranded.js";
-import type { Ipv4, Mac } from "./kernel/messages.js";
-import type { Lane } from "./lanes/lane.js";
-import { formatSlotAlias } from "./lease/alias.js";
-import type { KernelLimits } from "./limits.js";
-import type { SlotSpec } from "./plans/slot.js";
+import { BRIDGE_PORTS, type ForknetError, isRollback } from "../errors.js";
+import { publish } from "../events/events.js";
+import type { AddressClaim, PortClaim } from "../identity/claims.js";
+import type { Identities } from "../identity/identities.js";
+import { remainsOf } from "../identity/stranded.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
+import type { Lane } from "../lanes/lane.js";
+import { formatSlotAlias } from "../lease/alias.js";
+import type { KernelLimits } from "../limits.js";
+import type { SlotSpec } from "../plans/slot.js";
 import type { Reaper } from "./reaper.js";
 
 /** A TAP that waits for a guest, with everything bound to it. */

@@ -2,17 +2,17 @@
 // in the create lane, of a donor from the pool where there is one.
 
 import type { Span } from "@opentelemetry/api";
-import { monotonicMs } from "./clock.js";
-import { ForknetError } from "./errors.js";
+import { monotonicMs } from "../clock.js";
+import { ForknetError } from "../errors.js";
+import type { PortClaim } from "../identity/claims.js";
+import { formatAlias } from "../lease/alias.js";
+import { baseLimits, type KernelLimits, toKernelLimits } from "../limits.js";
+import type { Parts } from "../parts.js";
+import type { FormerSlot } from "../plans/slot.js";
+import { addChild } from "../telemetry/traces.js";
 import type { Guest } from "./guest.js";
-import type { PortClaim } from "./identity/claims.js";
-import { formatAlias } from "./lease/alias.js";
-import { baseLimits, type KernelLimits, toKernelLimits } from "./limits.js";
-import type { Parts } from "./parts.js";
-import type { FormerSlot } from "./plans/slot.js";
 import type { Donor } from "./reservations.js";
 import type { WarmSlot } from "./slot-pool.js";
-import { addChild } from "./telemetry/traces.js";
 
 /** `renamed`: a warm slot that was given another name or address. */
 export type SlotKind = "cold" | "warm" | "renamed";

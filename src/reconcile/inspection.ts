@@ -1,11 +1,11 @@
 // One look at the kernel, compared with what this process knows: the base of verify and reconcile.
 // What changed while the worker looked is left out, so that nothing under way is taken for damage.
 
-import type { Guest } from "./guest.js";
-import type { Parts } from "./parts.js";
-import type { KnownTap } from "./plans/expected.js";
-import { type Difference, type Finding, finding } from "./plans/finding.js";
-import type { WarmSlot } from "./slot-pool.js";
+import type { Guest } from "../guests/guest.js";
+import type { WarmSlot } from "../guests/slot-pool.js";
+import type { Parts } from "../parts.js";
+import type { KnownTap } from "../plans/expected.js";
+import { type Difference, type Finding, finding } from "../plans/finding.js";
 import { findStrays, Known, NO_STRAYS, type Strays } from "./strays.js";
 
 /** A guest as it was when the worker began to look. */

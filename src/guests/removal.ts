@@ -3,13 +3,13 @@
 // gone.
 
 import type { Span } from "@opentelemetry/api";
+import { Deferred } from "../deferred.js";
+import { ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import { formatClass } from "../identity/class-pool.js";
+import type { Parts } from "../parts.js";
 import { aborted } from "./creation.js";
-import { Deferred } from "./deferred.js";
-import { ForknetError } from "./errors.js";
-import { publish } from "./events.js";
 import type { Guest } from "./guest.js";
-import { formatClass } from "./identity/class-pool.js";
-import type { Parts } from "./parts.js";
 
 export class Removal {
   readonly #parts: Parts;

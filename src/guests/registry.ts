@@ -1,7 +1,7 @@
 // The guests of a network by id and by name. A guest is here from its reservation until its kernel
 // objects are gone.
 
-import { ForknetError } from "./errors.js";
+import { ForknetError } from "../errors.js";
 import type { Guest } from "./guest.js";
 
 export class Registry {

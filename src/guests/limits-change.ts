@@ -3,9 +3,9 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { Span } from "@opentelemetry/api";
+import { guaranteedUpload, type Limits, sameLimits, toKernelLimits } from "../limits.js";
+import type { Parts } from "../parts.js";
 import type { Guest } from "./guest.js";
-import { guaranteedUpload, type Limits, sameLimits, toKernelLimits } from "./limits.js";
-import type { Parts } from "./parts.js";
 
 export class LimitsChange {
   readonly #parts: Parts;

@@ -1,12 +1,12 @@
 // Deletes TAPs through the reap lane, for everybody who has one to give up.
 
 import type { Span } from "@opentelemetry/api";
-import type { ForknetError } from "./errors.js";
-import { publish } from "./events.js";
-import type { Lane } from "./lanes/lane.js";
-import type { ReapJob } from "./plans/reap.js";
-import type { Metrics } from "./telemetry/metrics.js";
-import { addChild } from "./telemetry/traces.js";
+import type { ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import type { Lane } from "../lanes/lane.js";
+import type { ReapJob } from "../plans/reap.js";
+import type { Metrics } from "../telemetry/metrics.js";
+import { addChild } from "../telemetry/traces.js";
 
 export type ReapReason = Parameters<Metrics["reaped"]>[1];
 

@@ -1,21 +1,21 @@
 // Brings guests' limits into the kernel in the background: one job a guest at a time, a newer one
 // overtakes a waiting one, a release cancels both.
 
+import { monotonicMs } from "../clock.js";
+import { Deferred } from "../deferred.js";
+import type { ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import type { NetworkFacts } from "../facts.js";
+import { formatClass } from "../identity/class-pool.js";
+import type { Done, Lane, Ticket } from "../lanes/lane.js";
+import type { LateJob } from "../lanes/lanes.js";
+import { formatAlias } from "../lease/alias.js";
+import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "../limits.js";
+import type { ShapeJob } from "../plans/shape.js";
+import type { Metrics } from "../telemetry/metrics.js";
+import { addChild, endSpan, startLinkedRoot } from "../telemetry/traces.js";
 import type { ClassSwitch } from "./class-switch.js";
-import { monotonicMs } from "./clock.js";
-import { Deferred } from "./deferred.js";
-import type { ForknetError } from "./errors.js";
-import { publish } from "./events.js";
-import type { NetworkFacts } from "./facts.js";
 import type { Guest } from "./guest.js";
-import { formatClass } from "./identity/class-pool.js";
-import type { Done, Lane, Ticket } from "./lanes/lane.js";
-import type { LateJob } from "./lanes/lanes.js";
-import { formatAlias } from "./lease/alias.js";
-import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "./limits.js";
-import type { ShapeJob } from "./plans/shape.js";
-import type { Metrics } from "./telemetry/metrics.js";
-import { addChild, endSpan, startLinkedRoot } from "./telemetry/traces.js";
 
 /** One wish for limits on its way. */
 interface Work {

@@ -1,11 +1,11 @@
 // updateGuest: another identity in the guest's memory. The map is what the programs read; the alias
 // follows, for a process that may not open the map.
 
+import type { InnerIdentity } from "../identity/guest-identity.js";
+import { formatAlias } from "../lease/alias.js";
+import type { Lease } from "../lease/lease.js";
+import type { Parts } from "../parts.js";
 import type { Guest } from "./guest.js";
-import type { InnerIdentity } from "./identity/guest-identity.js";
-import { formatAlias } from "./lease/alias.js";
-import type { Lease } from "./lease/lease.js";
-import type { Parts } from "./parts.js";
 
 /** Of a live guest, in its turn. On failure the former identity holds. */
 export async function changeGuest(

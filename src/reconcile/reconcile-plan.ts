@@ -1,14 +1,14 @@
 // What reconcile does about what an inspection found: every step with its reason and the proof that
 // its object is ours. What is not provably ours appears in no step.
 
-import type { Guest } from "./guest.js";
+import type { Guest } from "../guests/guest.js";
+import type { WarmSlot } from "../guests/slot-pool.js";
+import type { Parts } from "../parts.js";
+import type { Difference, Finding } from "../plans/finding.js";
 import type { Inspection } from "./inspection.js";
-import type { Parts } from "./parts.js";
-import type { Difference, Finding } from "./plans/finding.js";
 import type { Criteria, Step } from "./reconcile-action.js";
 import { leftoverSteps, lostClassStep } from "./reconcile-leftovers.js";
 import { repairGuest, repairNat, repairNetwork } from "./repair.js";
-import type { WarmSlot } from "./slot-pool.js";
 
 export function planFor(
   parts: Parts,

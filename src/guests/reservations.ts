@@ -1,15 +1,15 @@
 // What a guest holds before it has a TAP: its names, address, class and its part of the capacity.
 // Reserving is synchronous and all or nothing, and the guest is listed at once.
 
-import { Deferred } from "./deferred.js";
-import { isRollback } from "./errors.js";
+import { Deferred } from "../deferred.js";
+import { isRollback } from "../errors.js";
+import type { AddressClaim, PortClaim } from "../identity/claims.js";
+import type { ClassClaim } from "../identity/class-pool.js";
+import { remainsOf } from "../identity/stranded.js";
+import { guaranteedUpload, type Limits } from "../limits.js";
+import type { Parts } from "../parts.js";
+import type { ResolvedRequest } from "../request.js";
 import { Guest } from "./guest.js";
-import type { AddressClaim, PortClaim } from "./identity/claims.js";
-import type { ClassClaim } from "./identity/class-pool.js";
-import { remainsOf } from "./identity/stranded.js";
-import { guaranteedUpload, type Limits } from "./limits.js";
-import type { Parts } from "./parts.js";
-import type { ResolvedRequest } from "./request.js";
 import type { WarmSlot } from "./slot-pool.js";
 
 /**

@@ -1,13 +1,13 @@
 // The part of a plan that deletes: what is provably ours and nobody has. An identity stays out of
 // use until everything of it is gone, so that no deletion hits the next guest.
 
-import { classHandle } from "./facts.js";
-import { formatIpv4 } from "./identity/ipv4.js";
-import type { Message } from "./kernel/messages.js";
-import type { Parts } from "./parts.js";
-import type { UnknownTap } from "./plans/leftovers.js";
+import { classHandle } from "../facts.js";
+import { inTurn } from "../guests/removal.js";
+import { formatIpv4 } from "../identity/ipv4.js";
+import type { Message } from "../kernel/messages.js";
+import type { Parts } from "../parts.js";
+import type { UnknownTap } from "../plans/leftovers.js";
 import type { Criteria, ReconcileAction, Step } from "./reconcile-action.js";
-import { inTurn } from "./removal.js";
 import type { Strays } from "./strays.js";
 
 export function leftoverSteps(parts: Parts, strays: Strays, criteria: Criteria): Step[] {

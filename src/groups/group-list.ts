@@ -1,9 +1,9 @@
 // What listGroups tells: the groups of a network, with what their guests have together.
 
-import type { BitsPerSecond } from "./bandwidth.js";
-import { formatClass } from "./identity/class-pool.js";
-import type { GroupLimits } from "./limits.js";
-import type { Parts } from "./parts.js";
+import type { BitsPerSecond } from "../bandwidth.js";
+import { formatClass } from "../identity/class-pool.js";
+import type { GroupLimits } from "../limits.js";
+import type { Parts } from "../parts.js";
 
 /** One group. In bits per second. */
 export interface GroupInfo {

@@ -2,11 +2,11 @@
 // listens.
 
 import diagnostics, { type Channel } from "node:diagnostics_channel";
-import type { ForknetError } from "./errors.js";
-import type { AllocationState } from "./guest.js";
-import type { ChangedObject } from "./kernel/changes.js";
-import type { StoreDamage } from "./lease/standby-store.js";
-import type { Difference } from "./plans/finding.js";
+import type { ForknetError } from "../errors.js";
+import type { AllocationState } from "../guests/guest.js";
+import type { ChangedObject } from "../kernel/changes.js";
+import type { StoreDamage } from "../lease/standby-store.js";
+import type { Difference } from "../plans/finding.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {

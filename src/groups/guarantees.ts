@@ -2,9 +2,9 @@
 // guarantee before it looks at any parent, so a sum over the capacity, or over a group's ceil, would
 // silently break that instead of the guarantees.
 
-import { type BitsPerSecond, formatBandwidth } from "./bandwidth.js";
-import { ForknetError } from "./errors.js";
-import type { GroupLimits } from "./limits.js";
+import { type BitsPerSecond, formatBandwidth } from "../bandwidth.js";
+import { ForknetError } from "../errors.js";
+import type { GroupLimits } from "../limits.js";
 
 /** What one group's guests have of the capacity. */
 interface Share {

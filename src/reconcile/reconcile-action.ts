@@ -1,6 +1,6 @@
 // What a plan of reconcile is made of.
 
-import type { ForknetError } from "./errors.js";
+import type { ForknetError } from "../errors.js";
 
 /** One line of a plan: what is done, to what, why, and how we know that it is ours. */
 export interface ReconcileAction {

@@ -2,15 +2,15 @@
 // read-only view).
 
 import type { SpanContext } from "@opentelemetry/api";
-import { Deferred } from "./deferred.js";
-import { isHeard, publish } from "./events.js";
-import type { PortClaim } from "./identity/claims.js";
-import { type ClassClaim, formatClass } from "./identity/class-pool.js";
-import { formatInner, type GuestIdentity } from "./identity/guest-identity.js";
-import { formatIpv4, formatMac, type Subnet } from "./identity/ipv4.js";
-import type { Ipv4 } from "./kernel/messages.js";
-import type { Lease } from "./lease/lease.js";
-import type { KernelLimits } from "./limits.js";
+import { Deferred } from "../deferred.js";
+import { isHeard, publish } from "../events/events.js";
+import type { PortClaim } from "../identity/claims.js";
+import { type ClassClaim, formatClass } from "../identity/class-pool.js";
+import { formatInner, type GuestIdentity } from "../identity/guest-identity.js";
+import { formatIpv4, formatMac, type Subnet } from "../identity/ipv4.js";
+import type { Ipv4 } from "../kernel/messages.js";
+import type { Lease } from "../lease/lease.js";
+import type { KernelLimits } from "../limits.js";
 
 /** Where a guest is in its life. */
 export type AllocationState = "pending" | "active" | "standby" | "releasing";

@@ -1,13 +1,13 @@
 // Puts right what an inspection found at a live guest or at the network itself. A guest's repair
 // takes its turn among the guest's other operations, and is dropped when one of them changed it.
 
-import type { ForknetError } from "./errors.js";
-import { publish } from "./events.js";
+import type { ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import { inTurn } from "../guests/removal.js";
+import { toKernelLimits } from "../limits.js";
+import type { Parts } from "../parts.js";
+import type { Difference, Finding } from "../plans/finding.js";
 import type { Snapshot } from "./inspection.js";
-import { toKernelLimits } from "./limits.js";
-import type { Parts } from "./parts.js";
-import type { Difference, Finding } from "./plans/finding.js";
-import { inTurn } from "./removal.js";
 
 /** Resolves when it is as it should be, or has changed meanwhile. Rejects with the first refusal. */
 export function repairGuest(

@@ -2,19 +2,19 @@
 // class that a group has on the shaper for as long as one of its guests has a TAP.
 
 import { isDeepStrictEqual } from "node:util";
-import { toBitsPerSecond } from "./bandwidth.js";
-import type { ForknetError } from "./errors.js";
-import { publish } from "./events.js";
-import type { NetworkFacts } from "./facts.js";
+import { toBitsPerSecond } from "../bandwidth.js";
+import type { ForknetError } from "../errors.js";
+import { publish } from "../events/events.js";
+import type { NetworkFacts } from "../facts.js";
+import type { ClassClaim } from "../identity/class-pool.js";
+import type { Identities } from "../identity/identities.js";
+import type { Message } from "../kernel/messages.js";
+import type { Lane } from "../lanes/lane.js";
+import type { GroupStore } from "../lease/group-store.js";
+import { type GroupLimits, groupRates, type HtbRates } from "../limits.js";
+import { type GroupClass, groupMessage, proofMessage, removalMessages } from "../plans/group.js";
+import type { MendJob } from "../plans/mend.js";
 import type { Guarantees } from "./guarantees.js";
-import type { ClassClaim } from "./identity/class-pool.js";
-import type { Identities } from "./identity/identities.js";
-import type { Message } from "./kernel/messages.js";
-import type { Lane } from "./lanes/lane.js";
-import type { GroupStore } from "./lease/group-store.js";
-import { type GroupLimits, groupRates, type HtbRates } from "./limits.js";
-import { type GroupClass, groupMessage, proofMessage, removalMessages } from "./plans/group.js";
-import type { MendJob } from "./plans/mend.js";
 
 interface Group {
   readonly name: string;

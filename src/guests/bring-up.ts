@@ -2,13 +2,13 @@
 // one. Whatever fails, the reservation is given back.
 
 import type { Span } from "@opentelemetry/api";
+import type { Limits } from "../limits.js";
+import type { Parts } from "../parts.js";
+import type { ResolvedRequest } from "../request.js";
+import { reserved, type SetSlot } from "../telemetry/operation.js";
 import { aborted, Creation } from "./creation.js";
 import type { Allocation, Guest } from "./guest.js";
-import type { Limits } from "./limits.js";
-import type { Parts } from "./parts.js";
-import type { ResolvedRequest } from "./request.js";
 import { type Donor, type Reservation, Reservations } from "./reservations.js";
-import { reserved, type SetSlot } from "./telemetry/operation.js";
 
 /** What a call brings along. */
 export interface Call {

@@ -1,10 +1,10 @@
 // verify(): reads back what the kernel enforces and tells what is not as it should be. Changes
 // nothing; what it finds, reconcile repairs, because both read the same inspection.
 
+import { readDrops } from "../lease/drops.js";
+import type { Parts } from "../parts.js";
+import type { Difference, Finding } from "../plans/finding.js";
 import { inspect } from "./inspection.js";
-import { readDrops } from "./lease/drops.js";
-import type { Parts } from "./parts.js";
-import type { Difference, Finding } from "./plans/finding.js";
 
 /** One thing about one guest that is not as it should be. */
 export interface VerifyDifference extends Difference {
