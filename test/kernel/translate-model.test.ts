@@ -115,8 +115,11 @@ it("leaves a UDP checksum that comes out as 0 in its other form", () => {
   const ports = { sourcePort: 1, destinationPort: 2 };
   const withWord = ({ mac, ip, gatewayMac }: IdentityFields, word: number) =>
     udpFrame({
-      ...{ source: mac, sourceIp: ip, ...ports },
-      ...{ destination: gatewayMac, destinationIp: "198.51.100.7" },
+      ...ports,
+      source: mac,
+      sourceIp: ip,
+      destination: gatewayMac,
+      destinationIp: "198.51.100.7",
       payload: Buffer.from([word >> 8, word & 255]),
     });
   // The checksum itself as the payload brings the sum to all ones.
