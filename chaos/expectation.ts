@@ -8,7 +8,8 @@ import { baseLimits, type KernelLimits, toKernelLimits } from "../dist/limits.js
 import { type ResolvedOptions, resolveOptions } from "../dist/options.js";
 import { loadAddon } from "../src/kernel/addon.js";
 import type { LinkInfo } from "../src/kernel/binding.js";
-import { compareKernelStates } from "../test/support/kernel-state.js";
+import { duplicates } from "../test/support/invariants.js";
+import { compareKernelStates, ipText } from "../test/support/kernel-state.js";
 import { ipNumber, macNumber } from "../test/support/kernel-view.js";
 import { type Inventory, leaseMapsInUse, readInventory } from "./inventory.js";
 import type { PlainAllocation } from "./life.js";
@@ -90,7 +91,7 @@ function ownLines(
   };
   return [
     `link lo  up group 0 mtu 65536 [] ""`,
-    `link ${bridge} bridge up group 0 mtu 1500 [] "forknet1 /bridge ${dotted(subnet.network)}/${subnet.prefixLength}"`,
+    `link ${bridge} bridge up group 0 mtu 1500 [] "forknet1 /bridge ${ipText(subnet.network)}/${subnet.prefixLength}"`,
     `link ${shaper} ifb up group 0 mtu 1500 [] "forknet1 /shaper ${bridge}"`,
     `forknet-classify on ${shaper}`,
     `htb on ${shaper} default ${DEFAULT_MINOR} direct 0`,
@@ -148,19 +149,4 @@ function leaseProblems(guest: PlainAllocation, lease: Lease | undefined): string
   return pairs
     .filter(([said, leased]) => said !== leased)
     .map(([said, leased]) => `${instanceId}: its lease says ${leased}, not ${said}`);
-}
-
-/** Standby guests included: their names and addresses stay theirs. */
-function duplicates(guests: readonly PlainAllocation[]): string[] {
-  const keys = ["instanceId", "instanceName", "ip", "mac", "tap", "classId"] as const;
-  return keys.flatMap((key) => {
-    const values = guests.map((guest) => guest[key]).filter((value) => value !== "");
-    return values
-      .filter((value, i) => values.indexOf(value) !== i)
-      .map((value) => `two guests have ${key} ${value}`);
-  });
-}
-
-function dotted(ip: number): string {
-  return [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
 }

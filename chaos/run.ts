@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadAddon } from "../src/kernel/addon.js";
 import { compareKernelStates, readNetwork } from "../test/support/kernel-state.js";
+import { enterNamespace } from "../test/support/namespace.js";
 import { Campaign } from "./campaign.js";
 import { ChaosError } from "./chaos-error.js";
-import { enterNamespace } from "./namespace.js";
 import { parseOptions } from "./options.js";
 import { writeReport } from "./report.js";
 import { runKills } from "./series.js";
@@ -16,7 +16,7 @@ const PROGRESS_EVERY = 10;
 
 async function run(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
-  enterNamespace();
+  enterNamespace(loadAddon());
   const { seed } = options;
   console.log(`chaos: seed ${seed}`);
   const started = performance.now();

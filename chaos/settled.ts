@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { NetworkOptions } from "../dist/index.js";
 import type { Lease } from "../dist/lease/lease.js";
 import { decodeStore } from "../dist/lease/standby-record.js";
+import { ipText } from "../test/support/kernel-state.js";
 import { differences, type Names } from "./expectation.js";
 import type { GuestLimits, PlainAllocation } from "./life.js";
 import type { Found, Model } from "./model.js";
@@ -41,7 +42,7 @@ export function checkSettled(
 }
 
 function recordProblems({ instanceId, ip }: PlainAllocation, lease: Lease | undefined): string[] {
-  const kept = lease && [24, 16, 8, 0].map((shift) => (lease.ip >>> shift) & 255).join(".");
+  const kept = lease && ipText(lease.ip);
   return kept === ip ? [] : [`${instanceId}: the store keeps ${kept}, not ${ip}`];
 }
 

@@ -30,6 +30,17 @@ function agentWithDisk({ stateDir }: Options, size: string): Agent {
   return new Agent(["unshare", "--mount", "sh", "-c", mount, "sh"]);
 }
 
+/** An agent that finds vm-1 in standby on its disk. */
+async function agentWithStandby(options: Options): Promise<Agent> {
+  const agent = agentWithDisk(options, "64k");
+  await agent.open(options);
+  await agent.fork(request(1));
+  await agent.call("standbyAllocation", "vm-1");
+  await agent.call("close");
+  await agent.open(options);
+  return agent;
+}
+
 /** The state directory as the agent sees it. */
 const insideOf = (agent: Agent, { stateDir }: Options) => `/proc/${agent.pid}/root${stateDir}`;
 
@@ -92,12 +103,7 @@ describe.each(disks)("while the disk is %s", (_, spoil, refusal) => {
 
   it("a restore succeeds, and its guest is live for the next process", async () => {
     const options = testOptions() as Options;
-    const agent = agentWithDisk(options, "64k");
-    await agent.open(options);
-    await agent.fork(request(1));
-    await agent.call("standbyAllocation", "vm-1");
-    await agent.call("close");
-    await agent.open(options);
+    const agent = await agentWithStandby(options);
     const mend = spoil(agent, options);
     const guest = (await agent.call("recreateAllocation", "vm-1")) as PlainAllocation;
     expectActiveAndLimited(guest);
@@ -111,12 +117,7 @@ describe.each(disks)("while the disk is %s", (_, spoil, refusal) => {
 
   it("a guest in standby cannot be released or changed, and can be afterwards", async () => {
     const options = testOptions() as Options;
-    const agent = agentWithDisk(options, "64k");
-    await agent.open(options);
-    await agent.fork(request(1));
-    await agent.call("standbyAllocation", "vm-1");
-    await agent.call("close");
-    await agent.open(options);
+    const agent = await agentWithStandby(options);
     const mend = spoil(agent, options);
     await expect(agent.call("releaseAllocation", "vm-1")).rejects.toMatchObject(refusal);
     const change = agent.call("updateLimits", "vm-1", { download: "1mbit" });

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Allocation, Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { LinkInfo, Netlink } from "../../src/kernel/binding.js";
+import { ipText } from "./kernel-state.js";
 import { type LeaseEntry, readLeaseMap } from "./network-state.js";
 
 /** In bits per second, as the guest should have them; null is unlimited. */
@@ -44,7 +45,8 @@ export function brokenInvariants(
   }
 }
 
-function duplicates(guests: readonly Allocation[]): string[] {
+/** Standby guests included: their names and addresses stay theirs. */
+export function duplicates(guests: readonly Omit<Allocation, "shaped">[]): string[] {
   const keys = ["instanceId", "instanceName", "ip", "mac", "tap", "classId"] as const;
   return keys.flatMap((key) => {
     const values = guests.map((guest) => guest[key]).filter((value) => value !== "");
@@ -176,9 +178,8 @@ function strayProblems(
   for (const { ifindex } of leases)
     if (!owned.has(ifindex)) strays.push(`a lease for ${ifindex}, which nobody owns`);
   for (const { ip, state } of netlink.neighbors()) {
-    const dotted = [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
-    if (state === PERMANENT && !addresses.delete(dotted))
-      strays.push(`a neighbour entry for ${dotted}`);
+    if (state === PERMANENT && !addresses.delete(ipText(ip)))
+      strays.push(`a neighbour entry for ${ipText(ip)}`);
   }
   for (const ip of addresses) strays.push(`no neighbour entry for ${ip}`);
   return strays;

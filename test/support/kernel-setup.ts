@@ -7,25 +7,14 @@ import { loadAddon } from "../../src/kernel/addon.js";
 import type { Addon } from "../../src/kernel/binding.js";
 import { SKIP_REASON_VARIABLE } from "./kernel-runner.js";
 import { readKernelState, settledDifference } from "./kernel-state.js";
+import { enterNamespace } from "./namespace.js";
 
-const LOOPBACK_IFINDEX = 1;
 const SETTLE_MS = 3000;
 const REMEDY =
   "run them as root on Linux with /dev/net/tun and BPF (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF), e.g. sudo npm run test:kernel";
 
-/**
- * Moves the process into a new namespace, and uses once what every kernel test uses. Throws what
- * the kernel says.
- */
-function enterNamespace(addon: Addon): void {
-  addon.unshareNetwork();
-  const netlink = new addon.Netlink();
-  try {
-    const [refusal] = netlink.talk([{ op: "link.set", ifindex: LOOPBACK_IFINDEX, up: true }]);
-    if (refusal) throw new Error(`setting lo up: errno ${refusal.errno} ${refusal.text}`);
-  } finally {
-    netlink.close();
-  }
+/** Uses once what every kernel test uses. Throws what the kernel says. */
+function tryKernel(addon: Addon): void {
   addon.closeFd(addon.openTap({ name: "probe0" }).fd);
   addon.closeFd(
     addon.bpf.createMap({ name: "probe", type: "hash", keySize: 4, valueSize: 4, maxEntries: 1 })
@@ -47,6 +36,7 @@ const addon = loadAddon();
 let skipReason: string | undefined;
 try {
   enterNamespace(addon);
+  tryKernel(addon);
 } catch (error) {
   skipReason = `kernel tests cannot run: ${error instanceof Error ? error.message : String(error)}; ${REMEDY}`;
   if (process.env.FORKNET_REQUIRE_KERNEL === "1") throw new Error(skipReason, { cause: error });

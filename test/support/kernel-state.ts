@@ -15,7 +15,8 @@ const NUD_NOARP = 0x40;
 const SETTLE_POLL_MS = 20;
 
 const hex = (value: number): string => value.toString(16);
-const ipText = (ip: number): string =>
+/** 0x0a000001 is "10.0.0.1". */
+export const ipText = (ip: number): string =>
   [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join(".");
 
 /**

@@ -1,12 +1,11 @@
-// A network namespace of its own for a campaign: nothing outside sees its devices, and they go with its last process.
+// A network namespace of a process's own: nothing outside sees its devices, and they go with its last process.
 
-import { loadAddon } from "../src/kernel/addon.js";
+import type { Addon } from "../../src/kernel/binding.js";
 
 const LOOPBACK_IFINDEX = 1;
 
 /** Moves this process into a new namespace. Throws what the kernel says. */
-export function enterNamespace(): void {
-  const addon = loadAddon();
+export function enterNamespace(addon: Addon): void {
   addon.unshareNetwork();
   const netlink = new addon.Netlink();
   try {
