@@ -12,6 +12,8 @@ import { measureEcho } from "./echo.mjs";
 const WARM_UP_SECONDS = 0.3;
 /** The best of as many flows counts: what disturbs a flow only ever slows it down. */
 const FLOWS = 3;
+/** Counted now: a pinned process is told of the processors it is pinned to only. */
+const ALL_PROCESSORS = `0-${availableParallelism() - 1}`;
 
 const { plug, seconds, echoes } = JSON.parse(process.argv[2] ?? "{}");
 const guest = await startGuest(plug);
@@ -41,7 +43,7 @@ async function measure() {
   const downloadGbit = await throughput("download");
   pin("0");
   const echo = await measureEcho(guest, echoes);
-  pin(`0-${availableParallelism() - 1}`);
+  pin(ALL_PROCESSORS);
   process.send?.({ uploadGbit, downloadGbit, echo });
 }
 
