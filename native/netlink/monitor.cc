@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -17,30 +19,53 @@ namespace forknet {
 namespace {
 
 constexpr size_t kReceiveBytes = 65536;
-// A cold fork causes some ten messages of 2 KiB each, and nobody reads while the event loop is
-// busy. The kernel takes the memory only for what waits.
+// A cold fork leaves some ten messages of up to 2 KiB here, and nobody reads while the event loop
+// is busy. The kernel takes the memory only for what waits.
 constexpr int kSocketBufferBytes = 8 << 20;
 
 void Option(int fd, int level, int option, const char* name, const void* value, socklen_t size) {
   if (setsockopt(fd, level, option, value, size)) throw KernelError(errno, "setsockopt", name);
 }
 
+using Filter = std::vector<sock_filter>;
+
 // Messages about traffic control, neighbours, and links that come or go carry in nlmsg_pid the port
 // of the socket that caused them (qdisc_notify() and its like in net/sched); a change of a link
-// does not.
-void LeaveOut(int fd, const std::vector<uint32_t>& ports) {
-  std::vector<sock_filter> program{
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid))};
+// does not. BPF loads words in network byte order.
+void LeaveOutOwn(const std::vector<uint32_t>& ports, Filter* filter) {
+  filter->push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)));
   for (const uint32_t port : ports) {
-    // BPF loads words in network byte order.
-    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1));
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+    filter->push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1));
+    filter->push_back(BPF_STMT(BPF_RET | BPF_K, 0));
   }
-  program.push_back(BPF_STMT(BPF_RET | BPF_K, UINT32_MAX));
-  sock_fprog filter{};
-  filter.len = static_cast<unsigned short>(program.size());
-  filter.filter = program.data();
-  Option(fd, SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", &filter, sizeof filter);
+}
+
+// Half of what is said of a link in the making: it is down and was before. One that is being set
+// down has IFF_UP in ifi_change (__dev_notify_flags()); a new one has all bits there
+// (register_netdevice()). Ends the filter.
+void LeaveOutDown(Filter* filter) {
+  constexpr uint32_t kFlags = NLMSG_HDRLEN + offsetof(ifinfomsg, ifi_flags);
+  constexpr uint32_t kChange = NLMSG_HDRLEN + offsetof(ifinfomsg, ifi_change);
+  const uint32_t up = htonl(IFF_UP);
+  const sock_filter rest[] = {
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWLINK), 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFlags),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, up, 3, 0),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kChange),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, up, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  };
+  filter->insert(filter->end(), std::begin(rest), std::end(rest));
+}
+
+void Attach(int fd, Filter filter) {
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(filter.size());
+  program.filter = filter.data();
+  Option(fd, SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", &program, sizeof program);
 }
 
 }  // namespace
@@ -52,7 +77,10 @@ Monitor::Monitor(const std::vector<uint32_t>& own_ports)
   if (setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBufferBytes, sizeof(int))) {
     Option(fd_.get(), SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", &kSocketBufferBytes, sizeof(int));
   }
-  LeaveOut(fd_.get(), own_ports);
+  Filter filter;
+  LeaveOutOwn(own_ports, &filter);
+  LeaveOutDown(&filter);
+  Attach(fd_.get(), std::move(filter));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_TC;

@@ -82,7 +82,7 @@ export class BringUp {
     const undo: Undo = (error) => this.#reservations.forget(guest, error);
     if (!slot) return this.#makeCold(guest, donor, call, undo);
     const refused = this.#creation.claimWarm(guest, slot, call.span);
-    if (refused) return this.#orUndo(guest, refused, undo);
+    if (refused) return refused.catch((error) => this.#undone(guest, error, undo));
     call.setSlot("warm");
     return guest.view;
   }
@@ -93,29 +93,28 @@ export class BringUp {
     { span, setSlot, signal }: Call,
     undo: Undo,
   ): Promise<Allocation> {
-    const stop = () => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal?.reason));
-    signal?.addEventListener("abort", stop, { once: true });
+    const stop =
+      signal && (() => guest.abandon?.(aborted(`instance ${guest.id} was aborted`, signal.reason)));
+    if (stop) signal.addEventListener("abort", stop, { once: true });
     try {
       const creation = this.#creation.makeCold(guest, donor, span);
       guest.creation = creation;
-      setSlot(await this.#orUndo(guest, creation, undo));
+      setSlot(await creation);
       return guest.view;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
-  }
-
-  async #orUndo<T>(guest: Guest, creation: Promise<T>, undo: Undo): Promise<T> {
-    try {
-      return await creation;
     } catch (error) {
-      await undo(error);
-      guest.shaped.reject(error as Error);
-      throw error;
+      return await this.#undone(guest, error, undo);
     } finally {
       guest.creation = undefined;
       guest.abandon = undefined;
+      if (stop) signal.removeEventListener("abort", stop);
     }
+  }
+
+  /** Rejects with `error` when the reservation has been given back. */
+  async #undone(guest: Guest, error: unknown, undo: Undo): Promise<never> {
+    await undo(error);
+    guest.shaped.reject(error as Error);
+    throw error;
   }
 
   #describe(guest: Guest, span: Span): void {

@@ -5,10 +5,11 @@ import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "../clock.js";
 import { ForknetError } from "../errors.js";
 import type { PortClaim } from "../identity/claims.js";
+import type { Done, Ticket } from "../lanes/lane.js";
 import { formatAlias } from "../lease/alias.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "../limits.js";
 import type { Parts } from "../parts.js";
-import type { FormerSlot } from "../plans/slot.js";
+import type { FormerSlot, SlotSpec } from "../plans/slot.js";
 import { addChild } from "../telemetry/traces.js";
 import type { Guest } from "./guest.js";
 import type { Donor } from "./reservations.js";
@@ -20,12 +21,13 @@ export type SlotKind = "cold" | "warm" | "renamed";
 /** One guest on its way to a TAP. */
 interface Attempt {
   readonly guest: Guest;
-  readonly limits: KernelLimits;
   readonly span: Span;
+  /** What its slot is made with, from when the job was made. */
+  limits?: KernelLimits;
   /** Why nobody waits for it any more. */
   abandoned?: Error;
-  /** Takes its job out of the queue, if it is still there. */
-  cancel?: () => void;
+  /** Its job in the create lane. */
+  ticket?: Ticket<number>;
 }
 
 export class Creation {
@@ -62,11 +64,10 @@ export class Creation {
    * object is left.
    */
   async makeCold(guest: Guest, donor: Donor | undefined, span: Span): Promise<SlotKind> {
-    const limits = toKernelLimits(guest.lease.limits, this.#parts.options);
-    const attempt: Attempt = { guest, limits, span };
+    const attempt: Attempt = { guest, span };
     guest.abandon = (reason) => {
       attempt.abandoned ??= reason;
-      attempt.cancel?.();
+      attempt.ticket?.cancel(reason);
     };
     const kind = donor && (await this.#makeOf(donor, attempt)) ? "renamed" : "cold";
     if (kind === "cold") await this.#make(attempt);
@@ -75,7 +76,7 @@ export class Creation {
     } catch (error) {
       return this.#giveUp(guest, error as Error);
     }
-    guest.applied = limits;
+    guest.applied = attempt.limits;
     guest.shaping = "shaped";
     guest.shaped.resolve();
     return kind;
@@ -122,32 +123,46 @@ export class Creation {
     if (own) identities.releaseClass(own);
   }
 
-  /** One job of the create lane; afterwards the guest has its TAP, unarmed. */
-  async #make(attempt: Attempt, former?: FormerSlot): Promise<void> {
-    const { guest, limits, span } = attempt;
-    const port = guest.port as PortClaim;
-    if (guest.lease.group !== undefined) await this.#parts.groups.ready(guest.lease.group);
-    if (attempt.abandoned) throw attempt.abandoned;
-    const ticket = this.#parts.lanes.create.submit({
+  /**
+   * One job of the create lane; afterwards the guest has its TAP, unarmed. Not async: its frame would
+   * be a tenth of what a fork holds while it waits, and a thousand may wait.
+   */
+  #make(attempt: Attempt, former?: FormerSlot): Promise<void> {
+    const { group } = attempt.guest.lease;
+    if (group === undefined) return this.#submit(attempt, former);
+    return this.#parts.groups.ready(group).then(() => this.#submit(attempt, former));
+  }
+
+  #submit(attempt: Attempt, former: FormerSlot | undefined): Promise<void> {
+    if (attempt.abandoned) return Promise.reject(attempt.abandoned);
+    const ticket = this.#parts.lanes.create.submit(() => this.#specOf(attempt, former));
+    attempt.ticket = ticket;
+    return ticket.done.then((done) => this.#made(attempt, done));
+  }
+
+  #made(attempt: Attempt, { value: ifindex, time }: Done<number>): Promise<never> | undefined {
+    const { guest, span, abandoned } = attempt;
+    this.#parts.identities.classCreated((guest.port as PortClaim).class);
+    guest.ifindex = ifindex;
+    addChild(span, "forknet.slot.wait", time.queuedMs, time.startedMs);
+    addChild(span, "forknet.slot.create", time.startedMs, time.endedMs);
+    return abandoned && this.#giveUp(guest, abandoned);
+  }
+
+  #specOf(attempt: Attempt, former: FormerSlot | undefined): SlotSpec {
+    const { lease } = attempt.guest;
+    const port = attempt.guest.port as PortClaim;
+    const limits = toKernelLimits(lease.limits, this.#parts.options);
+    attempt.limits = limits;
+    return {
       tapName: port.tapName,
-      ip: guest.lease.ip,
-      mac: guest.lease.mac,
+      ip: lease.ip,
+      mac: lease.mac,
       class: port.class,
       limits,
-      alias: formatAlias(guest.lease),
+      alias: formatAlias(lease),
       ...(former ? { former } : {}),
-    });
-    const done = await new Promise<Awaited<typeof ticket.done>>((resolve, reject) => {
-      attempt.cancel = () => {
-        if (ticket.cancel()) reject(attempt.abandoned as Error);
-      };
-      ticket.done.then(resolve, reject);
-    });
-    this.#parts.identities.classCreated(port.class);
-    guest.ifindex = done.value;
-    addChild(span, "forknet.slot.wait", done.time.queuedMs, done.time.startedMs);
-    addChild(span, "forknet.slot.create", done.time.startedMs, done.time.endedMs);
-    if (attempt.abandoned) await this.#giveUp(guest, attempt.abandoned);
+    };
   }
 
   /**

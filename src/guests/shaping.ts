@@ -8,7 +8,7 @@ import { publish } from "../events/events.js";
 import type { NetworkFacts } from "../facts.js";
 import { formatClass } from "../identity/class-pool.js";
 import type { Done, Lane, Ticket } from "../lanes/lane.js";
-import type { LateJob } from "../lanes/lanes.js";
+import type { Late } from "../lanes/lanes.js";
 import { formatAlias } from "../lease/alias.js";
 import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "../limits.js";
 import type { ShapeJob } from "../plans/shape.js";
@@ -38,7 +38,7 @@ interface Line {
 export class Shaping {
   readonly #facts: NetworkFacts;
   readonly #defaults: ShapingDefaults;
-  readonly #lane: Lane<LateJob, undefined>;
+  readonly #lane: Lane<Late<ShapeJob>, undefined>;
   readonly #classes: ClassSwitch;
   readonly #metrics: Metrics;
   readonly #lines = new Map<Guest, Line>();
@@ -49,7 +49,7 @@ export class Shaping {
   constructor(
     facts: NetworkFacts,
     defaults: ShapingDefaults,
-    lane: Lane<LateJob, undefined>,
+    lane: Lane<Late<ShapeJob>, undefined>,
     classes: ClassSwitch,
     metrics: Metrics,
   ) {

@@ -9,6 +9,7 @@ import type { Identities } from "../identity/identities.js";
 import { remainsOf } from "../identity/stranded.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Lane } from "../lanes/lane.js";
+import type { Late } from "../lanes/lanes.js";
 import { formatSlotAlias } from "../lease/alias.js";
 import type { KernelLimits } from "../limits.js";
 import type { SlotSpec } from "../plans/slot.js";
@@ -27,7 +28,7 @@ export interface PoolSource {
   size: number;
   baseLimits: KernelLimits;
   identities: Identities;
-  lane: Lane<SlotSpec, number>;
+  lane: Lane<Late<SlotSpec>, number>;
   reaper: Reaper;
   /** Whether a TAP is still there, without waiting for RTNL. */
   hasLink: (ifindex: number) => boolean;
@@ -178,21 +179,14 @@ export class SlotPool {
   }
 
   async #make(): Promise<void> {
-    const { identities, lane, baseLimits } = this.#source;
+    const { identities, lane } = this.#source;
     let address: AddressClaim | undefined;
     let port: PortClaim | undefined;
     try {
       address = identities.claimAddress({});
       port = identities.claimPort(address.ip);
-      const alias = formatSlotAlias(address.ip, address.mac, port.class.minor);
-      const spec = {
-        tapName: port.tapName,
-        ...address,
-        class: port.class,
-        limits: baseLimits,
-        alias,
-      };
-      const { value: ifindex } = await lane.submit(spec, { background: true }).done;
+      const spec = this.#specOf(address, port);
+      const { value: ifindex } = await lane.submit(() => spec, { background: true }).done;
       identities.classCreated(port.class);
       this.#pauseMs = 0;
       const slot = { address, port, ifindex };
@@ -210,6 +204,12 @@ export class SlotPool {
       else giveBack();
       this.#backOff(failed);
     }
+  }
+
+  #specOf(address: AddressClaim, port: PortClaim): SlotSpec {
+    const alias = formatSlotAlias(address.ip, address.mac, port.class.minor);
+    const limits = this.#source.baseLimits;
+    return { tapName: port.tapName, ...address, class: port.class, limits, alias };
   }
 
   #backOff(error: ForknetError): void {

@@ -3,7 +3,7 @@
 // under a burst.
 
 import { monotonicMs } from "../clock.js";
-import { errorFromFailure, type ForknetError, type KernelFailure } from "../errors.js";
+import { errorFromFailure, type KernelFailure } from "../errors.js";
 import type { JobResult, WorkTime } from "./job.js";
 
 /** A job that was done: its value and when it waited and ran. */
@@ -17,10 +17,10 @@ export interface Ticket<Value> {
   /** Rejects with a ForknetError. */
   readonly done: Promise<Done<Value>>;
   /**
-   * Takes the job out of the queue; false when the worker has it already. A cancelled job never
-   * settles.
+   * Takes the job out of the queue; false when the worker has it already. A cancelled job rejects
+   * with the reason; without one it never settles.
    */
-  cancel(): boolean;
+  cancel(reason?: Error): boolean;
 }
 
 export interface LaneOptions {
@@ -41,7 +41,7 @@ interface Entry<Job, Value> {
   queuedMs: number;
   attempts: number;
   resolve: (done: Done<Value>) => void;
-  reject: (error: ForknetError) => void;
+  reject: (error: Error) => void;
 }
 
 /** EINTR, EAGAIN, EBUSY, ENOBUFS: the kernel was busy, the same request may succeed. */
@@ -86,7 +86,7 @@ export class Lane<Job, Value> {
     });
     const queued = entry as Entry<Job, Value>;
     this.#enqueue(queued);
-    return { done, cancel: () => this.#cancel(queued) };
+    return { done, cancel: (reason) => this.#cancel(queued, reason) };
   }
 
   /** Resolves when nothing waits or runs. */
@@ -108,11 +108,12 @@ export class Lane<Job, Value> {
     else queueMicrotask(start);
   }
 
-  #cancel(entry: Entry<Job, Value>): boolean {
+  #cancel(entry: Entry<Job, Value>, reason: Error | undefined): boolean {
     const timer = this.#resting.get(entry);
     clearTimeout(timer);
     const waited =
       this.#resting.delete(entry) || this.#urgent.delete(entry) || this.#background.delete(entry);
+    if (waited && reason) entry.reject(reason);
     this.#tellIdle();
     return waited;
   }

@@ -77,6 +77,22 @@ describe("a monitor", () => {
     expect(heard(monitor)).toHaveLength(2);
   });
 
+  it("hears a link set down, and nothing of one that is down, not even that it comes", () => {
+    const monitor = listen();
+    const ifindex = makeLink("down0");
+    must(netlink(), { op: "link.set", ifindex, alias: "down" });
+    const links = () => heard(monitor).filter(({ object }) => object === "link");
+    expect(links()).toEqual([]);
+    must(netlink(), { op: "link.set", ifindex, up: true });
+    expect(links()).toMatchObject([{ ifindex, link: { up: true, alias: "down" } }]);
+    must(netlink(), { op: "link.set", ifindex, up: false });
+    expect(links()).toMatchObject([{ ifindex, link: { up: false } }]);
+    must(netlink(), { op: "link.set", ifindex, alias: "still down" });
+    expect(links()).toEqual([]);
+    must(netlink(), { op: "link.delete", ifindex });
+    expect(links()).toEqual([{ object: "link", ifindex, removed: true }]);
+  });
+
   it("hears neighbours and forwarding entries", () => {
     must(netlink(), { op: "link.create", name: "bridge0", kind: "bridge" });
     const bridge = netlink().link({ name: "bridge0" })?.ifindex as number;

@@ -105,6 +105,19 @@ describe("a cancel", () => {
     expect(lane.depth).toBe(0);
   });
 
+  test("with a reason rejects the job it took out, and no other", async () => {
+    const lane = worker.lane();
+    const sent = lane.submit("a");
+    await settled();
+    const waiting = lane.submit("b");
+    const reason = new Error("no longer wanted");
+    expect(waiting.cancel(reason)).toBe(true);
+    await expect(waiting.done).rejects.toBe(reason);
+    expect(sent.cancel(reason)).toBe(false);
+    await worker.done();
+    await expect(sent.done).resolves.toMatchObject({ value: "a" });
+  });
+
   test("comes too late for a job that the worker has", async () => {
     const ticket = worker.lane().submit("a");
     await settled();

@@ -10,7 +10,7 @@ import { allocationFacts, Guest } from "../../src/guests/guest.js";
 import { Shaping } from "../../src/guests/shaping.js";
 import { Identities } from "../../src/identity/identities.js";
 import { parseSubnet } from "../../src/identity/ipv4.js";
-import type { LateJob } from "../../src/lanes/lanes.js";
+import type { Late } from "../../src/lanes/lanes.js";
 import type { LeaseTable } from "../../src/lease/lease-table.js";
 import { type Limits, toKernelLimits } from "../../src/limits.js";
 import type { ShapeJob } from "../../src/plans/shape.js";
@@ -31,7 +31,7 @@ const kernelLimits = (download: number) => toKernelLimits(limits(download), DEFA
 const BASE = kernelLimits(10e6);
 const ended = new ForknetError("ERR_FORKNET_ABORTED", "instance a was released");
 
-let worker: LaneWorker<LateJob, undefined, ShapeJob>;
+let worker: LaneWorker<Late<ShapeJob>, undefined, ShapeJob>;
 let shaping: Shaping;
 let guest: Guest;
 const arm = vi.fn();
