@@ -14,7 +14,7 @@ import { parseArgs } from "node:util";
  */
 
 export const USAGE = `usage: npm run bench -- [--quick] [--check] [--report] [--only NAME]... [--json FILE]
-  --quick       about a minute instead of ten
+  --quick       three minutes instead of twelve
   --tiny        every question once, to see that it works
   --check       exit with 1 when a budget is missed
   --report      write bench/results/: report.md, charts, latest.json

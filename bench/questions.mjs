@@ -8,6 +8,7 @@ import { eventLoop } from "./questions/event-loop.mjs";
 import { fork } from "./questions/fork.mjs";
 import { goodput } from "./questions/goodput.mjs";
 import { growth } from "./questions/growth.mjs";
+import { programs } from "./questions/programs.mjs";
 import { release } from "./questions/release.mjs";
 import { statistics } from "./questions/statistics.mjs";
 import { wait } from "./questions/wait.mjs";
@@ -25,6 +26,7 @@ export const questions = [
   memory,
   statistics,
   load,
+  programs,
   dataPath,
   goodput,
 ];

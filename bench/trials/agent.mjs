@@ -20,23 +20,24 @@ export function answer(value) {
 }
 
 /**
- * @param {{ stateDir: string, pool?: number }} options
+ * @param {{ stateDir: string, pool?: number, translate?: "guest" | "others" }} options
  * @returns {import("../../dist/index.js").NetworkOptions}
  */
-export function networkOptions({ stateDir, pool = 0 }) {
+export function networkOptions({ stateDir, pool = 0, translate }) {
   return {
     bridge: "vmbr0",
     subnet: "10.100.0.0/16",
     // The sum of guarantees is checked against it, and no trial is about that.
     uploadCapacity: "1tbit",
     pool: { size: pool },
+    translate: translate !== undefined,
     stateDir,
   };
 }
 
 /**
  * Opens the network and waits until the pool is full.
- * @param {{ stateDir: string, pool?: number }} options
+ * @param {Parameters<typeof networkOptions>[0]} options
  */
 export async function openTrial(options) {
   const network = await openNetwork(networkOptions(options));

@@ -9,10 +9,11 @@ const WARM_UPS = 400;
 
 /**
  * @param {import("../../dist/stand-in/guest.js").Guest} guest
+ * @param {string} ip where the host reaches it
  * @param {number} count
  * @returns {Promise<{ us: number[], lost: number }>}
  */
-export async function measureEcho(guest, count) {
+export async function measureEcho(guest, ip, count) {
   const service = await guest.listenUdp({ echo: true });
   const socket = createSocket("udp4");
   socket.bind(0);
@@ -28,7 +29,7 @@ export async function measureEcho(guest, count) {
         clearTimeout(timer);
         resolve(true);
       });
-      socket.send(payload, service.port, guest.ip);
+      socket.send(payload, service.port, ip);
     });
     if (i < WARM_UPS) continue;
     if (isAnswered) us.push((performance.now() - startMs) * 1000);

@@ -18,6 +18,7 @@ namespace {
 // Above any value a map of ours has, on any number of CPUs: room is made before the map's own
 // length is known.
 constexpr uint32_t kValueBytesMax = 1 << 20;
+constexpr uint32_t kMaxTestRuns = 1'000'000;
 
 int CheckFd(Napi::Value value, const char* where = "fd") {
   return static_cast<int>(CheckInteger(value, 0, std::numeric_limits<int>::max(), where));
@@ -177,6 +178,7 @@ Napi::Value TestRun(const Napi::CallbackInfo& info) {
       const Fields fields(CheckObject(info[2], "context"), "context");
       context.ifindex = fields.MaybeInteger<uint32_t>("ifindex").value_or(0);
       context.ingress_ifindex = fields.MaybeInteger<uint32_t>("ingressIfindex").value_or(0);
+      context.repeat = fields.MaybeInteger<uint32_t>("repeat", 1, kMaxTestRuns).value_or(1);
     }
     const TestResult run = TestRunProgram(CheckFd(info[0]), CheckBytes(info[1], "frame"), context);
     Napi::Object result = Napi::Object::New(info.Env());
@@ -184,6 +186,7 @@ Napi::Value TestRun(const Napi::CallbackInfo& info) {
     result.Set("frame",
                Napi::Buffer<uint8_t>::Copy(info.Env(), run.frame.data(), run.frame.size()));
     result.Set("tcClassid", run.tc_classid);
+    result.Set("durationNs", run.duration_ns);
     return result;
   });
 }

@@ -143,9 +143,11 @@ TestResult TestRunProgram(int fd, Bytes frame, const TestContext& context) {
   attr.test.ctx_size_in = sizeof in;
   attr.test.ctx_out = BpfPointer(&out);
   attr.test.ctx_size_out = sizeof out;
+  attr.test.repeat = context.repeat;
   if (Bpf(BPF_PROG_TEST_RUN, &attr) < 0) throw KernelError(errno, "BPF_PROG_TEST_RUN");
   result.action = attr.test.retval;
   result.tc_classid = out.tc_classid;
+  result.duration_ns = attr.test.duration;
   result.frame.resize(std::min<size_t>(attr.test.data_size_out, result.frame.size()));
   return result;
 }

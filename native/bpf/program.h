@@ -26,12 +26,16 @@ struct ProgramInfo {
 struct TestContext {
   uint32_t ifindex = 0;
   uint32_t ingress_ifindex = 0;
+  /** Each run gets the frame as the one before has left it. */
+  uint32_t repeat = 1;
 };
 
 struct TestResult {
   uint32_t action = 0;
   uint32_t tc_classid = 0;
   std::vector<uint8_t> frame;
+  /** Of one run: the mean of all. */
+  uint32_t duration_ns = 0;
 };
 
 /** The built-in program of that name, or nullptr. */
@@ -45,7 +49,7 @@ const ProgramImage* FindProgramImage(const std::string& name);
 UniqueFd LoadProgram(const ProgramImage& image, const std::map<std::string, int>& maps);
 UniqueFd OpenProgramById(uint32_t id);
 ProgramInfo DescribeProgram(int fd);
-/** BPF_PROG_TEST_RUN, once. */
+/** BPF_PROG_TEST_RUN. */
 TestResult TestRunProgram(int fd, Bytes frame, const TestContext& context);
 
 }  // namespace forknet

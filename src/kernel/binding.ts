@@ -287,11 +287,13 @@ export interface Addon {
     possibleCpus(): number;
     /**
      * BPF_PROG_TEST_RUN of a tc program on one frame, with the __sk_buff fields that matter here.
+     * Each of `repeat` runs (1 to 10^6) gets the frame as the one before has left it; `durationNs` is
+     * their mean.
      */
     testRun(
       fd: number,
       frame: Uint8Array,
-      context?: { ifindex?: number; ingressIfindex?: number },
-    ): { action: number; frame: Buffer; tcClassid: number };
+      context?: { ifindex?: number; ingressIfindex?: number; repeat?: number },
+    ): { action: number; frame: Buffer; tcClassid: number; durationNs: number };
   };
 }

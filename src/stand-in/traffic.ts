@@ -9,6 +9,8 @@ export interface TcpMeasurement {
   guest: Guest;
   /** An address of this namespace that the guest can reach: the gateway's, as a rule. */
   hostIp: string;
+  /** What the guest calls that address, where it is translated. Default `hostIp`. */
+  guestSeesHostIp?: string;
   /** As the guest sees it: "download" is towards the guest. */
   direction: "upload" | "download";
   /** Length of the measured part. */
@@ -34,7 +36,7 @@ export async function measureTcp(options: TcpMeasurement): Promise<Goodput> {
     ...(isUpload ? { role: "sink", ...limits } : { role: "source" }),
   });
   try {
-    const target = { host: hostIp, port: service.port };
+    const target = { host: options.guestSeesHostIp ?? hostIp, port: service.port };
     if (!isUpload) return (await guest.receiveTcp({ ...target, ...limits })).goodput;
     const [received] = await Promise.all([service.nextReport(), guest.sendTcp(target)]);
     return received.goodput;

@@ -39,6 +39,7 @@ test("answers every question", { timeout: LONGEST_MS }, () => {
     "memory",
     "statistics",
     "import",
+    "programs",
     "data-path",
     "goodput",
   ]);
