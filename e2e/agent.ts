@@ -22,13 +22,15 @@ const SUBNET = "10.101.0.0/16";
 export type Plain = Omit<Allocation, "shaped">;
 
 /** Milliseconds from the call. */
-export interface ForkTimes {
-  allocation: Plain;
+export interface Times {
+  allocation: Pick<Plain, "instanceId">;
   networkMs: number;
   shapedMs: number;
   restoredMs: number;
   answeredMs: number;
 }
+
+export type ForkTimes = Times & { allocation: Plain };
 
 export class Agent {
   readonly #dir: string;

@@ -3,8 +3,9 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
-import { Agent, type ForkTimes, type Plain } from "./agent.js";
+import { Agent, type ForkTimes, type Plain, type Times } from "./agent.js";
 import type { Check } from "./check.js";
+import { MAC_AND_IP, words } from "./inside.js";
 import { checkRates, type RatedGuest } from "./rates.js";
 
 const SOURCE = "source";
@@ -55,7 +56,7 @@ function runner(agent: Agent, { instanceId }: Plain): RatedGuest["vm"] {
   return { run: (command) => agent.run(instanceId, command) };
 }
 
-function checkTimes(times: ForkTimes): Check {
+export function checkTimes(times: Times): Check {
   const { allocation, networkMs, shapedMs, restoredMs, answeredMs } = times;
   const ms = (value: number) => `${value.toFixed(0)} ms`;
   return {
@@ -73,9 +74,7 @@ async function checkIdentity(
   former: string,
 ): Promise<Check> {
   const { instanceId, ip, mac } = allocation;
-  const address = "ip -o -4 address show eth0 | sed 's/.* inet \\([0-9.]*\\).*/\\1/'";
-  const command = `cat /sys/class/net/eth0/address; ${address}; cat /tmp/memory`;
-  const measured = (await agent.run(instanceId, command)).split("\n").join(" ");
+  const measured = words(await agent.run(instanceId, `${MAC_AND_IP}; cat /tmp/memory`));
   const configured = `${mac} ${ip} remembered`;
   return {
     scenario: "fork: a new identity, the same memory",

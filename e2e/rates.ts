@@ -26,6 +26,8 @@ type Direction = keyof Limits;
 export interface RatedGuest {
   allocation: Pick<Allocation, "instanceId" | "gateway">;
   vm: { run(command: string): Promise<string> };
+  /** What the guest calls its gateway, where it is translated. */
+  hostIp?: string;
 }
 
 export type Counters = Pick<Network, "statistics">;
@@ -80,22 +82,22 @@ async function readWire(
 
 /** Lasts longer than the reading; gives the receiver's bits per second. */
 const send: Record<Direction, (guest: RatedGuest, measuredMs: number) => Promise<number>> = {
-  async upload({ allocation: { gateway }, vm }, measuredMs) {
+  async upload({ allocation: { gateway }, vm, hostIp = gateway }, measuredMs) {
     const limits = { warmUpMs: WARM_UP_MS, durationMs: measuredMs + TAIL_MS };
     const service = await TcpService.listen({ host: gateway, role: "sink", ...limits });
     try {
-      const sent = vm.run(`traffic send ${gateway} ${service.port}`);
+      const sent = vm.run(`traffic send ${hostIp} ${service.port}`);
       const [report] = await Promise.all([service.nextReport(), sent]);
       return report.goodput.bitsPerSecond;
     } finally {
       await service.close();
     }
   },
-  async download({ allocation: { gateway }, vm }, measuredMs) {
+  async download({ allocation: { gateway }, vm, hostIp = gateway }, measuredMs) {
     const service = await TcpService.listen({ host: gateway, role: "source" });
     const times = `${WARM_UP_MS} ${measuredMs + TAIL_MS}`;
     try {
-      return Number(await vm.run(`traffic receive ${gateway} ${service.port} ${times}`));
+      return Number(await vm.run(`traffic receive ${hostIp} ${service.port} ${times}`));
     } finally {
       await service.close();
     }

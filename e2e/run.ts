@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { enterOwnNamespace } from "../dist/cli/own-namespace.js";
 import type { Attempt, Check } from "./check.js";
+import { checkClones } from "./clones.js";
 import { checkForks } from "./fork.js";
 import { Place, type RealGuest } from "./place.js";
 import { checkRates, type Limits } from "./rates.js";
@@ -74,6 +75,8 @@ async function run(): Promise<void> {
       await Promise.all(guests.map(({ vm }) => vm.kill()));
       say(`a snapshot and ${FORKS} forks of it`);
       checks.push(...(await checkForks(FORKS)));
+      say("clones of a snapshot that nobody tells");
+      checks.push(...(await checkClones(place)));
     }
     const seconds = (performance.now() - startMs) / 1000;
     const outcome = { checks, attempts, seconds };

@@ -41,6 +41,7 @@ qemu-system-x86_64 qemu-system-x86
 clang-tidy-19 clang-tidy-19"
 e2e_needs="
 ip iproute2
+ping iputils-ping
 nft nftables
 qemu-system-x86_64 qemu-system-x86"
 
