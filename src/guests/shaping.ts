@@ -35,6 +35,9 @@ interface Line {
   next?: Work;
 }
 
+/** A millisecond of the event loop, and what one call of the shape worker takes: a burst is taken up in so many turns. */
+const BEGUN_PER_TURN = 128;
+
 export class Shaping {
   readonly #facts: NetworkFacts;
   readonly #defaults: ShapingDefaults;
@@ -42,7 +45,7 @@ export class Shaping {
   readonly #classes: ClassSwitch;
   readonly #metrics: Metrics;
   readonly #lines = new Map<Guest, Line>();
-  /** Guests whose first limits are asked for at the end of this turn, and since when. */
+  /** Guests whose first limits are asked for at the end of this turn or a next, and since when. */
   readonly #starting = new Map<Guest, number>();
   #endOfTurn: NodeJS.Immediate | undefined;
 
@@ -77,7 +80,7 @@ export class Shaping {
   start(guest: Guest): void {
     guest.shaping = "pending";
     this.#starting.set(guest, monotonicMs());
-    this.#endOfTurn ??= setImmediate(() => this.beginAll());
+    this.#endOfTurn ??= setImmediate(() => this.#beginSome());
   }
 
   /** Hands all that was started to the lane: for who waits until the lane is idle. */
@@ -85,6 +88,16 @@ export class Shaping {
     clearImmediate(this.#endOfTurn);
     this.#endOfTurn = undefined;
     for (const guest of this.#starting.keys()) this.#begin(guest);
+  }
+
+  #beginSome(): void {
+    let left = BEGUN_PER_TURN;
+    for (const guest of this.#starting.keys()) {
+      if (left-- === 0) break;
+      this.#begin(guest);
+    }
+    const isOver = this.#starting.size === 0;
+    this.#endOfTurn = isOver ? undefined : setImmediate(() => this.#beginSome());
   }
 
   /** Drops what waits and disowns what runs; their promises reject with `reason`. */

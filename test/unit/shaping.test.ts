@@ -44,6 +44,13 @@ beforeEach(() => {
   const identities = new Identities(SUBNET);
   const classes = new ClassSwitch(leases, identities, {} as Groups);
   shaping = new Shaping(FACTS, DEFAULTS, worker.lane(), classes, { shaped } as unknown as Metrics);
+  guest = activeGuest();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function activeGuest(): Guest {
   const lease = {
     instanceId: "a",
     instanceName: "b",
@@ -52,18 +59,16 @@ beforeEach(() => {
     classMinor: 0x10,
     limits: limits(20e6),
   };
-  guest = new Guest(
+  const active = new Guest(
     { ...lease, createdMs: 0, generation: 1, blocked: false },
     allocationFacts("vmbr0", SUBNET, []),
   );
-  guest.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
-  guest.ifindex = 7;
-  guest.state = "active";
-  guest.applied = BASE;
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+  active.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
+  active.ifindex = 7;
+  active.state = "active";
+  active.applied = BASE;
+  return active;
+}
 
 /** Gives the guest other limits, as updateLimits does. */
 function ask(download: number): Promise<void> {
@@ -101,6 +106,22 @@ describe("the first limits", () => {
     expect(guest).toMatchObject({ shaping: "shaped", applied: kernelLimits(20e6) });
     expect(shaped).toHaveBeenCalledWith(expect.any(Number), "shaped");
     expect(arm).not.toHaveBeenCalled();
+  });
+
+  test("of a burst are taken up over several turns, in order", async () => {
+    const lane = { submit: vi.fn(() => ({ done: new Promise(() => {}), cancel: () => true })) };
+    const burst = new Shaping(FACTS, DEFAULTS, lane as never, {} as never, {} as never);
+    for (let i = 0; i < 300; i++) burst.start(activeGuest());
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    await turn();
+    expect(lane.submit).toHaveBeenCalledTimes(128);
+    await turn();
+    expect(lane.submit).toHaveBeenCalledTimes(256);
+    burst.start(activeGuest());
+    await turn();
+    expect(lane.submit).toHaveBeenCalledTimes(301);
+    await turn();
+    expect(lane.submit).toHaveBeenCalledTimes(301);
   });
 
   test("that are refused leave the guest failed, loudly, at what it had", async () => {
