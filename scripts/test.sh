@@ -19,13 +19,18 @@ count() {
   skipped=$((skipped + $3))
 }
 
-# A part without cases of its own counts as one. 77: a tool that it needs is not here.
+# A part without cases of its own counts as one.
 step() {
-  local name=$1 status
+  local name=$1
   shift
   echo "== $name"
   "$@"
-  status=$?
+  judge "$name" $?
+}
+
+# 77: a tool that the part needs is not here.
+judge() {
+  local name=$1 status=$2
   if [ "$status" = 0 ]; then
     count 1 0 0
   elif [ "$status" = 77 ] && [ "${FORKNET_REQUIRE_KERNEL:-}" != 1 ]; then
@@ -34,6 +39,22 @@ step() {
     count 0 1 0
     broken="$broken $name"
   fi
+}
+
+# A part that wants the processor while the kernel's tests, for the most part, wait: it gets what they leave.
+begin_beside() {
+  local name=$1
+  shift
+  nice -n 19 "$@" >"$results/$name.log" 2>&1 &
+  beside=$!
+}
+end_beside() {
+  local name=$1
+  echo "== $name"
+  wait "$beside"
+  local status=$?
+  cat "$results/$name.log"
+  judge "$name" "$status"
 }
 
 # What the rest rests on: counted only when it fails.
@@ -132,11 +153,13 @@ step fuzz node scripts/fuzz.mjs --seconds 2
 step sanitize bash scripts/sanitize.sh address valgrind
 FORKNET_SANITIZE_TESTS=test/kernel/addon-threads step threads bash scripts/sanitize.sh thread
 step types bash scripts/lint.sh types
-step lint bash scripts/lint.sh biome oxlint format tidy bpf length
+step lint bash scripts/lint.sh biome oxlint format bpf length
 step packages bash scripts/lint.sh api docs package
 step mutants npm run --silent mutants -- --short
 vitest_project unit
 vitest_project encode
+begin_beside tidy bash scripts/lint.sh tidy
 vitest_project kernel
+end_beside tidy
 short_e2e
 finish
