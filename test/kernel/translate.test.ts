@@ -1,7 +1,7 @@
 // A guest's identity in its memory and another on the bridge: what is refused, what changes it and
 // what keeps it. What passes is in translate-traffic.test.ts.
 
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import {
   type Allocation,
   type AllocationRequest,
@@ -9,8 +9,7 @@ import {
   type Network,
   openNetwork,
 } from "../../dist/index.js";
-import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
-import { UdpService } from "../../dist/stand-in/udp-service.js";
+import { reaches, wake } from "../support/clones.js";
 import { expectNotOpened, expectRefused, openForTest, testOptions } from "../support/network.js";
 
 const SNAPSHOT: GuestIdentity = {
@@ -19,35 +18,9 @@ const SNAPSHOT: GuestIdentity = {
   gateway: "169.254.77.1",
 };
 const FULL = { ...SNAPSHOT, gatewayMac: "02:00:a9:fe:4d:01" };
-const PORT = 7007;
 
 function request(id: string, given: Partial<AllocationRequest> = {}): AllocationRequest {
   return { instanceId: id, instanceName: id, guest: SNAPSHOT, ...given };
-}
-
-/** A guest as its snapshot has it. */
-async function wake(
-  { tap }: Allocation,
-  self: GuestIdentity & { prefixLength?: number } = SNAPSHOT,
-): Promise<Guest> {
-  const guest = await startGuest({ tap, prefixLength: 30, ...self });
-  onTestFinished(() => guest.stop());
-  return guest;
-}
-
-/** Answers come back from the outer address. */
-async function reaches(guest: Guest, { ip }: Pick<Allocation, "ip">): Promise<boolean> {
-  const service = await UdpService.listen({ port: PORT, echo: true });
-  try {
-    const back = await guest.echoUdp({
-      host: guest.options.gateway ?? "",
-      port: PORT,
-      timeoutMs: 300,
-    });
-    return back !== undefined && Object.keys(service.report().sources).includes(ip);
-  } finally {
-    await service.close();
-  }
 }
 
 async function openTranslating(given: Parameters<typeof testOptions>[0] = {}): Promise<Network> {
