@@ -141,6 +141,11 @@ export class Guest {
     return this.options.ip;
   }
 
+  /** Its process, whose network namespace is the guest's: for `nsenter`. */
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   /** Opens a TCP listener in the guest. */
   async serveTcp(options: TcpServiceOptions): Promise<GuestTcpService> {
     const { service, port } = await this.#ask("serveTcp", options);
