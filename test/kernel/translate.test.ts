@@ -62,6 +62,15 @@ it.each<[what: string, guest: Partial<GuestIdentity>, option: string]>([
   await expectRefused(() => network.updateGuest("b", guest), "CONFIG", fields);
 });
 
+it("refuses a guest with the address that another guest has", async () => {
+  const network = await openTranslating();
+  const { ip } = await network.createAllocation({ instanceId: "other", instanceName: "other" });
+  const guest = { ...SNAPSHOT, ip };
+  await expectRefused(() => network.createAllocation(request("a", { guest })), "CONFIG");
+  await network.createAllocation(request("b"));
+  await expectRefused(() => network.updateGuest("b", guest), "CONFIG");
+});
+
 it("takes an address of the subnet that is the allocation's own", async () => {
   const network = await openTranslating();
   const guest = { ...SNAPSHOT, ip: "10.100.0.77", gateway: "10.100.0.1" };

@@ -96,6 +96,21 @@ export class RawTap {
     }
   }
 
+  /**
+   * What arrives before the first frame that matches, which was sent behind everything that is looked
+   * for. Throws when it did not come in time.
+   */
+  async receiveUntil(isLast: (frame: Buffer) => boolean): Promise<Buffer[]> {
+    const frames: Buffer[] = [];
+    const last = await this.receive((frame) => {
+      const isEnd = isLast(frame);
+      if (!isEnd) frames.push(frame);
+      return isEnd;
+    });
+    if (!last) throw new Error(`The last frame did not come, but ${frames.length} others`);
+    return frames;
+  }
+
   /** Every frame that arrives within `durationMs`. */
   async collect(durationMs: number): Promise<Buffer[]> {
     const frames: Buffer[] = [];
