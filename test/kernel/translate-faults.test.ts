@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Allocation, type Network, openNetwork } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
 import type { Guest } from "../../dist/stand-in/guest.js";
+import { Agent, without } from "../support/agent.js";
 import { forkClones, reaches, SNAPSHOT, wake } from "../support/clones.js";
 import { ERRNO, Faults, refuseLease } from "../support/faults.js";
 import { compareKernelStates } from "../support/kernel-state.js";
@@ -126,17 +127,31 @@ describe("an undo that fails, too", () => {
   });
 });
 
-it("is finished by the next process when the former one died between map and alias", async () => {
-  const alias = linkNamed(allocation.tap)?.alias as string;
-  await network.updateGuest(ID, OTHER);
-  const written = linkNamed(allocation.tap)?.alias;
-  await network.close();
-  tellKernel({ op: "link.set", ifindex: allocation.ifindex, alias });
+describe("when the process dies between map and alias", () => {
+  let written: string | undefined;
 
-  network = await openNetwork(options);
-  const adopted = network.getAllocation(ID);
-  await adopted?.shaped;
-  expect(adopted?.guest).toEqual(OTHER);
-  expect(linkNamed(allocation.tap)?.alias).toBe(written);
-  expect((await network.verify()).differences).toEqual([]);
+  beforeEach(async () => {
+    const former = linkNamed(allocation.tap)?.alias as string;
+    await network.updateGuest(ID, OTHER);
+    written = linkNamed(allocation.tap)?.alias;
+    await network.close();
+    tellKernel({ op: "link.set", ifindex: allocation.ifindex, alias: former });
+  });
+
+  it("the next one writes the alias", async () => {
+    network = await openNetwork(options);
+    const adopted = network.getAllocation(ID);
+    await adopted?.shaped;
+    expect(adopted?.guest).toEqual(OTHER);
+    expect(linkNamed(allocation.tap)?.alias).toBe(written);
+    expect((await network.verify()).differences).toEqual([]);
+  });
+
+  it("one that may not open the map takes the guest for what it was", async () => {
+    const agent = new Agent(without("sys_admin"));
+    expect(await agent.open(options)).toMatchObject([{ instanceId: ID, guest: SNAPSHOT }]);
+    expect(await reaches(guest, allocation)).toBe(true);
+    expect(await agent.call("verify")).toMatchObject({ compared: 1, differences: [] });
+    await agent.call("close");
+  });
 });
