@@ -10,7 +10,15 @@ import {
   openNetwork,
 } from "../../dist/index.js";
 import { reaches, wake } from "../support/clones.js";
-import { expectNotOpened, expectRefused, openForTest, testOptions } from "../support/network.js";
+import { deleteLink, readLeases } from "../support/kernel-view.js";
+import {
+  expectNotOpened,
+  expectRefused,
+  openForTest,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
+import { openHeld } from "../support/traffic-network.js";
 
 const SNAPSHOT: GuestIdentity = {
   ip: "169.254.77.2",
@@ -113,6 +121,23 @@ it("follows a guest that was given another address, and one that was given its o
     await reaches(await wake(allocation, { ip, mac, gateway, prefixLength }), allocation),
   ).toBe(true);
   expect(await network.verify()).toMatchObject({ differences: [] });
+});
+
+it("is not armed again by an update that fails when it was released meanwhile", async () => {
+  const options = testOptions({ translate: true });
+  const { network, hold, letGo } = await openHeld(options, "link.set");
+  const allocation = await network.createAllocation(request("a"));
+  const { tap, ifindex } = allocation;
+  hold();
+  const update = network.updateGuest("a", { ...SNAPSHOT, ip: "169.254.77.3" });
+  await expect.poll(() => allocation.guest?.ip).toBe("169.254.77.3");
+  // Then there is nothing that the alias could be written to.
+  deleteLink(tap);
+  const release = network.releaseAllocation("a");
+  letGo();
+  await expect(update).rejects.toMatchObject({ errnoName: "ENODEV" });
+  await release;
+  expect(readLeases(SHAPER).has(ifindex)).toBe(false);
 });
 
 it("is kept in standby, where it cannot be changed, and by the restore", async () => {
