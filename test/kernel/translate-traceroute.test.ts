@@ -6,7 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Allocation } from "../../dist/index.js";
-import { wrongChecksums } from "../support/checksums.js";
+import { withPendingChecksum, wrongChecksums } from "../support/checksums.js";
 import { FROM_CLONE, forkClones, SNAPSHOT } from "../support/clones.js";
 import { parseFrame, udpFrame } from "../support/frames.js";
 import {
@@ -138,5 +138,19 @@ describe.each([
     expect(traced.map(({ tap }) => tap.drain())).toEqual([0, 0]);
     const { untranslatable, gate_foreign, gate_malformed } = network.drops();
     expect([untranslatable, gate_foreign, gate_malformed]).toEqual([0, 0, 0]);
+  });
+
+  it("a probe that leaves its checksum to the card comes back as it was, and goes on complete", async () => {
+    const { router, traced } = await open();
+    for (const { clone, tap } of traced) {
+      const byHost = { ...EXCEEDED, sourceIp: SNAPSHOT.gateway, ttl: FULL_TTL };
+      tap.sendPending(withPendingChecksum(udpProbe(1)));
+      await expectArrived(tap, errorAbout(withPendingChecksum(udpProbe(1)), byHost));
+
+      tap.sendPending(withPendingChecksum(udpProbe(2)));
+      const byRouter = { ...EXCEEDED, sourceIp: INTERNET_IP };
+      router.refuse(await forwarded(router, clone, 1), byRouter);
+      await expectArrived(tap, errorAbout(udpProbe(1), { ...byRouter, ttl: FULL_TTL - 1 }));
+    }
   });
 });
