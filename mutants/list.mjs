@@ -136,9 +136,27 @@ export const mutants = [
     promise:
       "with unshaped: block a guest passes frames when its limits are in place, and not before",
     file: "dist/guests/shaping.js",
-    from: "const error = work.cancelled ? undefined : this.#unblock(guest);",
+    from: "const error = work.cancelled ? undefined : this.#classes.letPass(guest);",
     to: "const error = undefined;",
     test: "kernel/traffic-waiting.test.ts",
     title: "passes nothing in either direction",
+  },
+  {
+    name: "a change of the inner identity that leaves the alias behind",
+    promise: "a failure half way leaves the kernel as it was",
+    file: "dist/guests/guest-change.js",
+    from: "// The answer alone may be lost, and limits that were on their way bring an alias along.\n        await",
+    to: "void 0 &&",
+    test: "kernel/translate-faults.test.ts",
+    title: "the answer is lost",
+  },
+  {
+    name: "a released guest that a failed change of its inner identity arms again",
+    promise: "traffic stops when a release is asked for",
+    file: "dist/guests/guest-change.js",
+    from: 'if (guest.state !== "active")\n            throw error;',
+    to: "",
+    test: "kernel/translate.test.ts",
+    title: "armed again",
   },
 ];

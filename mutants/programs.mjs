@@ -33,6 +33,13 @@ export const programMutants = [
     to: "",
   },
   {
+    name: "translation: a quoted pending checksum is taken for a complete one",
+    file,
+    from: "former == pending_checksum(&ip, pseudo)",
+    to: "0 * pending_checksum(&ip, pseudo)",
+    test: "kernel/translate-traceroute.test.ts",
+  },
+  {
     name: "translation: ARP tells the inner address",
     file,
     from: "replace_halves(arp.sender_ip, inner.ip, outer.ip);",

@@ -59,7 +59,8 @@ export interface Network extends AsyncDisposable {
    * Tells the programs at the guest's TAP what the guest believes to be from now on; `null`: what it
    * is. One map write: for a guest that has just been given another address. Rejects with CONFIG,
    * also where the network does not translate, with NOT_FOUND for a guest in standby, and with
-   * KERNEL; then the former identity holds.
+   * KERNEL or PERMISSION; then the former identity holds. ROLLBACK, when the way back was refused,
+   * too, names what was not brought back.
    */
   updateGuest(instanceId: string, guest: GuestIdentity | null): Promise<void>;
   /**

@@ -113,6 +113,14 @@ static __always_inline int is_icmp_error(__u8 type) {
          type == TIME_EXCEEDED || type == PARAMETER_PROBLEM;
 }
 
+// How a quoted transport checksum looks that was left to a network card: what quotes it, this host
+// or the guest, got it unfinished. One complete checksum in 65,536 looks the same; in a quote it is
+// verified by nobody. `pseudo`: the sum of the addresses as they were.
+static __always_inline __u16 pending_checksum(const struct iphdr* ip, __u32 pseudo) {
+  __u16 length = bpf_ntohs(ip->tot_len) - ip->ihl * 4;
+  return fold16(fold32((__u64)pseudo + bpf_htons(ip->protocol) + bpf_htons(length)));
+}
+
 // The packet that an ICMP error quotes, which went the other way: `sent` as in replace_addresses.
 // Its addresses and its header's checksum change by opposite amounts, so that the error's own
 // checksum only has to follow the quoted transport checksum.
@@ -126,6 +134,7 @@ static __always_inline __u32 translate_quote(struct __sk_buff* skb, __u32 icmp,
   if (!is_icmp_error(type)) return ACCEPTED;
   if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip)) return DROP_UNTRANSLATABLE;
   if (ip.version != 4 || ip.ihl < 5) return DROP_UNTRANSLATABLE;
+  __u32 pseudo = fold32((__u64)ip.saddr + ip.daddr);
   __u32 change = replace_addresses(&ip, from, to, sent);
   if (!change) return ACCEPTED;
   if (bpf_skb_store_bytes(skb, at, &ip, sizeof ip, 0)) return DROP_UNTRANSLATABLE;
@@ -135,7 +144,8 @@ static __always_inline __u32 translate_quote(struct __sk_buff* skb, __u32 icmp,
   // Most errors quote only 8 bytes of what is behind the header.
   if (!field || bpf_skb_load_bytes(skb, field, &former, sizeof former)) return ACCEPTED;
   if (ip.protocol == IPPROTO_UDP && !former) return ACCEPTED;
-  __u16 now = followed(former, change);
+  __u16 now = former == pending_checksum(&ip, pseudo) ? fold16(fold32((__u64)former + change))
+                                                      : followed(former, change);
   if (ip.protocol == IPPROTO_UDP && !now) now = NO_ZERO;
   __u16 own;
   if (bpf_skb_load_bytes(skb, icmp + 2, &own, sizeof own)) return DROP_UNTRANSLATABLE;

@@ -43,6 +43,8 @@ export interface UdpSendReport {
 export interface UdpEchoOptions {
   host: string;
   port: number;
+  /** Payload of one datagram. Default 64. */
+  sizeBytes?: number;
   /** How long one answer may take. Default 500 ms. */
   timeoutMs?: number;
   /** Default 3, since the first may be lost to ARP. */
@@ -151,13 +153,15 @@ export async function sendUdp(options: UdpSendOptions): Promise<UdpSendReport> {
  */
 export async function echoUdp(options: UdpEchoOptions): Promise<number | undefined> {
   const socket = await bindUdp(options.localAddress, 0);
+  const sizeBytes = options.sizeBytes ?? DEFAULT_SIZE_BYTES;
   try {
     for (let attempt = 0; attempt < (options.attempts ?? DEFAULT_ECHO_ATTEMPTS); attempt++) {
       const startMs = performance.now();
       const answer = once(socket, "message", {
         signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_ECHO_TIMEOUT_MS),
       });
-      socket.send(`forknet echo ${attempt}`, options.port, options.host, () => undefined);
+      const payload = Buffer.alloc(sizeBytes, `forknet echo ${attempt} `);
+      socket.send(payload, options.port, options.host, () => undefined);
       const isAnswered = await answer.then(
         () => true,
         () => false,

@@ -11,7 +11,6 @@ import {
   BROADCAST_MAC,
   bpduFrame,
   ethernetFrame,
-  icmpEchoFrame,
   ipv6Frame,
   udpFrame,
 } from "../support/frames.js";
@@ -33,6 +32,7 @@ import {
   udp,
   useGuard,
 } from "../support/guard-under-test.js";
+import { icmpEchoFrame } from "../support/icmp-frames.js";
 
 const VLAN_SERVICE_TAG = 0x88a8;
 

@@ -7,9 +7,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Network, NetworkOptions } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
-import { loadAddon } from "../../src/kernel/addon.js";
 import { published } from "../support/events.js";
-import { ERRNO, type Fault, Faults } from "../support/faults.js";
+import { ERRNO, type Fault, Faults, refuseLease } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { compareKernelStates, type KernelState } from "../support/kernel-state.js";
 import { readLeases } from "../support/kernel-view.js";
@@ -167,16 +166,6 @@ test.each(["RTM_NEWLINK up", "TUNSETIFF", "RTM_NEWTCLASS"])(
 );
 
 describe("a lease that cannot be written", () => {
-  /** The next write to the map is refused, in this thread. */
-  function refuseLease(): void {
-    const error = Object.assign(new Error("bpf"), {
-      errno: -ERRNO.ENOMEM,
-      syscall: "BPF_MAP_UPDATE_ELEM",
-    });
-    vi.spyOn(loadAddon().bpf, "mapSet").mockImplementationOnce(() => {
-      throw error;
-    });
-  }
   const refusal = {
     code: "ERR_FORKNET_KERNEL",
     errnoName: "ENOMEM",
@@ -188,7 +177,7 @@ describe("a lease that cannot be written", () => {
     await open_.createAllocation(REQUEST);
     await open_.releaseAllocation("a");
     const state = readEverything(open_);
-    refuseLease();
+    refuseLease(ERRNO.ENOMEM);
     await expect(open_.createAllocation(REQUEST)).rejects.toMatchObject(refusal);
     expect(compareKernelStates(state, readEverything(open_))).toEqual([]);
     await open_.createAllocation(REQUEST);
@@ -196,7 +185,7 @@ describe("a lease that cannot be written", () => {
 
   test("is ROLLBACK when the TAP cannot be deleted either", async () => {
     const open_ = await open();
-    refuseLease();
+    refuseLease(ERRNO.ENOMEM);
     refuseAlways({ errno: ERRNO.EPERM, match: "RTM_DELLINK" });
     const failing = open_.createAllocation(REQUEST);
     await expect(failing).rejects.toMatchObject({
@@ -219,7 +208,7 @@ describe("a lease that cannot be written", () => {
     const open_ = await open({ pool: { size: 1 } });
     await expect.poll(slots).toBe(1);
     await open_.reconcile({ dryRun: true });
-    refuseLease();
+    refuseLease(ERRNO.ENOMEM);
     await expect(open_.createAllocation(REQUEST)).rejects.toMatchObject(refusal);
     expect(open_.listAllocations()).toEqual([]);
     await expect.poll(() => brokenInvariants(open_, new Map(), 1)).toEqual([]);
@@ -229,7 +218,7 @@ describe("a lease that cannot be written", () => {
     const open_ = await open();
     await open_.createAllocation(REQUEST);
     const state = readEverything(open_);
-    refuseLease();
+    refuseLease(ERRNO.ENOMEM);
     await expect(open_.updateLimits("a", { download: "50mbit" })).rejects.toMatchObject(refusal);
     expect(compareKernelStates(state, readEverything(open_))).toEqual([]);
   });

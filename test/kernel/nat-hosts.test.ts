@@ -1,8 +1,8 @@
 // NAT on hosts whose other firewalls drop what is forwarded, and with bridge netfilter on and off, by
 // traffic.
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { BRIDGE_NETFILTER, setBridgeNetfilter } from "../support/bridge-netfilter.js";
 import { firewall, HOST_IP, readRules, setForwarding, UPLINK } from "../support/internet.js";
 import {
   DROPPED,
@@ -15,8 +15,6 @@ import {
 } from "../support/nat-place.js";
 import { BRIDGE } from "../support/network.js";
 import { plugIn } from "../support/traffic-network.js";
-
-const BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 beforeEach(() => setForwarding(true));
 
@@ -95,10 +93,8 @@ describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, 
 });
 
 describe("bridge netfilter", () => {
-  it.each([0, 1])("bridge-nf-call-iptables %i changes nothing", async (value) => {
-    const former = readFileSync(BRIDGE_NETFILTER, "utf8");
-    writeFileSync(BRIDGE_NETFILTER, String(value));
-    onTestFinished(() => writeFileSync(BRIDGE_NETFILTER, former));
+  it.each(BRIDGE_NETFILTER)("bridge-nf-call-iptables %s changes nothing", async (value) => {
+    setBridgeNetfilter(value);
     firewall("iptables-nft -P FORWARD DROP");
     onTestFinished(() => firewall("nft delete table ip filter"));
     const place = await openPlace({}, { isolated: false });

@@ -6,6 +6,7 @@ import type { Allocation } from "../../dist/index.js";
 import { probeTcp } from "../../dist/stand-in/tcp-service.js";
 import { UdpService } from "../../dist/stand-in/udp-service.js";
 import * as frames from "../support/frames.js";
+import { icmpEchoFrame } from "../support/icmp-frames.js";
 import {
   firewall,
   HOST_IP,
@@ -36,7 +37,7 @@ const INGRESS = 0xfffffff2;
 
 const ping = (raw: RawTap, { mac, ip }: Allocation, destinationIp: string) => {
   const way = { source: mac, destination: GATEWAY_MAC, sourceIp: ip, destinationIp };
-  raw.send(frames.icmpEchoFrame(way));
+  raw.send(icmpEchoFrame(way));
   return raw.receive((frame) => {
     const { ipv4, icmp } = frames.parseFrame(frame);
     return icmp?.type === 0 && ipv4?.sourceIp === destinationIp;

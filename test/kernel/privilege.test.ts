@@ -4,17 +4,11 @@
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { Agent } from "../support/agent.js";
+import { Agent, without } from "../support/agent.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { classNamed, linkNamed, readNetworkLines, tbfOf } from "../support/kernel-view.js";
 import { SHAPER, testOptions } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
-
-/** Runs a command with all capabilities but these. */
-function without(...capabilities: string[]): string[] {
-  const dropped = capabilities.map((capability) => `-${capability}`).join(",");
-  return ["setpriv", `--bounding-set=${dropped}`, `--inh-caps=${dropped}`];
-}
 
 /** Runs a command in a mount namespace where /dev/net is another directory. */
 function withDevNet(mount: string): string[] {

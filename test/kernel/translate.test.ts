@@ -1,7 +1,7 @@
 // A guest's identity in its memory and another on the bridge: what is refused, what changes it and
 // what keeps it. What passes is in translate-traffic.test.ts.
 
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import {
   type Allocation,
   type AllocationRequest,
@@ -9,9 +9,16 @@ import {
   type Network,
   openNetwork,
 } from "../../dist/index.js";
-import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
-import { UdpService } from "../../dist/stand-in/udp-service.js";
-import { expectNotOpened, expectRefused, openForTest, testOptions } from "../support/network.js";
+import { reaches, wake } from "../support/clones.js";
+import { deleteLink, readLeases } from "../support/kernel-view.js";
+import {
+  expectNotOpened,
+  expectRefused,
+  openForTest,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
+import { openHeld } from "../support/traffic-network.js";
 
 const SNAPSHOT: GuestIdentity = {
   ip: "169.254.77.2",
@@ -19,35 +26,9 @@ const SNAPSHOT: GuestIdentity = {
   gateway: "169.254.77.1",
 };
 const FULL = { ...SNAPSHOT, gatewayMac: "02:00:a9:fe:4d:01" };
-const PORT = 7007;
 
 function request(id: string, given: Partial<AllocationRequest> = {}): AllocationRequest {
   return { instanceId: id, instanceName: id, guest: SNAPSHOT, ...given };
-}
-
-/** A guest as its snapshot has it. */
-async function wake(
-  { tap }: Allocation,
-  self: GuestIdentity & { prefixLength?: number } = SNAPSHOT,
-): Promise<Guest> {
-  const guest = await startGuest({ tap, prefixLength: 30, ...self });
-  onTestFinished(() => guest.stop());
-  return guest;
-}
-
-/** Answers come back from the outer address. */
-async function reaches(guest: Guest, { ip }: Pick<Allocation, "ip">): Promise<boolean> {
-  const service = await UdpService.listen({ port: PORT, echo: true });
-  try {
-    const back = await guest.echoUdp({
-      host: guest.options.gateway ?? "",
-      port: PORT,
-      timeoutMs: 300,
-    });
-    return back !== undefined && Object.keys(service.report().sources).includes(ip);
-  } finally {
-    await service.close();
-  }
 }
 
 async function openTranslating(given: Parameters<typeof testOptions>[0] = {}): Promise<Network> {
@@ -87,6 +68,15 @@ it.each<[what: string, guest: Partial<GuestIdentity>, option: string]>([
   await expectRefused(() => network.createAllocation(request("a", { guest })), "CONFIG", fields);
   await network.createAllocation(request("b"));
   await expectRefused(() => network.updateGuest("b", guest), "CONFIG", fields);
+});
+
+it("refuses a guest with the address that another guest has", async () => {
+  const network = await openTranslating();
+  const { ip } = await network.createAllocation({ instanceId: "other", instanceName: "other" });
+  const guest = { ...SNAPSHOT, ip };
+  await expectRefused(() => network.createAllocation(request("a", { guest })), "CONFIG");
+  await network.createAllocation(request("b"));
+  await expectRefused(() => network.updateGuest("b", guest), "CONFIG");
 });
 
 it("takes an address of the subnet that is the allocation's own", async () => {
@@ -131,6 +121,23 @@ it("follows a guest that was given another address, and one that was given its o
     await reaches(await wake(allocation, { ip, mac, gateway, prefixLength }), allocation),
   ).toBe(true);
   expect(await network.verify()).toMatchObject({ differences: [] });
+});
+
+it("is not armed again by an update that fails when it was released meanwhile", async () => {
+  const options = testOptions({ translate: true });
+  const { network, hold, letGo } = await openHeld(options, "link.set");
+  const allocation = await network.createAllocation(request("a"));
+  const { tap, ifindex } = allocation;
+  hold();
+  const update = network.updateGuest("a", { ...SNAPSHOT, ip: "169.254.77.3" });
+  await expect.poll(() => allocation.guest?.ip).toBe("169.254.77.3");
+  // Then there is nothing that the alias could be written to.
+  deleteLink(tap);
+  const release = network.releaseAllocation("a");
+  letGo();
+  await expect(update).rejects.toMatchObject({ errnoName: "ENODEV" });
+  await release;
+  expect(readLeases(SHAPER).has(ifindex)).toBe(false);
 });
 
 it("is kept in standby, where it cannot be changed, and by the restore", async () => {

@@ -18,6 +18,12 @@ interface Answer {
   error?: { message: string; code?: string };
 }
 
+/** A launcher that gives all capabilities but these. */
+export function without(...capabilities: string[]): string[] {
+  const dropped = capabilities.map((capability) => `-${capability}`).join(",");
+  return ["setpriv", `--bounding-set=${dropped}`, `--inh-caps=${dropped}`];
+}
+
 /** Runs in the network namespace of the test. Killed when the test has finished. */
 export class Agent {
   readonly #child: ChildProcess;

@@ -1,8 +1,10 @@
 // Makes chosen kernel operations of a network's workers fail. Make it before the network is opened,
 // and open with `{ kernelModule: faults.module }`; the operations are counted from the last call of
-// a method here.
+// a method here. What the main thread writes is refused by refuseLease.
 
 import { setEnvironmentData } from "node:worker_threads";
+import { vi } from "vitest";
+import { loadAddon } from "../../src/kernel/addon.js";
 import {
   CONTROL_WORDS,
   ENVIRONMENT_KEY,
@@ -118,4 +120,19 @@ export class Faults {
 function write(into: Uint8Array, text: string): void {
   into.fill(0);
   into.set(new TextEncoder().encode(text).subarray(0, into.length - 1));
+}
+
+/**
+ * Refuses one write of a lease, the `at`-th from now on: 1 is the next. The map of this process is
+ * written in the main thread. `vi.restoreAllMocks` ends it.
+ */
+export function refuseLease(errno: number, at = 1): void {
+  const { bpf } = loadAddon();
+  const write = bpf.mapSet.bind(bpf);
+  const error = Object.assign(new Error("bpf"), { errno: -errno, syscall: "BPF_MAP_UPDATE_ELEM" });
+  const spy = vi.spyOn(bpf, "mapSet");
+  for (let passing = 1; passing < at; passing++) spy.mockImplementationOnce(write);
+  spy.mockImplementationOnce(() => {
+    throw error;
+  });
 }

@@ -151,37 +151,6 @@ function pseudoHeader(ips: { sourceIp: string; destinationIp: string }, udpBytes
   return Buffer.concat([ipBytes(ips.sourceIp), ipBytes(ips.destinationIp), tail]);
 }
 
-export interface IcmpEchoOptions {
-  source: string;
-  destination: string;
-  sourceIp: string;
-  destinationIp: string;
-  /** Default 8, an echo request; 0 is the reply. */
-  type?: number;
-}
-
-/** An ICMP echo in an Ethernet frame. */
-export function icmpEchoFrame(options: IcmpEchoOptions): Buffer {
-  const icmp = Buffer.from([
-    options.type ?? 8,
-    0,
-    0,
-    0,
-    0x12,
-    0x34,
-    0,
-    1,
-    ...Buffer.from("forknet!"),
-  ]);
-  icmp.writeUInt16BE(internetChecksum(icmp), 2);
-  const { source, destination, sourceIp, destinationIp } = options;
-  return ethernetFrame({
-    source,
-    destination,
-    payload: ipv4Packet({ sourceIp, destinationIp, protocol: IP_PROTOCOL.icmp, payload: icmp }),
-  });
-}
-
 /** A minimal IPv6 frame (no next header) from one link-local address to another. */
 export function ipv6Frame(options: { source: string; destination: string }): Buffer {
   const header = Buffer.alloc(40);

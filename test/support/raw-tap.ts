@@ -17,6 +17,10 @@ export interface RawTapOptions {
 }
 
 const VNET_HEADER_BYTES = 10;
+/** VIRTIO_NET_HDR_F_NEEDS_CSUM: a checksum is to be written this far behind where it starts. */
+const NEEDS_CHECKSUM = 1;
+const UDP_AT = 34;
+const UDP_CHECKSUM_OFFSET = 6;
 const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
 const POLL_MS = 1;
 const DEFAULT_RECEIVE_MS = 1000;
@@ -63,6 +67,18 @@ export class RawTap {
       writeSync(this.fd, Buffer.concat([Buffer.alloc(this.#headerBytes), frame]));
   }
 
+  /**
+   * Sends a UDP frame whose checksum is pending: the sum of its pseudo header, to be finished by
+   * whoever sends it on. Only with a virtio header.
+   */
+  sendPending(frame: Uint8Array): void {
+    const header = Buffer.alloc(this.#headerBytes);
+    header.writeUInt8(NEEDS_CHECKSUM);
+    header.writeUInt16LE(UDP_AT, 6);
+    header.writeUInt16LE(UDP_CHECKSUM_OFFSET, 8);
+    writeSync(this.fd, Buffer.concat([header, frame]));
+  }
+
   /** One frame that is there already, or undefined. */
   read(): Buffer | undefined {
     try {
@@ -94,6 +110,21 @@ export class RawTap {
       if (performance.now() >= deadline) return undefined;
       if (!frame) await sleep(POLL_MS);
     }
+  }
+
+  /**
+   * What arrives before the first frame that matches, which was sent behind everything that is looked
+   * for. Throws when it did not come in time.
+   */
+  async receiveUntil(isLast: (frame: Buffer) => boolean): Promise<Buffer[]> {
+    const frames: Buffer[] = [];
+    const last = await this.receive((frame) => {
+      const isEnd = isLast(frame);
+      if (!isEnd) frames.push(frame);
+      return isEnd;
+    });
+    if (!last) throw new Error(`The last frame did not come, but ${frames.length} others`);
+    return frames;
   }
 
   /** Every frame that arrives within `durationMs`. */

@@ -2,7 +2,7 @@
 // frame as it goes on. Checksums are followed word by word, as RFC 1624 has it.
 
 import type { IdentityFields } from "./bpf-programs.js";
-import { ETHER_TYPE, IP_PROTOCOL, ipBytes, macBytes } from "./frames.js";
+import { ETHER_TYPE, IP_PROTOCOL, internetChecksum, ipBytes, macBytes } from "./frames.js";
 
 export type Way = "from guest" | "to guest";
 
@@ -131,10 +131,25 @@ function translateIcmp(frame: Buffer, icmp: number, sides: Sides, isSent: boolea
   const at = CHECKSUM_AT.get(protocol);
   const field = quote + (first & 15) * 4 + (at ?? 0);
   const isThere = at !== undefined && !isLaterFragment(frame, quote) && field + 2 <= frame.length;
-  if (isThere && !former.equals(addresses(frame, quote)))
+  if (isThere && !former.equals(addresses(frame, quote))) {
+    const isPending = frame.readUInt16BE(field) === pendingSum(frame, quote, former);
+    if (isPending) complement(frame, field);
     followTransport(frame, field, protocol, former, addresses(frame, quote));
+    if (isPending) complement(frame, field);
+  }
   follow(frame, icmp + 2, before, frame.subarray(quote));
   return frame;
+}
+
+/** A checksum that a network card would finish: the sum of the pseudo header, not its complement. */
+function pendingSum(frame: Buffer, header: number, ips: Buffer): number {
+  const length = frame.readUInt16BE(header + 2) - (frame.readUInt8(header) & 15) * 4;
+  const tail = Buffer.from([0, frame.readUInt8(header + 9), (length >> 8) & 255, length & 255]);
+  return ~internetChecksum(Buffer.concat([ips, tail])) & 0xffff;
+}
+
+function complement(frame: Buffer, field: number): void {
+  frame.writeUInt16BE(~frame.readUInt16BE(field) & 0xffff, field);
 }
 
 function followTransport(

@@ -9,13 +9,13 @@ import {
   BROADCAST_MAC,
   bpduFrame,
   ETHER_TYPE,
-  icmpEchoFrame,
   internetChecksum,
   ipv4Packet,
   ipv6Frame,
   parseFrame,
   udpFrame,
 } from "../support/frames.js";
+import { icmpEchoFrame } from "../support/icmp-frames.js";
 
 const GUEST = { source: "02:00:0a:00:00:07", sourceIp: "10.0.0.7" };
 const GATEWAY = { destination: "02:00:0a:00:00:01", destinationIp: "10.0.0.1" };
