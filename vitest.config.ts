@@ -2,9 +2,12 @@
 // Workers and stand-in guests are compiled files, so a build comes first.
 
 import { defineConfig } from "vitest/config";
+import { patiently } from "./test/support/patience.js";
 
-const KERNEL_TEST_TIMEOUT_MS = 60_000;
-const KERNEL_HOOK_TIMEOUT_MS = 60_000;
+const KERNEL_TEST_TIMEOUT_MS = patiently(60_000);
+const KERNEL_HOOK_TIMEOUT_MS = patiently(60_000);
+/** vitest's own default. */
+const KERNEL_POLL_TIMEOUT_MS = patiently(1000);
 
 export default defineConfig({
   test: {
@@ -26,6 +29,7 @@ export default defineConfig({
           runner: "test/support/kernel-runner.ts",
           testTimeout: KERNEL_TEST_TIMEOUT_MS,
           hookTimeout: KERNEL_HOOK_TIMEOUT_MS,
+          expect: { poll: { timeout: KERNEL_POLL_TIMEOUT_MS } },
         },
       },
     ],

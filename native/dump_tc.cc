@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 
 #include "netlink/attributes.h"
 #include "tc_verb.h"
@@ -86,6 +87,22 @@ void ParseHtbClass(Bytes options, const Psched& psched, ClassInfo* out) {
   out->quantum_bytes = parameters.quantum;
 }
 
+/** The link that a mirred among these actions redirects to. */
+std::optional<uint32_t> ParseRedirect(Bytes actions) {
+  std::optional<uint32_t> ifindex;
+  ForEachAttribute(actions, [&](const Attribute& action) {
+    ForEachAttribute(action.value, [&](const Attribute& part) {
+      if (part.type != TCA_ACT_OPTIONS) return;
+      ForEachAttribute(part.value, [&](const Attribute& a) {
+        tc_mirred mirred{};
+        if (a.type != TCA_MIRRED_PARMS || !a.value.Read(&mirred)) return;
+        if (mirred.eaction == TCA_EGRESS_REDIR) ifindex = mirred.ifindex;
+      });
+    });
+  });
+  return ifindex;
+}
+
 BpfFilterInfo ParseBpf(Bytes options) {
   BpfFilterInfo bpf;
   ForEachAttribute(options, [&](const Attribute& a) {
@@ -93,6 +110,7 @@ BpfFilterInfo ParseBpf(Bytes options) {
     if (a.type == TCA_BPF_ID) bpf.program_id = a.U32();
     if (a.type == TCA_BPF_FLAGS) bpf.direct_action = (a.U32() & TCA_BPF_FLAG_ACT_DIRECT) != 0;
     if (a.type == TCA_BPF_CLASSID) bpf.classid = a.U32();
+    if (a.type == TCA_BPF_ACT) bpf.redirect_ifindex = ParseRedirect(a.value);
     if (a.type == TCA_BPF_TAG) {
       constexpr const char* kDigits = "0123456789abcdef";
       bpf.tag.clear();

@@ -69,6 +69,8 @@ struct BpfFilterInfo {
   std::string tag;
   bool direct_action = false;
   uint32_t classid = 0;
+  /** Where mirred sends what matches: 0 when that link is gone, nothing without such an action. */
+  std::optional<uint32_t> redirect_ifindex;
 };
 
 struct FilterInfo {

@@ -1,4 +1,4 @@
-// Direct-action BPF filters (RTM_NEWTFILTER, RTM_DELTFILTER).
+// BPF filters (RTM_NEWTFILTER, RTM_DELTFILTER): direct-action, or with a redirect for what matches.
 #ifndef FORKNET_TC_FILTER_H_
 #define FORKNET_TC_FILTER_H_
 
@@ -25,6 +25,8 @@ struct FilterBpf {
   std::string name;
   /** Carries the major number that a program's tc_classid, a minor, is joined with. */
   std::optional<uint32_t> classid;
+  /** Not direct-action then: whatever the program does not answer with 0 goes out of this link. */
+  std::optional<uint32_t> redirect_ifindex;
 };
 
 /** Without a handle, every filter of that priority. Priority 0 would be every filter of the parent.

@@ -112,6 +112,7 @@ record filter add tc filter add dev ifb1 ingress protocol all prio 1 handle 1 bp
 record filter add-classid tc filter add dev ifb1 egress protocol all prio 2 handle 1 bpf direct-action object-pinned "$work/bpf/probe" classid 1:
 record filter change tc filter change dev ifb1 ingress protocol all prio 1 handle 1 bpf direct-action object-pinned "$work/bpf/probe"
 record filter replace tc filter replace dev ifb1 ingress protocol all prio 1 handle 1 bpf direct-action object-pinned "$work/bpf/probe"
+record filter add-redirect tc filter add dev ifb1 ingress protocol all prio 1 handle 1 bpf object-pinned "$work/bpf/probe" action mirred egress redirect dev ifb0
 record filter delete tc filter del dev ifb1 ingress prio 1 handle 1 bpf
 record filter delete-priority tc filter del dev ifb1 egress prio 2 bpf
 

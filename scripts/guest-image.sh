@@ -4,13 +4,13 @@
 # build/guest/packages. Does nothing when nothing has changed. 77: a tool or a package cannot be had.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/debian-packages.sh
 
 guest=$PWD/build/guest
-packages=$guest/packages
 # In the order in which they need each other.
 modules="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console failover net_failover virtio_net"
 
-newest_input=$(ls -t e2e/guest/* scripts/guest-image.sh | head -n 1)
+newest_input=$(ls -t e2e/guest/* scripts/guest-image.sh scripts/debian-packages.sh | head -n 1)
 if [ -e "$guest/initramfs" ] && [ "$guest/initramfs" -nt "$newest_input" ]; then exit 0; fi
 
 give_up() {
@@ -23,21 +23,17 @@ for tool in apt-get dpkg-deb gcc; do
 done
 [ "$(uname -m)" = x86_64 ] || give_up "the guests are x86_64, this is $(uname -m)"
 
-mkdir -p "$packages"
-# Downloads a package unless it is here, and unpacks it.
+# Unpacks a package into a folder of its name.
 unpack() {
-  if ! compgen -G "$packages/$1_*.deb" >/dev/null; then
-    (cd "$packages" && apt-get download -qq -o APT::Sandbox::User=root "$1") || give_up "cannot download $1"
-  fi
-  dpkg-deb -x "$packages/$1"_*.deb "$guest/root/$1"
+  local file
+  file=$(package_file "$1") || give_up "cannot download $1"
+  dpkg-deb -x "$file" "$guest/root/$1"
 }
 
-kernel=$(cd "$packages" && compgen -G "linux-image-*.deb" | sed 's/_.*//' | head -n 1 || true)
-[ -n "$kernel" ] || kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)
-[ -n "$kernel" ] || give_up "apt knows no linux-image-cloud-amd64; run: apt-get update"
+kernel=$(kernel_package 6.1 linux-image-cloud-amd64) || give_up "apt knows no linux-image-cloud-amd64 of 6.1; run: apt-get update"
 echo "guest-image: $kernel"
 rm -rf "${guest:?}/root"
-mkdir "$guest/root"
+mkdir -p "$guest/root"
 unpack "$kernel"
 unpack busybox-static
 

@@ -13,6 +13,8 @@ export interface NetworkFacts {
   isolated: boolean;
   /** Guard and gate are those that translate. */
   translate: boolean;
+  /** The guard's filter takes frames to the shaper by mirred: see needsMirred. */
+  mirrored: boolean;
   /** The kernel has IPv6, so a TAP must be told not to make addresses for it. */
   ipv6: boolean;
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };

@@ -93,6 +93,7 @@ FilterBpf ToFilterBpf(const Fields& fields) {
     fields.Refuse("name", "1 to 255 bytes without NUL");
   }
   filter.classid = fields.MaybeInteger<uint32_t>("classid");
+  filter.redirect_ifindex = fields.MaybeInteger<uint32_t>("redirectTo", 1);
   return filter;
 }
 

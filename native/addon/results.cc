@@ -151,6 +151,7 @@ Napi::Object ToJs(Napi::Env env, const FilterInfo& filter) {
         .Text("tag", filter.bpf->tag)
         .Flag("directAction", filter.bpf->direct_action)
         .Number("classid", filter.bpf->classid);
+    if (filter.bpf->redirect_ifindex) bpf.Number("redirectTo", *filter.bpf->redirect_ifindex);
     result.Object("bpf", bpf.Done());
   }
   return result.Done();

@@ -6,6 +6,24 @@
 #include "judge.bpf.h"
 #include "translate.bpf.h"
 
+// Before Linux 6.5 an IFB drops what bpf_redirect brings it: __bpf_tx_skb does not set
+// skb->redirected, which ifb_xmit asks for. There the guard's filter is no direct-action one but
+// has a mirred that takes every frame to the shaper (SETTINGS_MIRRORED), the refused ones too; what
+// tells them apart is the mark in tc_index, which is 0 in a frame that comes from a TAP, and which
+// classify drops.
+enum { REFUSED = 1 };
+
+static __always_inline int refuse(struct __sk_buff* skb, __u32 reason) {
+  skb->tc_index = REFUSED;
+  return drop(reason);
+}
+
+static __always_inline int pass(const struct settings* net) {
+  // Neither a direct-action verdict that lets a frame onto the bridge nor 0, which would not match.
+  if (net->flags & SETTINGS_MIRRORED) return TC_ACT_SHOT;
+  return bpf_redirect(net->shaper_ifindex, 0);
+}
+
 // Reads the headers in place: 26 ns a frame in BPF_PROG_TEST_RUN, of which 21 are the look-up of
 // the lease; with bpf_skb_load_bytes onto the stack it is 35 ns.
 SEC("tc")
@@ -14,8 +32,8 @@ int guard(struct __sk_buff* skb) {
   const struct lease* lease = find_lease(skb->ifindex);
   __u32 verdict = lease ? judge(skb, lease, lease->mac, lease->ip, net) : DROP_UNARMED;
   // `net` is there when the verdict is ACCEPTED; the verifier wants to read it here.
-  if (verdict != ACCEPTED || !net) return drop(verdict);
-  return bpf_redirect(net->shaper_ifindex, 0);
+  if (verdict != ACCEPTED || !net) return refuse(skb, verdict);
+  return pass(net);
 }
 
 // A program of its own, so that the guests of other networks do not even pay for the question.
@@ -23,18 +41,18 @@ SEC("tc")
 int guard_translate(struct __sk_buff* skb) {
   const struct settings* net = find_settings();
   const struct lease* lease = find_lease(skb->ifindex);
-  if (!lease) return drop(DROP_UNARMED);
+  if (!lease) return refuse(skb, DROP_UNARMED);
   int translated = lease->flags & LEASE_TRANSLATED;
   __u32 verdict = judge(skb, lease, translated ? lease->guest_mac : lease->mac,
                         translated ? lease->guest_ip : lease->ip, net);
-  if (verdict != ACCEPTED || !net) return drop(verdict);
+  if (verdict != ACCEPTED || !net) return refuse(skb, verdict);
   if (translated) {
     verdict = translate_from_guest(skb, lease, net);
-    if (verdict != ACCEPTED) return drop(verdict);
+    if (verdict != ACCEPTED) return refuse(skb, verdict);
     // It was made of the addresses that are no longer there.
     bpf_set_hash_invalid(skb);
   }
-  return bpf_redirect(net->shaper_ifindex, 0);
+  return pass(net);
 }
 
 SEC("tc")
@@ -61,6 +79,8 @@ int gate_translate(struct __sk_buff* skb) {
 // Filters by the TAP the frame came in on, which a redirect keeps.
 SEC("tc")
 int classify(struct __sk_buff* skb) {
+  // Counted where it was refused.
+  if (skb->tc_index == REFUSED) return TC_ACT_SHOT;
   const struct lease* lease = find_lease(skb->ingress_ifindex);
   // HTB takes minor 0 as "direct": past every class, unlimited.
   if (!lease || !lease->class_minor) return drop(DROP_UNCLASSIFIED);

@@ -26,6 +26,7 @@ enum lease_flags {
 
 enum settings_flags {
   SETTINGS_ISOLATED = 1,  // guests of the subnet do not reach each other through the gateway either
+  SETTINGS_MIRRORED = 2,  // the guard's filter brings frames to the shaper, not the program
 };
 
 // `leases`: hash, key = ifindex of the TAP (u32). The texts are padded with NULs and not terminated

@@ -9,6 +9,7 @@
 #include <linux/neighbour.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <net/if.h>
 
 #include <memory>
@@ -183,6 +184,29 @@ TEST_CASE("a filter; the entry of its priority is none") {
   const MessageBuilder head = Filter(0);
   FilterInfo none;
   CHECK_FALSE(ParseFilter(Payload(head), &none));
+}
+
+TEST_CASE("a filter that redirects; one that mirrors does not") {
+  for (const int32_t eaction : {TCA_EGRESS_REDIR, TCA_EGRESS_MIRROR}) {
+    MessageBuilder reply;
+    tc_mirred mirred{};
+    mirred.eaction = eaction;
+    mirred.ifindex = 20;
+    reply.Start(RTM_NEWTFILTER, 0, TcHeader(3, 0xfffffff2, 1)).Text(TCA_KIND, "bpf");
+    reply.Nest(TCA_OPTIONS, [&] {
+      reply.Nest(TCA_BPF_ACT, [&] {
+        reply.Nest(1, [&] {
+          reply.Text(TCA_ACT_KIND, "mirred");
+          reply.Nest(TCA_ACT_OPTIONS, [&] { reply.Attr(TCA_MIRRED_PARMS, mirred); });
+        });
+      });
+    });
+    FilterInfo filter;
+    REQUIRE(ParseFilter(Payload(reply), &filter));
+    REQUIRE(filter.bpf);
+    CHECK(filter.bpf->redirect_ifindex.value_or(0) == (eaction == TCA_EGRESS_REDIR ? 20U : 0U));
+    CHECK_FALSE(filter.bpf->direct_action);
+  }
 }
 
 TEST_CASE("other families' entries are not IPv4's") {

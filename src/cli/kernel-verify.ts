@@ -80,7 +80,7 @@ function programFacts(kernel: Kernel, { ifindex }: LinkInfo): Fact[] {
   const at = (parent: number, name: string): Fact => {
     const isThere = kernel
       .filters(ifindex, parent)
-      .some(({ bpf }) => bpf?.directAction && bpf.name.startsWith("forknet-"));
+      .some(({ bpf }) => bpf?.name.startsWith("forknet-") && (bpf.directAction || bpf.redirectTo));
     return [name, "a program of forknet", isThere ? "a program of forknet" : "nothing"];
   };
   return [at(INGRESS, "guard"), at(EGRESS, "gate")];

@@ -82,6 +82,11 @@ const FEATURES: Record<string, Feature> = {
     module: "cls_bpf",
     config: "CONFIG_NET_CLS_BPF",
   },
+  "feature.mirred": {
+    why: "takes uploads to the shaper before Linux 6.5",
+    module: "act_mirred",
+    config: "CONFIG_NET_ACT_MIRRED",
+  },
   "feature.cls_bpf-on-htb": {
     why: "finds the class of an upload",
     module: "cls_bpf",

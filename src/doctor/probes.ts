@@ -13,7 +13,8 @@ import {
 } from "../facts.js";
 import { DEFAULT_MINOR } from "../identity/class-pool.js";
 import { failureOf, type Kernel, mustTalk } from "../kernel/kernel.js";
-import { ensurePrograms } from "../plans/programs.js";
+import type { FilterBpf } from "../kernel/messages.js";
+import { ensurePrograms, needsMirred } from "../plans/programs.js";
 import { treeMessages } from "../plans/shaper.js";
 import { Undo } from "../plans/undo.js";
 
@@ -25,6 +26,8 @@ export interface ProbeResult {
 
 interface Probe {
   check: string;
+  /** Not tried, and not told of, on a kernel where forknet does without. */
+  isUsed?: (kernel: Kernel) => boolean;
   /** Not tried, and not told of, when one of these failed. */
   needs?: readonly string[];
   run: (this: void, bench: Bench) => void;
@@ -116,9 +119,20 @@ const PROBES: readonly Probe[] = [
     },
   },
   {
+    check: "feature.mirred",
+    isUsed: (kernel) => needsMirred(kernel.release()),
+    needs: ["feature.ifb", "feature.cls_bpf"],
+    run: ({ kernel, programs }) =>
+      filter(kernel, INGRESS, programs.guard, {
+        verb: "replace",
+        redirectTo: indexOf(kernel, IFB),
+      }),
+  },
+  {
     check: "feature.cls_bpf-on-htb",
     needs: ["feature.htb", "feature.cls_bpf"],
-    run: ({ kernel, programs }) => filter(kernel, HTB_ROOT, programs.classify, HTB_ROOT),
+    run: ({ kernel, programs }) =>
+      filter(kernel, HTB_ROOT, programs.classify, { classid: HTB_ROOT }),
   },
 ];
 
@@ -127,7 +141,8 @@ export function runProbes(kernel: Kernel): ProbeResult[] {
   const bench: Bench = { kernel, programs: { guard: -1, gate: -1, classify: -1 } };
   const works = new Set<string>();
   const results: ProbeResult[] = [];
-  for (const { check, needs = [], run } of PROBES) {
+  for (const { check, isUsed, needs = [], run } of PROBES) {
+    if (isUsed && !isUsed(kernel)) continue;
     if (!needs.every((other) => works.has(other))) continue;
     try {
       run(bench);
@@ -171,7 +186,12 @@ function leaf(kernel: Kernel, kind: "bfifo" | "fq_codel"): void {
   else send(kernel, { op: "qdisc.fq_codel", ...on, handle: 0x200_0000, memoryLimitBytes: bytes });
 }
 
-function filter(kernel: Kernel, parent: number, programFd: number, classid?: number): void {
+function filter(
+  kernel: Kernel,
+  parent: number,
+  programFd: number,
+  more: Partial<FilterBpf> = {},
+): void {
   send(kernel, {
     op: "filter.bpf",
     verb: "add",
@@ -181,6 +201,6 @@ function filter(kernel: Kernel, parent: number, programFd: number, classid?: num
     handle: FILTER_HANDLE,
     programFd,
     name: "forknet-probe",
-    ...(classid === undefined ? {} : { classid }),
+    ...more,
   });
 }

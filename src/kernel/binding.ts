@@ -1,6 +1,7 @@
 // The raw layer: what the C++ addon exports, one to one. Only src/kernel/addon.ts imports it.
 // Types only; src/kernel/addon.ts loads the binary and is the only file that imports it.
 
+import type { BpfFilter } from "./bpf-filter.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
 
 /** One message's refusal. `errno` is positive; `text` is the extended ack, or "". */
@@ -91,8 +92,7 @@ export interface FilterInfo {
   /** Host byte order: 0x0003 is ETH_P_ALL. */
   protocol: number;
   handle: number;
-  /** tag: 16 lower-case hex digits. */
-  bpf?: { name: string; programId: number; tag: string; directAction: boolean; classid: TcHandle };
+  bpf?: BpfFilter;
 }
 
 export interface AddressInfo {

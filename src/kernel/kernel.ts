@@ -2,6 +2,7 @@
 // KernelFailure. A test replaces this module in the workers to make chosen operations fail (see
 // lanes/worker.ts).
 
+import { release } from "node:os";
 import type { KernelFailure } from "../errors.js";
 import { loadAddon } from "./addon.js";
 import type {
@@ -62,6 +63,8 @@ export interface Kernel {
   fdb(bridgeIfindex: number): FdbInfo[];
   /** The number of the socket that talks: what it causes carries this number to who listens. */
   port(): number;
+  /** uname(2)'s, such as "6.1.0-57-cloud-amd64". */
+  release(): string;
   readonly bpf: Addon["bpf"];
 }
 
@@ -95,6 +98,7 @@ export function createKernel(): Kernel {
     neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
     fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
     port: () => guarded("getsockname", "", () => netlink.port()),
+    release,
     bpf: guardedBpf(addon.bpf),
   };
 }

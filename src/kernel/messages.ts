@@ -215,7 +215,8 @@ export interface ClassDelete {
 /**
  * `tc filter VERB dev INDEX parent PARENT protocol all prio PRIORITY handle HANDLE bpf
  * direct-action`. `classid` (TCA_BPF_CLASSID) carries the major that a program's `tc_classid` is
- * joined with.
+ * joined with. With `redirectTo` it is `action mirred egress redirect dev INDEX` instead of direct-action: that is
+ * where everything goes that the program does not answer with 0.
  */
 export interface FilterBpf {
   op: "filter.bpf";
@@ -227,6 +228,7 @@ export interface FilterBpf {
   programFd: number;
   name: string;
   classid?: TcHandle;
+  redirectTo?: number;
 }
 
 /** `tc filter del dev INDEX parent PARENT prio PRIORITY [handle HANDLE] bpf`. */

@@ -3,6 +3,7 @@
 
 import { INGRESS } from "../facts.js";
 import type { LinkInfo } from "../kernel/binding.js";
+import type { BpfFilter } from "../kernel/bpf-filter.js";
 import type { FilterBpf, LinkSet, Message, PortSet } from "../kernel/messages.js";
 import { compareClass, compareLeaf, compareTbf, compareTree } from "./compare-limits.js";
 import { isOurPlace, programIdOf } from "./expected.js";
@@ -108,13 +109,21 @@ function compareClsact(found: Found, message: Extract<Message, { op: "qdisc.clsa
 }
 
 function compareFilter(found: Found, message: FilterBpf): Finding[] {
-  const { ifindex, parent, name } = message;
+  const { ifindex, parent, name, redirectTo } = message;
   const own = found.filters(ifindex, parent).find(isOurPlace)?.bpf;
   const wanted = programIdOf(found.facts, name);
-  if (own?.programId === wanted && own.directAction) return [];
+  const isDirect = redirectTo === undefined;
+  const isSame = own?.directAction === isDirect && own.redirectTo === redirectTo;
+  if (own?.programId === wanted && isSame) return [];
   const what = name.slice("forknet-".length);
   const at = parent === INGRESS ? "ingress" : "egress";
-  const expected = `program ${wanted}${what === "classify" ? "" : ` at ${at}`}`;
-  const text = own && `program ${own.programId}${own.directAction ? "" : ", not direct-action"}`;
+  const place = what === "classify" ? "" : ` at ${at}`;
+  const expected = `program ${wanted}${place}${isDirect ? "" : `, redirect to ${redirectTo}`}`;
+  const text = own && `program ${own.programId}${isSame ? "" : `, ${describeAction(own)}`}`;
   return [finding(what, expected, text, [{ ...message, verb: "replace" }])];
+}
+
+function describeAction({ directAction, redirectTo }: BpfFilter): string {
+  if (directAction) return "direct-action";
+  return redirectTo === undefined ? "not direct-action" : `redirect to ${redirectTo}`;
 }

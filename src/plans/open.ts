@@ -11,7 +11,7 @@ import { type Adoption, adopt } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
 import { checkConflicts, checkGroup } from "./conflicts.js";
 import { findOwnTaps } from "./ownership.js";
-import { ensurePrograms, writeSettings } from "./programs.js";
+import { ensurePrograms, needsMirred, writeSettings } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
@@ -56,11 +56,13 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const tapIndexes = taps.map(({ ifindex }) => ifindex);
     const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, job.translate, undo);
     const { maps, programs, programIds, adopted } = loaded;
+    const mirrored = needsMirred(kernel.release());
     const facts: NetworkFacts = {
-      ...ensureDevices(kernel, job, maps, found, undo),
+      ...ensureDevices(kernel, { ...job, mirrored }, maps, found, undo),
       gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
       isolated: job.isolated,
       translate: job.translate,
+      mirrored,
       ipv6,
       tap: job.tap,
       programs,
@@ -78,14 +80,15 @@ export type Devices = Pick<NetworkFacts, "bridge" | "shaper" | "condemnedGroup">
 
 function ensureDevices(
   kernel: Kernel,
-  { bridge: name, subnet, isolated, uploadCapacity }: OpenJob,
+  job: OpenJob & Pick<NetworkFacts, "mirrored">,
   maps: NetworkFacts["maps"],
   found: LinkInfo | undefined,
   undo: Undo,
 ): Devices {
+  const { bridge: name, subnet, uploadCapacity } = job;
   const ipv6 = hasIpv6();
   const shaper = ensureShaper(kernel, name, subnet.gateway, uploadCapacity, ipv6, undo);
-  writeSettings(kernel, maps, subnet, shaper.ifindex, isolated, undo);
+  writeSettings(kernel, maps, subnet, shaper.ifindex, job, undo);
   const bridge = ensureBridge(kernel, { name, subnet, found, ipv6, shaper }, undo);
   return {
     bridge,
@@ -104,7 +107,8 @@ export function restore(
 ): Devices {
   const found = checkConflicts(kernel, job.bridge, job.subnet);
   return undoing((undo) => {
-    const devices = ensureDevices(kernel, job, facts.maps, found, undo);
+    const { mirrored } = facts;
+    const devices = ensureDevices(kernel, { ...job, mirrored }, facts.maps, found, undo);
     checkGroup(kernel, devices.condemnedGroup, []);
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);

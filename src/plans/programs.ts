@@ -28,7 +28,9 @@ const LAYOUT = {
 const NAMES = Object.keys(LAYOUT) as (keyof Maps)[];
 
 const EPERM = 1;
+const FIRST_TO_REDIRECT = { major: 6, minor: 5 };
 const FLAG_ISOLATED = 1;
+const FLAG_MIRRORED = 2;
 
 /** `adopted` is false when the maps are new and hold no lease. */
 export function ensurePrograms(
@@ -66,7 +68,7 @@ export function writeSettings(
   maps: Maps,
   subnet: Subnet,
   shaperIfindex: number,
-  isolated: boolean,
+  { isolated, mirrored }: Pick<NetworkFacts, "isolated" | "mirrored">,
   undo: Undo,
 ): void {
   const key = Buffer.alloc(4);
@@ -77,9 +79,23 @@ export function writeSettings(
   settings.writeUInt32BE(subnet.mask, 4);
   settings.writeUInt32BE(subnet.gateway, 8);
   settings.writeUInt32LE(shaperIfindex, 12);
-  settings.writeUInt32LE(isolated ? FLAG_ISOLATED : 0, 16);
+  const flags = (isolated ? FLAG_ISOLATED : 0) | (mirrored ? FLAG_MIRRORED : 0);
+  settings.writeUInt32LE(flags, 16);
   settings.writeUIntBE(macOf(subnet.gateway), 20, 6);
   kernel.bpf.mapSet(maps.settings, key, settings);
+}
+
+/**
+ * Whether a frame that bpf_redirect brings to an IFB is dropped there, as it is before Linux 6.5 (`__bpf_tx_skb` does not
+ * set what `ifb_xmit` asks for). A version is compared because a try would cost every open a link and a frame, and
+ * because a wrong "yes" does no harm: mirred works on every kernel.
+ */
+export function needsMirred(release: string): boolean {
+  const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
+  return (
+    major < FIRST_TO_REDIRECT.major ||
+    (major === FIRST_TO_REDIRECT.major && minor < FIRST_TO_REDIRECT.minor)
+  );
 }
 
 function createMaps(kernel: Kernel, undo: Undo): Maps {

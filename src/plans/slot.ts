@@ -157,7 +157,8 @@ export function classMessages(
 
 /** The guard at the TAP's ingress: everything from the guest passes it. */
 export function guardFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): Message {
-  return filter(ifindex, verb, INGRESS, facts.programs.guard, "forknet-guard");
+  const guard = filter(ifindex, verb, INGRESS, facts.programs.guard, "forknet-guard");
+  return facts.mirrored ? { ...guard, redirectTo: facts.shaper.ifindex } : guard;
 }
 
 /** The gate at the TAP's egress: nothing reaches an unarmed or blocked guest. */

@@ -90,6 +90,23 @@ const route: Schema = {
 
 const tcBody = struct("family:1 pad1:1 pad2:2 index:4 handle:4 parent:4 info:4");
 
+/** The first of a filter's actions, the only kind there is here. */
+const mirred = {
+  name: "first",
+  nested: {
+    1: "TCA_ACT_KIND",
+    2: {
+      name: "TCA_ACT_OPTIONS",
+      nested: {
+        2: {
+          name: "TCA_MIRRED_PARMS",
+          fields: struct("index:4 capab:4 action:4 refcnt:4 bindcnt:4 eaction:4 ifindex:4"),
+        },
+      },
+    },
+  },
+};
+
 /** What TCA_OPTIONS holds depends on the kind. */
 const tcOptions: Record<string, { nested: Attributes } | { fields: readonly Field[] }> = {
   tbf: {
@@ -123,7 +140,15 @@ const tcOptions: Record<string, { nested: Attributes } | { fields: readonly Fiel
   },
   bfifo: { fields: struct("limit:4") },
   fq_codel: { nested: { 9: "TCA_FQ_CODEL_MEMORY_LIMIT" } },
-  bpf: { nested: { 3: "TCA_BPF_CLASSID", 6: "TCA_BPF_FD", 7: "TCA_BPF_NAME", 8: "TCA_BPF_FLAGS" } },
+  bpf: {
+    nested: {
+      1: { name: "TCA_BPF_ACT", nested: { 1: mirred } },
+      3: "TCA_BPF_CLASSID",
+      6: "TCA_BPF_FD",
+      7: "TCA_BPF_NAME",
+      8: "TCA_BPF_FLAGS",
+    },
+  },
 };
 
 const families: Record<number, Schema> = {

@@ -259,6 +259,11 @@ export const tcCases: Case[] = [
     differs: { ...program, ...replaceFlag },
   },
   {
+    golden: "filter/add-redirect",
+    message: { ...filter, verb: "add", parent: INGRESS, priority: 1, redirectTo: IFB0 },
+    differs: program,
+  },
+  {
     golden: "filter/delete",
     message: { op: "filter.delete", ifindex: IFB1, parent: INGRESS, priority: 1, handle: 1 },
   },

@@ -84,6 +84,23 @@ describe("filters", () => {
     });
   });
 
+  it("redirect to another link what matches, and say when that is gone", () => {
+    const { ifindex } = openTap({ name: "tap0" });
+    must(netlink(), { op: "link.create", name: "ifb7", kind: "ifb" });
+    const redirectTo = netlink().link({ name: "ifb7" })?.ifindex ?? 0;
+    programs((programFd, programId, tag) => {
+      const place = { ifindex, parent: INGRESS, priority: 7, handle: 1 };
+      const filter = { op: "filter.bpf", verb: "replace", ...place, programFd, name } as const;
+      must(netlink(), { op: "qdisc.clsact", verb: "add", ifindex }, { ...filter, redirectTo });
+      const bpf = { name, programId, tag, directAction: false, classid: 0 };
+      expect(netlink().filters(ifindex, INGRESS)[0]?.bpf).toEqual({ ...bpf, redirectTo });
+      must(netlink(), { op: "link.delete", ifindex: redirectTo });
+      expect(netlink().filters(ifindex, INGRESS)[0]?.bpf).toEqual({ ...bpf, redirectTo: 0 });
+      must(netlink(), filter);
+      expect(netlink().filters(ifindex, INGRESS)[0]?.bpf).toEqual({ ...bpf, directAction: true });
+    });
+  });
+
   it("refuse what is not a program", () => {
     const { ifindex, fd } = openTap({ name: "tap0" });
     must(netlink(), { op: "qdisc.clsact", verb: "add", ifindex });

@@ -3,11 +3,13 @@
 // the shaper, and the way back.
 
 import { writeSync } from "node:fs";
+import { release } from "node:os";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Netlink } from "../../src/kernel/binding.js";
 import type { Message } from "../../src/kernel/messages.js";
 import type { DropReason } from "../../src/lease/drops.js";
+import { needsMirred } from "../../src/plans/programs.js";
 import { sendUdp, UdpService } from "../../src/stand-in/udp-service.js";
 import { BpfPrograms } from "../support/bpf-programs.js";
 import {
@@ -31,6 +33,7 @@ const IP = "10.100.0.5";
 const GATEWAY_IP = "10.100.0.1";
 const PORT = 5300;
 const SERVICE_TAG = 0x88a8;
+const MIRRORED = needsMirred(release());
 const HOOK = { op: "filter.bpf", verb: "add", priority: 1, handle: 1 } as const;
 const CLASS = {
   rate: GIGABIT_IN_BYTES,
@@ -84,10 +87,17 @@ function makeTap(): void {
   addon.setTapPersistent(fd, true);
   addon.closeFd(fd);
   tap = ifindex;
+  const guard = { programFd: ours.programs.guard, name: "guard" };
   send(
     { op: "link.set", ifindex, addressGeneration: "none" },
     { op: "qdisc.clsact", verb: "add", ifindex },
-    { ...HOOK, ifindex, parent: CLSACT_INGRESS, programFd: ours.programs.guard, name: "guard" },
+    {
+      ...HOOK,
+      ifindex,
+      parent: CLSACT_INGRESS,
+      ...guard,
+      ...(MIRRORED ? { redirectTo: shaper } : {}),
+    },
     { ...HOOK, ifindex, parent: CLSACT_EGRESS, programFd: ours.programs.gate, name: "gate" },
     { op: "link.set", ifindex, up: true },
     { op: "address.add", ifindex, ip: ipBytes(GATEWAY_IP).readUInt32BE(), prefixLength: 16 },
@@ -124,6 +134,7 @@ beforeEach(() => {
     mask: "255.255.0.0",
     gateway: GATEWAY_IP,
     shaperIfindex: shaper,
+    mirrored: MIRRORED,
   });
   raw.drain();
   ours.resetDrops();

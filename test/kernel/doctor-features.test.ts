@@ -48,6 +48,7 @@ describe("a kernel without a feature", () => {
     ["bpf", "feature.bpf-programs", "CONFIG_BPF_SYSCALL"],
     ["leave for bpf", "feature.bpf-programs", "SystemCallFilter="],
     ["filter.bpf", "feature.cls_bpf", "modprobe cls_bpf"],
+    ["mirred", "feature.mirred", "modprobe act_mirred"],
   ])("%s: %s is a problem, the only one, and %s mends it", (what, check, remedy) => {
     const findings = checkFeatures([LACKING, what]);
     expect(findingOf({ findings }, check)).toMatchObject({

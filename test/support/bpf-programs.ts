@@ -41,6 +41,8 @@ export interface NetworkFields {
   shaperIfindex: number;
   /** Default true. */
   isolated?: boolean;
+  /** The guard's filter redirects, not the program. Default false. */
+  mirrored?: boolean;
   gatewayMac?: string;
 }
 
@@ -71,7 +73,7 @@ export function settingsBytes(fields: NetworkFields): Buffer {
   ipBytes(fields.mask).copy(value, 4);
   ipBytes(fields.gateway).copy(value, 8);
   value.writeUInt32LE(fields.shaperIfindex, 12);
-  value.writeUInt32LE(fields.isolated === false ? 0 : 1, 16);
+  value.writeUInt32LE((fields.isolated === false ? 0 : 1) + (fields.mirrored ? 2 : 0), 16);
   if (fields.gatewayMac) macBytes(fields.gatewayMac).copy(value, 20);
   return value;
 }

@@ -2,7 +2,7 @@
 // host's firewalls say. Its namespace is a stand-in guest's.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import { deleteLink } from "./kernel-view.js";
@@ -53,7 +53,9 @@ export function firewall(lines: string): void {
 
 /** Every rule of nft and of both kinds of iptables, without counters. */
 export function readRules(): string[] {
-  const names = readFileSync("/proc/thread-self/net/ip_tables_names", "utf8");
+  const list = "/proc/thread-self/net/ip_tables_names";
+  // Not there before the first table of any namespace was made.
+  const names = existsSync(list) ? readFileSync(list, "utf8") : "";
   // Asking the older iptables about a table makes one.
   const legacy = names.includes("filter") ? ["iptables-legacy -S"] : [];
   return ["nft -s list ruleset", "iptables-nft -S", ...legacy].flatMap((command) => {

@@ -8,6 +8,7 @@ import type { Addon } from "../../src/kernel/binding.js";
 import { SKIP_REASON_VARIABLE } from "./kernel-runner.js";
 import { readKernelState, settledDifference } from "./kernel-state.js";
 import { enterNamespace } from "./namespace.js";
+import { patiently } from "./patience.js";
 
 const SETTLE_MS = 3000;
 const REMEDY =
@@ -49,7 +50,7 @@ aroundAll(async (runFile) => {
   openLazyFiles();
   const before = readKernelState(addon);
   await runFile();
-  const left = await settledDifference(before, () => readKernelState(addon), SETTLE_MS);
+  const left = await settledDifference(before, () => readKernelState(addon), patiently(SETTLE_MS));
   if (left.length > 0)
     throw new Error(`the file left the kernel in another state:\n${left.join("\n")}`);
 });

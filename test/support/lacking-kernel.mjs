@@ -1,5 +1,5 @@
 // Probes as the doctor does, on a kernel that lacks what is named on the command line: messages of these operations (or
-// links of these kinds) are refused with the words of a kernel that was built without them.
+// links of these kinds) are refused with the words of a kernel that was built without them. "mirred": one that needs it.
 
 import { probeNftables } from "../../dist/doctor/probe-nftables.js";
 import { runProbes } from "../../dist/doctor/probes.js";
@@ -20,6 +20,8 @@ function refusal(errno, text = "") {
 function refusalOf(message) {
   if (message.op === "link.create")
     return lacking.has(message.kind) ? refusal(EOPNOTSUPP, "Unknown device type") : null;
+  if (message.redirectTo && lacking.has("mirred"))
+    return refusal(ENOENT, "Failed to load TC action module");
   if (!lacking.has(message.op)) return null;
   return message.op.startsWith("qdisc.")
     ? refusal(ENOENT, "Specified qdisc kind is unknown")
@@ -30,6 +32,7 @@ loadAddon().unshareNetwork();
 const real = createKernel();
 const kernel = {
   ...real,
+  release: () => (lacking.has("mirred") ? "6.4.0" : real.release()),
   talk: (messages, device) =>
     messages.map((message) => refusalOf(message) ?? real.talk([message], device)[0]),
   openTap(options) {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import type { Guest } from "../../dist/stand-in/guest.js";
 import { TcpService } from "../../dist/stand-in/tcp-service.js";
+import { patiently } from "./patience.js";
 
 const START_MS = 5000;
 const POLL_MS = 10;
@@ -43,7 +44,7 @@ export class LongFlow {
     const target = { host: hostIp, port: service.port };
     const ended = direction === "upload" ? guest.sendTcp(target) : guest.receiveTcp(target);
     const flow = new LongFlow(service, direction, ended);
-    const deadline = performance.now() + START_MS;
+    const deadline = performance.now() + patiently(START_MS);
     while (flow.#bytes() === undefined) {
       if (performance.now() > deadline)
         throw new Error(`The ${direction} of ${guest.ip} does not start`);

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadAddon } from "../../src/kernel/addon.js";
+import { patiently } from "./patience.js";
 
 export interface RawTapOptions {
   tap: string;
@@ -102,7 +103,7 @@ export class RawTap {
     matches: (frame: Buffer) => boolean,
     timeoutMs = DEFAULT_RECEIVE_MS,
   ): Promise<Buffer | undefined> {
-    const deadline = performance.now() + timeoutMs;
+    const deadline = performance.now() + patiently(timeoutMs);
     for (;;) {
       const frame = this.read();
       if (frame && matches(frame)) return frame;
@@ -151,7 +152,7 @@ export class RawTap {
   // The carrier that comes with opening reaches the bridge through a work queue; frames sent before
   // that are dropped.
   #awaitForwarding(name: string): void {
-    const deadline = performance.now() + FORWARDING_MS;
+    const deadline = performance.now() + patiently(FORWARDING_MS);
     while (!execFileSync("bridge", ["link", "show", "dev", name]).includes(" state forwarding ")) {
       if (performance.now() < deadline) continue;
       this.close();

@@ -15,6 +15,7 @@ export const FACTS: NetworkFacts = {
   gateway: { ip: 0x0a640001, mac: 0x02000a640001 },
   isolated: true,
   translate: false,
+  mirrored: false,
   ipv6: true,
   tap: { owner: 0, vnetHdr: true, multiQueue: false },
   programs: { guard: 11, gate: 12, classify: 13 },

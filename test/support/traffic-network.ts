@@ -11,6 +11,7 @@ import type { Allocation, AllocationRequest, Network, NetworkOptions } from "../
 import { openWith } from "../../dist/open.js";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import { destroyNetwork } from "./network.js";
+import { patiently } from "./patience.js";
 
 /**
  * TCP payload in a full frame of 1514 bytes: 66 are headers (Ethernet, IPv4, TCP with time stamps).
@@ -31,7 +32,7 @@ export async function plugIn(
 
 /** Forks from a warm slot; waits until the pool has one. */
 export async function forkWarm(network: Network, request: AllocationRequest): Promise<Allocation> {
-  const deadline = performance.now() + WARM_MS;
+  const deadline = performance.now() + patiently(WARM_MS);
   for (;;) {
     const allocation = await network.createAllocation(request);
     // A cold slot has its limits from the start.
