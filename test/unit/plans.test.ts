@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { KernelFailure } from "../../src/errors.js";
 import { Refused } from "../../src/kernel/kernel.js";
 import { toKernelLimits } from "../../src/limits.js";
+import { needsMirred } from "../../src/plans/programs.js";
 import { type ShapeJob, shape } from "../../src/plans/shape.js";
 import { afterPersist, beforePersist, createSlot, type SlotSpec } from "../../src/plans/slot.js";
 import { FACTS, recordingKernel, TAP_IFINDEX } from "../support/recording-kernel.js";
@@ -58,6 +59,17 @@ describe("a slot", () => {
       "RTM_NEWNEIGH 10.100.0.7 on fk0a640007",
       "RTM_NEWLINK up on fk0a640007",
     ]);
+  });
+
+  test("redirects at the guard on a kernel where the program cannot", () => {
+    const redirects = (mirrored: boolean) =>
+      afterPersist({ ...FACTS, mirrored }, SPEC, TAP_IFINDEX).flatMap((message) =>
+        message.op === "filter.bpf" && message.redirectTo !== undefined
+          ? [[message.programFd, message.redirectTo]]
+          : [],
+      );
+    expect(redirects(true)).toEqual([[FACTS.programs.guard, FACTS.shaper.ifindex]]);
+    expect(redirects(false)).toEqual([]);
   });
 
   test("joins the bridge with its guard on, and is up last", () => {
@@ -276,4 +288,15 @@ describe("shaping", () => {
     const gone = recordingKernel(() => ENODEV).kernel;
     expect(shape(gone, FACTS, [job])[0]).toMatchObject({ errno: ENODEV, leftBehind: [] });
   });
+});
+
+test.each([
+  ["5.15.0-91-generic", true],
+  ["6.1.0-57-cloud-amd64", true],
+  ["6.4.16", true],
+  ["6.5.0", false],
+  ["6.12.117+deb12-cloud-amd64", false],
+  ["7.0-rc1", false],
+])("Linux %s needs a mirred for uploads: %s", (release, isNeeded) => {
+  expect(needsMirred(release)).toBe(isNeeded);
 });
