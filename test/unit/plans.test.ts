@@ -5,7 +5,6 @@ import { describe, expect, test } from "vitest";
 import type { KernelFailure } from "../../src/errors.js";
 import { Refused } from "../../src/kernel/kernel.js";
 import { toKernelLimits } from "../../src/limits.js";
-import { needsMirred } from "../../src/plans/programs.js";
 import { type ShapeJob, shape } from "../../src/plans/shape.js";
 import { afterPersist, beforePersist, createSlot, type SlotSpec } from "../../src/plans/slot.js";
 import { FACTS, recordingKernel, TAP_IFINDEX } from "../support/recording-kernel.js";
@@ -288,15 +287,4 @@ describe("shaping", () => {
     const gone = recordingKernel(() => ENODEV).kernel;
     expect(shape(gone, FACTS, [job])[0]).toMatchObject({ errno: ENODEV, leftBehind: [] });
   });
-});
-
-test.each([
-  ["5.15.0-91-generic", true],
-  ["6.1.0-57-cloud-amd64", true],
-  ["6.4.16", true],
-  ["6.5.0", false],
-  ["6.12.117+deb12-cloud-amd64", false],
-  ["7.0-rc1", false],
-])("Linux %s needs a mirred for uploads: %s", (release, isNeeded) => {
-  expect(needsMirred(release)).toBe(isNeeded);
 });
