@@ -24,7 +24,7 @@ the property tests try fewer cases; what they expect is the same.
 What differs on these kernels:
 
 - **Bridges with VLANs.** Debian's kernels have CONFIG_BRIDGE_VLAN_FILTERING: a bridge then keeps a forwarding entry for
-  VLAN 1 beside the one that forknet makes, and tells both. \`addon-monitor.test.ts\` counts them once.
+  VLAN 1 beside the one that forknet makes, tells both, and deletes both. The tests count them once.
 - **Names before Linux 6.2.** No link that is up takes another name (EBUSY): a warm slot that a restore or an exact wish
   renames, or a TAP that somebody renamed, is down for that moment.
 - **Uploads before Linux 6.5.** An IFB drops what \`bpf_redirect\` brings it: \`ifb_xmit\` asks for \`skb->redirected\`, which
