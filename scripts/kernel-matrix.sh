@@ -16,6 +16,8 @@ left_out="
 # Each goes through every plan or thousands of guests again and again: minutes here, hours in emulation.
 bench chaos soak interleavings
 faults-adopt faults-close faults-groups faults-kinds faults-open faults-plans faults-steps
+# Goodput to a few percent: an emulated machine does not keep that pace.
+traffic-adoption traffic-groups traffic-rates traffic-sharing traffic-update
 # About the host's programs, daemons and package manager.
 doctor doctor-ports host-drop-ins nat-hosts package qemu unit-file
 # About this process, its files and what it prints: the kernel has no part in what they prove.
@@ -59,6 +61,8 @@ while read -r series meta; do
   [ -n "$series" ] || continue
   [ -z "$only" ] || [ "$only" = "$series" ] || continue
   outcome=0
+  mkdir -p "$matrix/$series"
+  node scripts/kernel-report.mjs begin "$matrix/$series"
   # QEMU must not read the list.
   bash scripts/kernel-vm.sh "$series" "$meta" "$matrix/$series" "${files[@]}" </dev/null || outcome=$?
   [ "$outcome" != 77 ] || exit 77

@@ -35,7 +35,10 @@ export interface GuestStatistics {
   download: TrafficCounters;
   /** From the guest. */
   upload: TrafficCounters;
-  /** Frames from and to this guest that the programs at its TAP dropped, whatever the reason. */
+  /**
+   * Frames from and to this guest that the programs at its TAP dropped, whatever the reason. Before Linux 6.5 only those
+   * to it: what the guard refuses is dropped at the shaper there, and counted by its reason only.
+   */
   guardDrops: number;
 }
 

@@ -1,8 +1,8 @@
 // The tc programs that stand between a guest and the host: guard (TAP ingress, what the guest
 // sends), gate (TAP egress, what reaches the guest) and classify (root of the shaper's HTB); in a
 // network that translates, guard_translate and gate_translate stand for the first two. They only
-// read the maps, which are written by the host. Direct action. Every way out that is not an
-// explicit accept drops and counts.
+// read the maps, which are written by the host. Direct action, but for a guard before Linux 6.5
+// (see refuse). Every way out that is not an explicit accept drops and counts.
 #include "judge.bpf.h"
 #include "translate.bpf.h"
 

@@ -5,6 +5,7 @@ import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { talkRenaming } from "./rename.js";
 
 /** What one guest, or the network itself, lacks. */
 export interface MendJob {
@@ -27,7 +28,7 @@ export function mend(
     const deviceOf = (message: Message) =>
       "ifindex" in message && message.ifindex === facts.shaper.ifindex ? facts.shaper.name : device;
     try {
-      const failures = kernel.talk(messages, deviceOf);
+      const failures = talkRenaming(kernel, messages, deviceOf);
       return failures.find((failure, i) => failure && !isGone(messages[i], failure)) ?? null;
     } catch (error) {
       return failureOf(error, "send", device);

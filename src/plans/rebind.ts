@@ -3,9 +3,10 @@
 // send. Runs in the create lane.
 
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
-import { type Kernel, mustTalk } from "../kernel/kernel.js";
+import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
 import { removalMessages } from "./group.js";
+import { talkRenaming } from "./rename.js";
 import { classMessages, type FormerSlot, type SlotSpec } from "./slot.js";
 import { type Step, sendSteps, type Undo, undoing } from "./undo.js";
 
@@ -37,7 +38,12 @@ function rebind(
   // has the MAC that is derived from it.
   const { tapName: name, alias } = spec;
   const identity = { alias, ...(former.tapName === name ? {} : { name }) };
-  mustTalk(kernel, [{ op: "link.set", ifindex, ...identity }], former.tapName);
+  const [refused] = talkRenaming(
+    kernel,
+    [{ op: "link.set", ifindex, ...identity }],
+    former.tapName,
+  );
+  if (refused) throw new Refused(refused);
   if (former.ip !== spec.ip) readdress(kernel, facts, former, spec, undo);
   // Of a group: the slot's own class stands under the capacity class.
   if (!spec.class.exists) {

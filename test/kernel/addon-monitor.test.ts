@@ -1,5 +1,6 @@
 // The addon's Monitor: what it hears, what it leaves out, and how it ends.
 
+import { isDeepStrictEqual } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Monitor } from "../../src/kernel/binding.js";
 import { type Change, unpack } from "../../src/kernel/changes.js";
@@ -106,7 +107,9 @@ describe("a monitor", () => {
       { op: "fdb.delete", ifindex, mac },
       { op: "neighbor.set", ifindex: bridge, ip, mac },
     );
-    expect(heard(monitor)).toEqual([
+    // A kernel that has VLANs in its bridges tells the entry once more, for VLAN 1.
+    const told = heard(monitor).filter((change, i, all) => !isDeepStrictEqual(change, all[i - 1]));
+    expect(told).toEqual([
       { object: "fdb", ifindex, removed: false, mac },
       { object: "fdb", ifindex, removed: true, mac },
       { object: "neighbor", ifindex: bridge, removed: false, ip, mac },

@@ -111,7 +111,12 @@ export const GUEST_DAMAGES: Damage[] = [
   {
     name: "the TAP has another name and another alias",
     what: ["name", "alias"],
-    messages: ({ ifindex }) => [{ op: "link.set", ifindex, name: "mine", alias: "web server 3" }],
+    messages: ({ ifindex }) => [
+      // Before Linux 6.2 no link that is up takes another name.
+      { op: "link.set", ifindex, up: false },
+      { op: "link.set", ifindex, name: "mine", alias: "web server 3" },
+      { op: "link.set", ifindex, up: true },
+    ],
   },
   {
     name: "the forwarding entry is gone",

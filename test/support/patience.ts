@@ -3,9 +3,6 @@
 
 const PATIENCE = Number(process.env.FORKNET_PATIENCE ?? 1);
 
-/** What is there cannot be sent as fast as on a machine of its own. */
-export const isEmulated = PATIENCE > 1;
-
 /** How long to wait for what takes `milliseconds` at most on a machine of its own. */
 export function patiently(milliseconds: number): number {
   return milliseconds * PATIENCE;

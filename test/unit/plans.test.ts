@@ -60,6 +60,17 @@ describe("a slot", () => {
     ]);
   });
 
+  test("redirects at the guard on a kernel where the program cannot", () => {
+    const redirects = (mirrored: boolean) =>
+      afterPersist({ ...FACTS, mirrored }, SPEC, TAP_IFINDEX).flatMap((message) =>
+        message.op === "filter.bpf" && message.redirectTo !== undefined
+          ? [[message.programFd, message.redirectTo]]
+          : [],
+      );
+    expect(redirects(true)).toEqual([[FACTS.programs.guard, FACTS.shaper.ifindex]]);
+    expect(redirects(false)).toEqual([]);
+  });
+
   test("joins the bridge with its guard on, and is up last", () => {
     const messages = afterPersist(FACTS, SPEC, TAP_IFINDEX);
     const at = (is: (message: (typeof messages)[number]) => boolean) => messages.findIndex(is);
