@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -n "$only" ] && ! grep -q "^$only " <<<"$kernels"; then
-  echo "kernel-matrix: Expected one of$(sed -n 's/ .*//p' <<<"$kernels" | tr '\n' ' ' | sed 's/^/ /') for --kernel, but received $only" >&2
+  echo "kernel-matrix: Expected one of$(awk 'NF { printf " %s", $1 }' <<<"$kernels") for --kernel, but received $only" >&2
   exit 1
 fi
 if [ ${#files[@]} = 0 ]; then
