@@ -16,7 +16,7 @@ left_out="
 # Each goes through every plan or thousands of guests again and again: minutes here, hours in emulation.
 bench chaos soak interleavings
 faults-adopt faults-close faults-groups faults-kinds faults-open faults-plans faults-steps
-# Goodput to a few percent: an emulated machine does not keep that pace.
+# Goodput to a few percent, which emulated machines miss on either kernel, in other rates each time.
 traffic-adoption traffic-groups traffic-rates traffic-sharing traffic-update
 # About the host's programs, daemons and package manager.
 doctor doctor-ports host-drop-ins nat-hosts package qemu unit-file
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -n "$only" ] && ! grep -q "^$only " <<<"$kernels"; then
-  echo "kernel-matrix: Expected one of$(sed -n 's/ .*//p' <<<"$kernels" | tr '\n' ' ' | sed 's/^/ /') for --kernel, but received $only" >&2
+  echo "kernel-matrix: Expected one of$(awk 'NF { printf " %s", $1 }' <<<"$kernels") for --kernel, but received $only" >&2
   exit 1
 fi
 if [ ${#files[@]} = 0 ]; then
@@ -67,7 +67,7 @@ while read -r series meta; do
   bash scripts/kernel-vm.sh "$series" "$meta" "$matrix/$series" "${files[@]}" </dev/null || outcome=$?
   [ "$outcome" != 77 ] || exit 77
   [ "$outcome" = 0 ] || status=1
-  node scripts/kernel-report.mjs section "$matrix/$series" "$command"
+  node scripts/kernel-report.mjs end "$matrix/$series" "$command"
 done <<<"$kernels"
 [ -z "$report" ] || node scripts/kernel-report.mjs document "$matrix"
 exit $status

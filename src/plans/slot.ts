@@ -13,7 +13,15 @@ import {
   TBF_HANDLE,
 } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim, leafHandle } from "../identity/class-pool.js";
-import { EBUSY, EINVAL, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import {
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  failureOf,
+  type Kernel,
+  mustTalk,
+  Refused,
+} from "../kernel/kernel.js";
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { joinBridge } from "./port.js";
@@ -49,12 +57,17 @@ export function createSlot(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec):
     const messages = afterPersist(facts, spec, ifindex);
     const results = sendAll(kernel, facts, spec, messages, undo);
     const failure = results.find((result) => result !== null);
-    if (failure)
-      throw new Refused(
-        failure.operation.includes("master") ? ofBridge(kernel, facts, failure) : failure,
-      );
+    if (failure) throw new Refused(ofItsDevice(kernel, facts, failure));
     return ifindex;
   });
+}
+
+function ofItsDevice(kernel: Kernel, facts: NetworkFacts, failure: KernelFailure): KernelFailure {
+  const { operation, errno } = failure;
+  if (operation.includes("master")) return ofBridge(kernel, facts, failure);
+  // The TAP is there, and its guard is to redirect to what is gone.
+  const isOfShaper = facts.mirrored && errno === ENODEV && operation.includes("forknet-guard");
+  return isOfShaper ? { ...failure, device: facts.shaper.name } : failure;
 }
 
 /**

@@ -82,6 +82,9 @@ it("follows a shaper that was made anew, and until then nothing passes", async (
   const onHost = await listen();
   tellKernel({ op: "link.delete", ifindex: indexOf(SHAPER) });
   guest.send(datagram(vm, onHost.port));
+  const refused = { errnoName: "ENODEV", device: SHAPER };
+  const another = { instanceId: "vm-2", instanceName: "web-2" };
+  await expect(network.createAllocation(another)).rejects.toMatchObject(refused);
   await network.reconcile();
   expect(guardOf(vm)?.redirectTo).toBe(indexOf(SHAPER));
   guest.send(datagram(vm, onHost.port));
