@@ -62,6 +62,8 @@ cd $PWD
 export PATH=$PATH HOME=/tmp FORKNET_REQUIRE_KERNEL=1 FORKNET_PATIENCE=$patience $cases
 $busybox modprobe -a bridge tun ifb sch_htb sch_tbf sch_ingress cls_bpf act_mirred nf_tables nft_chain_nat nft_masq nft_ct
 echo $folder/modprobe >/proc/sys/kernel/modprobe
+# As udev leaves it, which does not run here.
+chmod 0666 /dev/net/tun
 ip link set lo up
 echo "matrix: \$(uname -sr)"
 FORKNET_RESULTS=/dev/ttyS1 node_modules/.bin/vitest run --project kernel --reporter=default \

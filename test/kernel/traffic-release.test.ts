@@ -7,6 +7,7 @@ import { measureTcp } from "../../dist/stand-in/traffic.js";
 import { sendUdp, UdpService } from "../../dist/stand-in/udp-service.js";
 import { linkNamed } from "../support/kernel-view.js";
 import { openForTest, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { expectShares, MBIT, openHeld, plugIn, shareOf } from "../support/traffic-network.js";
 
 const GATEWAY = "10.100.0.1";
@@ -39,7 +40,7 @@ it("stops both directions at once, while the TAP is still there and open", async
   const before = network.drops();
   const released = network.releaseAllocation("a");
   // What was between the guard and the socket arrives; it is far from the rest of the flow.
-  await sleep(50);
+  await sleep(patiently(50));
   const stoppedAt = onHost.report().datagrams;
   const stoppedInGuest = (await inGuest.report()).datagrams;
   expect(stoppedAt).toBeLessThan(pace.count);
