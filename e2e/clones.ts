@@ -81,8 +81,7 @@ async function save(place: Place, network: Network, file: string): Promise<void>
   const allocation = await network.createAllocation(request(id));
   await allocation.shaped;
   const given = { address: `${SNAPSHOT.ip}/${PREFIX_LENGTH}`, gateway: SNAPSHOT.gateway };
-  const words = Object.entries(given).map(([name, value]) => `forknet.${name}=${value}`);
-  const vm = await Vm.boot({ ...place.machine(allocation, words.join(" ")), mac: SNAPSHOT.mac });
+  const vm = await Vm.boot({ ...place.machine(allocation, given), mac: SNAPSHOT.mac });
   try {
     await vm.run("echo remembered >/tmp/memory");
     // The snapshot knows its gateway's MAC, as one that has been at work does.

@@ -76,19 +76,28 @@ export class Place {
     const allocation = await this.network.createAllocation(request);
     const { ip, prefixLength, gateway, dns } = allocation;
     const given = { address: `${ip}/${prefixLength}`, gateway, dns: dns.join(",") };
-    const words = Object.entries(given).map(([name, value]) => `forknet.${name}=${value}`);
-    const vm = await Vm.boot(this.machine(allocation, words.join(" ")));
+    const vm = await Vm.boot(this.machine(allocation, given));
     this.#vms.push(vm);
     await allocation.shaped;
     return { allocation, vm, bootMs: performance.now() - startMs };
   }
 
-  /** What QEMU is started with for this guest. */
-  machine({ instanceId, tap, mac }: Allocation, words = ""): Parameters<typeof Vm.boot>[0] {
+  /** What QEMU is started with for this guest; a guest that boots is told who it is. */
+  machine(
+    { instanceId, tap, mac }: Allocation,
+    given: Record<string, string> = {},
+  ): Parameters<typeof Vm.boot>[0] {
+    const words = Object.entries(given).map(([name, value]) => `forknet.${name}=${value}`);
     const dir = join(this.#dir, instanceId);
     mkdirSync(dir, { recursive: true });
     const image = { kernel: join(IMAGE, "vmlinuz"), initramfs: join(IMAGE, "initramfs") };
-    return { dir, tap, mac, ...image, commandLine: `console=ttyS0 quiet panic=-1 ${words}` };
+    return {
+      dir,
+      tap,
+      mac,
+      ...image,
+      commandLine: ["console=ttyS0 quiet panic=-1", ...words].join(" "),
+    };
   }
 
   /** Where scenarios keep their snapshots. */
