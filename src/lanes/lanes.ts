@@ -51,7 +51,7 @@ interface WholeJob {
 
 /**
  * Made only when the worker is called: the fork that asks for it does not wait for it, a thousand
- * that wait do not hold theirs, and it knows the latest.
+ * that wait do not hold theirs, and it knows the latest. Made again for every attempt.
  */
 export type Late<Job> = () => Job;
 

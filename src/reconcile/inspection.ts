@@ -47,13 +47,16 @@ export interface Inspection {
 /** Compares every guest that nothing is under way for, or one of them. Rejects with KERNEL. */
 export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
   const { registry, pool, identities, groups, options, lanes, metrics } = parts;
-  const guests = new Map<number, Snapshot>();
-  const slots = new Map<number, WarmSlot>();
+  let guests = new Map<number, Snapshot>();
+  let slots = new Map<number, WarmSlot>();
   const known = new Known(parts);
   const stranded = only ? [] : identities.stranded.all();
   // It takes processes: what the survey finds must not grow old meanwhile.
   const nat = only ? [] : await parts.nat.compare();
   const found = await lanes.survey((facts) => {
+    // A refused look is repeated: what was a warm slot then may be a guest's TAP now.
+    guests = new Map();
+    slots = new Map();
     for (const guest of only ? [only] : registry.all())
       if (isSteady(guest)) guests.set(guest.ifindex, new Snapshot(guest));
     for (const slot of only ? [] : pool.slots()) slots.set(slot.ifindex, slot);

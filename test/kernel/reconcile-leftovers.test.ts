@@ -2,9 +2,7 @@
 // and what is not provably ours stays as it is.
 
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Network } from "../../dist/index.js";
-import { openWith } from "../../dist/open.js";
-import { ERRNO, Faults } from "../support/faults.js";
+import { ERRNO, openWithFaults } from "../support/faults.js";
 import {
   classNamed,
   indexOf,
@@ -18,7 +16,7 @@ import {
   tellKernel,
 } from "../support/kernel-view.js";
 import { LeaseMap } from "../support/lease-map.js";
-import { BRIDGE, destroyNetwork, openForTest, SHAPER, testOptions } from "../support/network.js";
+import { BRIDGE, openForTest, SHAPER, testOptions } from "../support/network.js";
 
 const HTB_ROOT = 0x10000;
 const CAPACITY = HTB_ROOT | 1;
@@ -36,17 +34,6 @@ function addClass(minor: number, leaf?: number): void {
   if (leaf === undefined) return;
   const queue = { ifindex, parent: handle, handle: leaf * HTB_ROOT, limitBytes: 9000 };
   tellKernel({ op: "qdisc.bfifo", verb: "add", ...queue });
-}
-
-async function openWithFaults(): Promise<{ network: Network; faults: Faults }> {
-  const faults = new Faults();
-  const options = testOptions();
-  const network = await openWith(options, { kernelModule: faults.module });
-  onTestFinished(() => {
-    faults.none();
-    return destroyNetwork(network, options);
-  });
-  return { network, faults };
 }
 
 function actionsOf({ actions }: { actions: { action: string; subject: string }[] }): string[] {

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
+import { ERRNO, openWithFaults } from "../support/faults.js";
 import {
   classNamed,
   deleteLink,
@@ -13,12 +14,15 @@ import {
   neighborsOf,
   readLeases,
   tellKernel,
+  warmSlots,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 
 const INGRESS = 0xfffffff2;
 const PASS = 100;
 const SURPLUS = 7;
+/** One less than what a lane gives up at: 62 ms in all. */
+const REFUSALS = 5;
 
 function request(i: number) {
   return { instanceId: `vm-${i}`, instanceName: `name-${i}`, upload: "1mbit" };
@@ -92,6 +96,22 @@ describe("a pass", () => {
     isDone = true;
     await looking;
     expect(found).toEqual([]);
+    await expectInOrder(network);
+  });
+
+  it("whose look is refused looks anew: what was a warm slot is a guest's TAP by then", async () => {
+    const { network, faults } = await openWithFaults(testOptions({ pool: { size: 1 } }));
+    await poolFilled(network, 1);
+    const slot = indexOf(warmSlots(BRIDGE)[0] as string);
+    faults.refuse({ errno: ERRNO.EBUSY, at: 1, times: REFUSALS, match: "dump links" });
+    const pass = network.reconcile();
+    await expect.poll(() => faults.failed, { interval: 0 }).toBe(1);
+    const { ifindex, tap } = await network.createAllocation({ ...request(0), tapName: "restored" });
+    expect(ifindex).toBe(slot);
+    expect(faults.failed).toBeLessThan(REFUSALS);
+    expect(await pass).toMatchObject({ actions: [] });
+    expect(faults.failed).toBe(REFUSALS);
+    expect(linkNamed(tap)).toMatchObject({ ifindex });
     await expectInOrder(network);
   });
 });

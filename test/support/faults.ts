@@ -3,7 +3,9 @@
 // a method here. What the main thread writes is refused by refuseLease.
 
 import { setEnvironmentData } from "node:worker_threads";
-import { vi } from "vitest";
+import { onTestFinished, vi } from "vitest";
+import type { Network, NetworkOptions } from "../../dist/index.js";
+import { openWith } from "../../dist/open.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import {
   CONTROL_WORDS,
@@ -13,6 +15,7 @@ import {
   SLOT,
   TEXT_BYTES,
 } from "./faulty-kernel.mjs";
+import { destroyNetwork, testOptions } from "./network.js";
 
 export const ERRNO = {
   EPERM: 1,
@@ -115,6 +118,19 @@ export class Faults {
     this.#words[SLOT.last] = first === 0 ? 0 : Math.min(at + times - 1, 2 ** 31 - 1);
     this.#words[SLOT.mode] = mode;
   }
+}
+
+/** Opens a network that can be refused things; nothing is, and it is destroyed, when the test has finished. */
+export async function openWithFaults(
+  options: NetworkOptions = testOptions(),
+): Promise<{ network: Network; faults: Faults }> {
+  const faults = new Faults();
+  const network = await openWith(options, { kernelModule: faults.module });
+  onTestFinished(() => {
+    faults.none();
+    return destroyNetwork(network, options);
+  });
+  return { network, faults };
 }
 
 function write(into: Uint8Array, text: string): void {
