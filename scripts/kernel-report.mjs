@@ -10,10 +10,6 @@ import { describeCommit, describeMachine } from "../bench/machine.mjs";
 /** What is known of tests that fail here, and why it is no fault of forknet's: part of a test's name, reason. */
 const EXPLAINED = [
   [
-    "an agent that is not root manages its rules",
-    "without udev /dev/net/tun was root's alone in the virtual machine (mended since)",
-  ],
-  [
     "mbit both ways, on cold and on warm slots",
     "goodput is judged to 5 %; it misses that on both kernels, by bpf_redirect and by mirred alike, in other rates and by " +
       "other shares each time, and keeps it without emulation. That the emulation is the reason is likely, not proved",
