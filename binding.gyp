@@ -20,6 +20,7 @@
         "native/dump_link.cc",
         "native/dump_tc.cc",
         "native/errno_name.cc",
+        "native/flow.cc",
         "native/link.cc",
         "native/link_lookup.cc",
         "native/name.cc",

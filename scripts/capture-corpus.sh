@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Records this kernel's replies as the first inputs of the fuzz targets: native/fuzz/corpus. Runs in a network and
-# mount namespace of its own. Needs root, iproute2, clang and bpftool (Debian: iproute2 clang bpftool), and the
-# targets built by `npm run fuzz`.
+# mount namespace of its own. Needs root, iproute2, nftables, clang and bpftool (packages of these names in Debian), and
+# the targets built by `npm run fuzz`.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -51,6 +51,11 @@ printf '__attribute__((section("classifier"))) int probe(void *context) { return
 bpftool prog load "$work/probe.o" "$work/bpf/probe" type classifier
 tc filter add dev tap0 ingress prio 1 handle 1 bpf da object-pinned "$work/bpf/probe" classid 1:a1
 tc filter add dev veth1 egress prio 2 protocol ip u32 match ip dst 10.0.0.1 classid 1:a1
+
+# A rule that asks for the state makes the namespace track flows.
+nft 'add table ip probe; add chain ip probe out { type filter hook output priority 0; }'
+nft 'add rule ip probe out ct state new counter'
+echo one >/dev/udp/127.0.0.1/4242
 
 rm -rf "$work/corpus"
 "$root/build/fuzz/capture" "$work/corpus"

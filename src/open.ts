@@ -23,6 +23,7 @@ import { GroupStore } from "./lease/group-store.js";
 import { LeaseTable } from "./lease/lease-table.js";
 import { StandbyStore, type StoreDamage } from "./lease/standby-store.js";
 import { baseLimits, toKernelLimits } from "./limits.js";
+import { Flows } from "./nat/flows.js";
 import { Nat } from "./nat/nat.js";
 import type { Network } from "./network.js";
 import { OpenNetwork } from "./open-network.js";
@@ -188,6 +189,7 @@ async function assemble(
     pool,
     metrics,
     nat,
+    flows: new Flows(options.bridge, lanes.forget, options.nat !== undefined),
   };
   return { parts, adoption };
 }

@@ -13,6 +13,7 @@ import type { Lanes } from "./lanes/lanes.js";
 import type { GroupStore } from "./lease/group-store.js";
 import type { LeaseTable } from "./lease/lease-table.js";
 import type { StandbyStore } from "./lease/standby-store.js";
+import type { Flows } from "./nat/flows.js";
 import type { Nat } from "./nat/nat.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Metrics } from "./telemetry/metrics.js";
@@ -34,4 +35,5 @@ export interface Parts {
   readonly pool: SlotPool;
   readonly metrics: Metrics;
   readonly nat: Nat;
+  readonly flows: Flows;
 }

@@ -63,6 +63,18 @@ uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const Wh
   throw Unexpected(what.c_str(), where, value);
 }
 
+std::vector<uint32_t> CheckIntegers(Napi::Value value, uint32_t least, const char* what,
+                                    const Where& where) {
+  if (!value.IsArray()) throw Unexpected(what, where, value);
+  const auto array = value.As<Napi::Array>();
+  std::vector<uint32_t> numbers;
+  numbers.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    numbers.push_back(static_cast<uint32_t>(CheckInteger(array.Get(i), least, UINT32_MAX, where)));
+  }
+  return numbers;
+}
+
 bool CheckBoolean(Napi::Value value, const Where& where) {
   if (!value.IsBoolean()) throw Unexpected("a boolean", where, value);
   return value.As<Napi::Boolean>().Value();

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace forknet {
 
@@ -38,6 +39,9 @@ Napi::TypeError Unexpected(const char* what, const Where& where, Napi::Value val
 
 /** Whole number from `least` to `most`; throws the TypeError otherwise. */
 uint64_t CheckInteger(Napi::Value value, uint64_t least, uint64_t most, const Where& where);
+/** Array of such numbers; `what` is how an error calls it. */
+std::vector<uint32_t> CheckIntegers(Napi::Value value, uint32_t least, const char* what,
+                                    const Where& where);
 bool CheckBoolean(Napi::Value value, const Where& where);
 std::string CheckString(Napi::Value value, const Where& where);
 Napi::Object CheckObject(Napi::Value value, const Where& where);

@@ -53,13 +53,7 @@ Napi::Function MonitorObject::Define(Napi::Env env) {
 }
 
 MonitorObject::MonitorObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  if (!info[0].IsArray()) throw Unexpected("an array of ports", "ownPorts", info[0]);
-  const auto array = info[0].As<Napi::Array>();
-  std::vector<uint32_t> ports;
-  ports.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); i++) {
-    ports.push_back(static_cast<uint32_t>(CheckInteger(array.Get(i), 1, UINT32_MAX, "ownPorts")));
-  }
+  const std::vector<uint32_t> ports = CheckIntegers(info[0], 1, "an array of ports", "ownPorts");
   Guarded(info.Env(), [&] { monitor_.emplace(ports); });
 }
 

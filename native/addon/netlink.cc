@@ -7,6 +7,7 @@
 #include "addon/error.h"
 #include "addon/fields.h"
 #include "addon/results.h"
+#include "flow.h"
 
 namespace forknet {
 namespace {
@@ -39,19 +40,20 @@ Napi::Function Netlink::Define(Napi::Env env) {
        InstanceMethod<&Netlink::Classes>("classes"), InstanceMethod<&Netlink::Filters>("filters"),
        InstanceMethod<&Netlink::Addresses>("addresses"), InstanceMethod<&Netlink::Routes>("routes"),
        InstanceMethod<&Netlink::Neighbors>("neighbors"), InstanceMethod<&Netlink::Fdb>("fdb"),
-       InstanceMethod<&Netlink::Port>("port"), InstanceMethod<&Netlink::Close>("close")});
+       InstanceMethod<&Netlink::ForgetFlows>("forgetFlows"), InstanceMethod<&Netlink::Port>("port"),
+       InstanceMethod<&Netlink::Close>("close")});
 }
 
-Netlink::Netlink(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  uint32_t timeout_ms = kDefaultReceiveTimeoutMs;
+Netlink::Netlink(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), timeout_ms_(kDefaultReceiveTimeoutMs) {
   if (!info[0].IsUndefined()) {
     const Fields options(CheckObject(info[0], "options"), "options");
     // SO_RCVTIMEO takes 0 for "wait for ever".
-    timeout_ms = options.MaybeInteger<uint32_t>("receiveTimeoutMs", 1).value_or(timeout_ms);
+    timeout_ms_ = options.MaybeInteger<uint32_t>("receiveTimeoutMs", 1).value_or(timeout_ms_);
   }
   Guarded(info.Env(), [&] {
     psched_ = Psched::Read();
-    socket_.emplace(timeout_ms);
+    socket_.emplace(timeout_ms_);
   });
 }
 
@@ -180,11 +182,24 @@ Napi::Value Netlink::Fdb(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value Netlink::ForgetFlows(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> ips = CheckIntegers(info[0], 0, "an array of addresses", "ips");
+  return Guarded(info.Env(), [&] {
+    Open();  // After close() nothing is opened again.
+    if (!flows_) flows_.emplace(timeout_ms_, kNetfilterProtocol);
+    const size_t forgotten = forknet::ForgetFlows({ips.begin(), ips.end()}, &*flows_);
+    return Napi::Number::New(info.Env(), static_cast<double>(forgotten));
+  });
+}
+
 Napi::Value Netlink::Port(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), Open().port()); });
 }
 
-void Netlink::Close(const Napi::CallbackInfo&) { socket_.reset(); }
+void Netlink::Close(const Napi::CallbackInfo&) {
+  socket_.reset();
+  flows_.reset();
+}
 
 Napi::Value EncodeMessages(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

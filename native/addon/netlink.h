@@ -1,4 +1,5 @@
-// The Netlink class of src/kernel/binding.ts: one socket, wrapped.
+// The Netlink class of src/kernel/binding.ts: a socket for links and queues, and one for flows,
+// wrapped.
 #ifndef FORKNET_ADDON_NETLINK_H_
 #define FORKNET_ADDON_NETLINK_H_
 
@@ -28,13 +29,17 @@ class Netlink : public Napi::ObjectWrap<Netlink> {
   Napi::Value Routes(const Napi::CallbackInfo& info);
   Napi::Value Neighbors(const Napi::CallbackInfo& info);
   Napi::Value Fdb(const Napi::CallbackInfo& info);
+  Napi::Value ForgetFlows(const Napi::CallbackInfo& info);
   Napi::Value Port(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   /** The socket, or an EBADF error after close(). */
   Socket& Open();
 
+  uint32_t timeout_ms_;
   std::optional<Socket> socket_;
+  /** Opened when it is first needed. */
+  std::optional<Socket> flows_;
   std::optional<Psched> psched_;
 };
 

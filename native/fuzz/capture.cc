@@ -16,6 +16,7 @@
 #include "dump_ip.h"
 #include "dump_link.h"
 #include "dump_tc.h"
+#include "flow.h"
 #include "fuzz/script.h"
 #include "netlink/attributes.h"
 #include "netlink/kernel_error.h"
@@ -50,7 +51,8 @@ class Capture {
   void Ask(const std::string& target, const std::string& name, MessageBuilder request,
            bool is_dump = true, bool whole = false) {
     request.Number(1);
-    const std::vector<Datagram> answer = Exchange(request.All(), is_dump, whole);
+    const int protocol = target == "flow" ? NETLINK_NETFILTER : NETLINK_ROUTE;
+    const std::vector<Datagram> answer = Exchange(protocol, request.All(), is_dump, whole);
     Datagram script = {static_cast<uint8_t>(is_dump ? kScriptDump : kScriptGet), 1};
     if (target == "ack") script = {kScriptTalk, 0};
     for (const Datagram& datagram : answer) {
@@ -68,8 +70,8 @@ class Capture {
   }
 
  private:
-  static std::vector<Datagram> Exchange(Bytes request, bool is_dump, bool whole) {
-    const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  static std::vector<Datagram> Exchange(int protocol, Bytes request, bool is_dump, bool whole) {
+    const UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
     if (!fd.valid()) throw KernelError(errno, "socket");
     const int on = 1;
     const int capped = whole ? 0 : 1;
@@ -161,6 +163,12 @@ void CaptureAll(Capture* capture) {
   MessageBuilder neighbors;
   EncodeNeighborDump(std::nullopt, &neighbors);
   capture->Ask("ip", "neighbor", neighbors);
+  constexpr uint32_t kLocalhost = 0x7f000001;
+  for (const FlowSide side : {FlowSide::kOriginal, FlowSide::kReply}) {
+    MessageBuilder flows;
+    EncodeFlowDump(kLocalhost, side, &flows);
+    capture->Ask("flow", "udp", flows);
+  }
 
   constexpr int32_t kLoopback = 1;
   LinkSet nothing;

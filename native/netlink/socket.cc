@@ -1,4 +1,4 @@
-// Sending, receiving and matching on a NETLINK_ROUTE socket.
+// Sending, receiving and matching on a netlink socket.
 #include "netlink/socket.h"
 
 #include <sys/socket.h>
@@ -19,12 +19,12 @@ constexpr size_t kBytesPerSend = 65536;
 
 using Clock = std::chrono::steady_clock;
 
-/** NextReply stops at the end, or at what is no message: what such bytes said is not known. */
-void RequireEnd(Bytes rest) {
-  if (rest.size) throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
-}
-
 }  // namespace
+
+// NextReply stops at the end, or at what is no message.
+void Socket::RequireEnd(Bytes rest) const {
+  if (rest.size) throw KernelError(EBADMSG, "recvmsg", protocol_.name);
+}
 
 void Socket::Option(int level, int option, const char* name, const void* value, unsigned size) {
   if (setsockopt(fd_.get(), level, option, value, size)) {
@@ -32,10 +32,11 @@ void Socket::Option(int level, int option, const char* name, const void* value, 
   }
 }
 
-Socket::Socket(uint32_t receive_timeout_ms)
-    : fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)),
+Socket::Socket(uint32_t receive_timeout_ms, Protocol protocol)
+    : protocol_(protocol),
+      fd_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol.number)),
       receive_timeout_ms_(receive_timeout_ms) {
-  if (!fd_.valid()) throw KernelError(errno, "socket", "NETLINK_ROUTE");
+  if (!fd_.valid()) throw KernelError(errno, "socket", protocol_.name);
   const int on = 1;
   Option(SOL_NETLINK, NETLINK_EXT_ACK, "NETLINK_EXT_ACK", &on, sizeof on);
   Option(SOL_NETLINK, NETLINK_CAP_ACK, "NETLINK_CAP_ACK", &on, sizeof on);
@@ -52,11 +53,11 @@ Socket::Socket(uint32_t receive_timeout_ms)
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   if (bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address)) {
-    throw KernelError(errno, "bind", "NETLINK_ROUTE");
+    throw KernelError(errno, "bind", protocol_.name);
   }
   socklen_t size = sizeof address;
   if (getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size)) {
-    throw KernelError(errno, "getsockname", "NETLINK_ROUTE");
+    throw KernelError(errno, "getsockname", protocol_.name);
   }
   port_ = address.nl_pid;
   buffer_.resize(kReceiveBytes);
@@ -69,7 +70,7 @@ void Socket::Send(Bytes bytes) {
   do {
     sent = send(fd_.get(), bytes.data, bytes.size, 0);
   } while (sent < 0 && errno == EINTR);
-  if (sent < 0) throw KernelError(errno, "sendto", "NETLINK_ROUTE");
+  if (sent < 0) throw KernelError(errno, "sendto", protocol_.name);
 }
 
 Bytes Socket::Receive() {
@@ -87,11 +88,11 @@ Bytes Socket::Receive() {
     // Any process may send to a netlink port; only the kernel's own address is 0.
     const bool is_kernels = message.msg_namelen == sizeof from && from.nl_pid == 0;
     if (size >= 0 && is_kernels) {
-      if (message.msg_flags & MSG_TRUNC) throw KernelError(EMSGSIZE, "recvmsg", "NETLINK_ROUTE");
+      if (message.msg_flags & MSG_TRUNC) throw KernelError(EMSGSIZE, "recvmsg", protocol_.name);
       return {buffer_.data(), static_cast<size_t>(size)};
     }
     if (size < 0 && errno != EINTR && errno != EAGAIN) {
-      throw KernelError(errno, "recvmsg", "NETLINK_ROUTE");
+      throw KernelError(errno, "recvmsg", protocol_.name);
     }
     const bool timed_out = size < 0 && errno == EAGAIN;
     const auto now = Clock::now();
@@ -99,7 +100,7 @@ Bytes Socket::Receive() {
       give_up = now + std::chrono::milliseconds(receive_timeout_ms_);
     }
     if (timed_out || now >= give_up) {
-      throw KernelError(ETIMEDOUT, "recvmsg", "NETLINK_ROUTE",
+      throw KernelError(ETIMEDOUT, "recvmsg", protocol_.name,
                         "no reply within " + std::to_string(receive_timeout_ms_) + " ms");
     }
   }
@@ -163,7 +164,7 @@ void Socket::TalkChunk(MessageBuilder* messages, size_t from, size_t to, uint32_
       Ack& ack = (*acks)[index];
       // A refusal stands, whatever else is said of its message.
       if (ack.error == 0 && !ParseAck(reply, &ack)) {
-        throw KernelError(EBADMSG, "recvmsg", "NETLINK_ROUTE");
+        throw KernelError(EBADMSG, "recvmsg", protocol_.name);
       }
       complete = complete || index + 1 == to;
     }

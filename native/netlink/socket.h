@@ -1,4 +1,4 @@
-// One NETLINK_ROUTE socket: sends messages, matches acks by sequence number, reads dumps to their
+// One netlink socket: sends messages, matches acks by sequence number, reads dumps to their
 // end. It stays usable after any error: replies to an older request are recognised and dropped.
 #ifndef FORKNET_NETLINK_SOCKET_H_
 #define FORKNET_NETLINK_SOCKET_H_
@@ -17,6 +17,14 @@
 
 namespace forknet {
 
+/** What a socket talks to, and its name in errors. */
+struct Protocol {
+  int number;
+  const char* name;
+};
+constexpr Protocol kRouteProtocol{NETLINK_ROUTE, "NETLINK_ROUTE"};
+constexpr Protocol kNetfilterProtocol{NETLINK_NETFILTER, "NETLINK_NETFILTER"};
+
 class Socket {
  public:
   /** Acks wait in the receive buffer until they are read; more than these could overflow it
@@ -26,7 +34,7 @@ class Socket {
   static constexpr int kDumpAttempts = 64;
 
   /** Opens the socket in the calling thread's network namespace. Throws KernelError. */
-  explicit Socket(uint32_t receive_timeout_ms);
+  explicit Socket(uint32_t receive_timeout_ms, Protocol protocol = kRouteProtocol);
 
   /**
    * Sends all messages and reads their acks: one answer per request, a message and those that
@@ -72,6 +80,10 @@ class Socket {
   Bytes Receive();
   void Option(int level, int option, const char* name, const void* value, unsigned size);
 
+  /** Throws unless the replies end here: what other bytes said is not known. */
+  void RequireEnd(Bytes rest) const;
+
+  Protocol protocol_;
   UniqueFd fd_;
   uint32_t receive_timeout_ms_;
   uint32_t port_ = 0;

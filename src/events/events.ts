@@ -56,6 +56,11 @@ export interface Events {
   "forknet:repair-failed": { bridge: string; subject: string; error: ForknetError };
   /** There is no control socket, or no record of the options: `forknet` can read, and no more. */
   "forknet:control-failed": { bridge: string; error: ForknetError };
+  /**
+   * A guest is gone, but not its flows from connection tracking: late answers to them may reach the
+   * next guest with the address.
+   */
+  "forknet:flows-kept": { bridge: string; ip: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
 }
@@ -74,6 +79,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:overrun": diagnostics.channel("forknet:overrun"),
   "forknet:repaired": diagnostics.channel("forknet:repaired"),
   "forknet:repair-failed": diagnostics.channel("forknet:repair-failed"),
+  "forknet:flows-kept": diagnostics.channel("forknet:flows-kept"),
   "forknet:reap-failed": diagnostics.channel("forknet:reap-failed"),
   "forknet:control-failed": diagnostics.channel("forknet:control-failed"),
 };

@@ -31,7 +31,7 @@ export class Removal {
   }
 
   async #release(guest: Guest, span: Span): Promise<void> {
-    const { leases, shaping, registry, guarantees, identities } = this.#parts;
+    const { leases, shaping, registry, guarantees, identities, flows } = this.#parts;
     const reason = aborted(`instance ${guest.id} was released`);
     guest.state = "releasing";
     if (guest.ifindex !== 0) leases.disarm(guest.ifindex);
@@ -47,6 +47,7 @@ export class Removal {
     guarantees.change(guest.guaranteed, 0, guest.lease.group);
     guest.guaranteed = 0;
     await this.#endRecord(guest);
+    await flows.forget(guest.ip);
     identities.releaseAddress(guest.lease);
     registry.remove(guest);
   }

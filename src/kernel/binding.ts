@@ -153,6 +153,8 @@ export interface Netlink {
   neighbors(ifindex?: number): NeighborInfo[];
   /** Forwarding entries of a bridge's ports (and of the bridge itself). */
   fdb(bridgeIfindex: number): FdbInfo[];
+  /** From connection tracking, at either end; how many: `conntrack -D -s IP`, `-r IP`. */
+  forgetFlows(ips: readonly Ipv4[]): number;
   /** The socket's own number, by which a Monitor tells what it caused. */
   port(): number;
   close(): void;
@@ -232,9 +234,7 @@ export interface Addon {
   /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
   hasLink(ifindex: number): boolean;
 
-  /**
-   * unshare(CLONE_NEWNET) of the calling thread. Threads and processes it starts later follow it.
-   */
+  /** unshare(CLONE_NEWNET) of the calling thread. What it starts later follows it. */
   unshareNetwork(): void;
   /** setns(CLONE_NEWNET) of the calling thread to a namespace file such as /proc/PID/ns/net. */
   enterNetwork(path: string): void;

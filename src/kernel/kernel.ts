@@ -19,7 +19,7 @@ import type {
   TapOptions,
 } from "./binding.js";
 import { describe } from "./describe.js";
-import type { Message } from "./messages.js";
+import type { Ipv4, Message } from "./messages.js";
 
 // The refusals that plans tell apart.
 export const ENOENT = 2;
@@ -61,6 +61,8 @@ export interface Kernel {
   routes(): RouteInfo[];
   neighbors(ifindex: number): NeighborInfo[];
   fdb(bridgeIfindex: number): FdbInfo[];
+  /** Deletes what connection tracking knows of these addresses; how many flows that were. */
+  forgetFlows(ips: readonly Ipv4[]): number;
   /** The number of the socket that talks: what it causes carries this number to who listens. */
   port(): number;
   /** uname(2)'s, such as "6.1.0-57-cloud-amd64". */
@@ -97,6 +99,7 @@ export function createKernel(): Kernel {
     routes: () => guarded("RTM_GETROUTE", "", () => netlink.routes()),
     neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
     fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
+    forgetFlows: (ips) => guarded("IPCTNL_MSG_CT_DELETE", "", () => netlink.forgetFlows(ips)),
     port: () => guarded("getsockname", "", () => netlink.port()),
     release,
     bpf: guardedBpf(addon.bpf),

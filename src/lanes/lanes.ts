@@ -5,6 +5,7 @@ import { Piscina } from "piscina";
 import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Ipv4 } from "../kernel/messages.js";
 import type { Counted, CountJob } from "../plans/count.js";
 import type { Candidates } from "../plans/leftovers.js";
 import type { MendJob } from "../plans/mend.js";
@@ -33,6 +34,8 @@ const SHAPES_PER_CALL = 128;
  * 50.
  */
 const REAPS_PER_CALL = 50;
+/** All that wait are looked for in one list of the kernel's flows. */
+const ADDRESSES_PER_CALL = 1024;
 /** Some ten messages each at worst, and the limits of new forks wait behind them. */
 const MENDS_PER_CALL = 4;
 /** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
@@ -63,6 +66,8 @@ export class Lanes {
   readonly reap: Lane<ReapJob, undefined>;
   /** In the shape lane's thread, beside its queue. */
   readonly mend: Lane<MendJob, undefined>;
+  /** Flows of addresses that become free, in the reap lane's thread beside its queue. */
+  readonly forget: Lane<Ipv4, undefined>;
   /** Surveys, in the reap lane's thread beside its queue; the job is made when the worker has time. */
   readonly #look: Lane<Late<SurveyJob>, Survey>;
   /** Reads counters, in the reap lane's thread, too. */
@@ -97,6 +102,10 @@ export class Lanes {
     this.reap = new Lane(
       (jobs) => this.#run("reap", { method: "reap", jobs, facts: this.#known() }),
       options("reap", REAPS_PER_CALL),
+    );
+    this.forget = new Lane(
+      (jobs) => this.#run("reap", { method: "forget", jobs }),
+      options("reap", ADDRESSES_PER_CALL),
     );
     this.mend = new Lane(
       (jobs) => this.#run("shape", { method: "mend", jobs, facts: this.#known() }),
@@ -178,7 +187,8 @@ export class Lanes {
 
   /** Waits until nothing is queued or running. */
   async idle(): Promise<void> {
-    const lanes = [this.create, this.shape, this.reap, this.mend, this.#look, this.#count];
+    const { create, shape, reap, forget, mend } = this;
+    const lanes = [create, shape, reap, forget, mend, this.#look, this.#count];
     while (lanes.some(({ depth }) => depth > 0)) {
       await Promise.all(lanes.map((lane) => lane.idle()));
     }

@@ -1,6 +1,7 @@
-// The reap lane's worker: deletes condemned TAPs, looks at what is in the kernel, reads counters.
+// The reap lane's worker: deletes condemned TAPs and what is left of their flows, looks at what is in the kernel, reads counters.
 
 import type { NetworkFacts } from "../facts.js";
+import type { Ipv4 } from "../kernel/messages.js";
 import { type CountJob, count } from "../plans/count.js";
 import { type ReapJob, reap } from "../plans/reap.js";
 import { type SurveyJob, survey } from "../plans/survey.js";
@@ -9,6 +10,7 @@ import { workerKernel } from "./worker-kernel.js";
 
 export type ReapCall =
   | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
+  | LaneCall<"forget", Ipv4>
   | LaneCall<"survey", SurveyJob>
   | LaneCall<"count", CountJob>
   | LaneCall<"port", undefined>;
@@ -18,5 +20,10 @@ export default async function work(call: ReapCall): Promise<JobResult<unknown>[]
   if (call.method === "port") return runEach(call.jobs, () => kernel.port());
   if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
   if (call.method === "count") return runEach(call.jobs, (job) => count(kernel, job));
+  if (call.method === "forget")
+    return runTogether(call.jobs, (ips) => {
+      kernel.forgetFlows(ips);
+      return ips.map(() => null);
+    });
   return runTogether(call.jobs, (jobs) => reap(kernel, call.facts, jobs));
 }

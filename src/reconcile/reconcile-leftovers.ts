@@ -41,7 +41,7 @@ function tapStep(parts: Parts, { tapName, ifindex, ip, alias, lease }: UnknownTa
     ? `its lease is of ${lease.instanceId}, which is not in the list of guests to keep`
     : "no guest and no warm slot has it";
   const run = async () => {
-    const { identities, leases, pool, reaper, registry } = parts;
+    const { flows, identities, leases, pool, reaper, registry } = parts;
     leases.disarm(ifindex);
     // Its guest may be back with another TAP, or be coming back: then the neighbour entry is
     // that one's.
@@ -53,6 +53,7 @@ function tapStep(parts: Parts, { tapName, ifindex, ip, alias, lease }: UnknownTa
       identities.stranded.add({ tapName, ifindex, ip }, giveBack);
       throw error;
     }
+    if (!isInUse) await flows.forget(ip);
     giveBack();
   };
   return step("deletion", "delete_tap", [tapName, reason, `alias "${alias}"`], run);

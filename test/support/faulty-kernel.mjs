@@ -133,6 +133,7 @@ export function createKernel() {
     (fd, on) => real.setTapPersistent(fd, on),
     "TUNSETPERSIST",
   );
+  wrapped.forgetFlows = wrapCall(control, (ips) => real.forgetFlows(ips), "CT_DELETE");
   for (const name of DUMPS)
     wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);
   const calls = Object.entries(real.bpf).map(([name, call]) => [
