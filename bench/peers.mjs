@@ -14,6 +14,7 @@ const TINY_SETTINGS = { pool: 8, largestPool: 8, warmUps: 1 };
 export const PEER = /** @type {const} */ ({
   floor: "floor",
   floorFull: "floor, as much as forknet does",
+  plan: "forknet's plan by the caller",
   cold: "forknet cold",
   warm: "forknet warm",
   inline: "usual way, in-line",

@@ -26,6 +26,7 @@ export const fork = {
     const samples = await interleaved(rounds, {
       [PEER.floor]: async () => (await peers.floor("bare", n)).coldUs,
       [PEER.floorFull]: async () => (await peers.floor("full", n)).coldUs,
+      [PEER.plan]: async () => (await peers.forknet("plan", cold)).us,
       [PEER.cold]: async () => (await peers.forknet("fork", cold)).us,
       [PEER.warm]: async () => allWarm(await peers.forknet("fork", warm)),
       [paced(PEER.floor)]: async () => (await peers.floor("bare", n, { paceMs: PACE_MS })).coldUs,
@@ -51,7 +52,7 @@ export const fork = {
     return {
       how:
         `Up to ${n} guests a round, ${rounds} rounds, none released; usable at return. Each against the floor at the ` +
-        "same pace; of the usual way and the scripts, the next fork comes when the last is shaped.",
+        "same pace. By the caller: without a worker, and without the reservation. Of the usual way and the scripts, the next fork comes when the last is shaped.",
       table: Object.entries(samples).map(([peer, all]) => {
         const { n: count, p50: middle, p95, p99, max } = summarize(all.flat());
         const ratio = rounded(median(toFloor(peer)));

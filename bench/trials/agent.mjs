@@ -7,7 +7,8 @@ import { openNetwork } from "../../dist/index.js";
 const POOL_MS = 30_000;
 /** From a TAP being seen to its slot being ready. */
 const SETTLE_MS = 60;
-const WARM_UP_GUESTS = 50;
+/** Made and removed together. */
+export const WARM_UP_GUESTS = 50;
 
 /** The options the harness handed over. @returns {any} */
 export function trialOptions() {
