@@ -37,7 +37,8 @@ function rebind(
   // process die half way, it is the proof of what is left. It names the new address, and the old one
   // has the MAC that is derived from it.
   const { tapName: name, alias } = spec;
-  const identity = { alias, ...(former.tapName === name ? {} : { name }) };
+  // Up: a first attempt that was refused half way may have left it down.
+  const identity = { alias, up: true, ...(former.tapName === name ? {} : { name }) };
   const [refused] = talkRenaming(
     kernel,
     [{ op: "link.set", ifindex, ...identity }],

@@ -16,7 +16,12 @@ export function talkRenaming(
     const isRename = message?.op === "link.set" && message.name !== undefined;
     if (!failure || !isRename || failure.errno !== EBUSY) return failure;
     const { op, ifindex } = message;
-    const around: Message[] = [{ op, ifindex, up: false }, message, { op, ifindex, up: true }];
-    return kernel.talk(around, device).find((result) => result !== null) ?? null;
+    const around: Message[] = [
+      { op, ifindex, up: false },
+      { ...message, up: true },
+    ];
+    const refused = kernel.talk(around, device).find((result) => result !== null) ?? null;
+    if (refused) kernel.talk([{ op, ifindex, up: true }], device);
+    return refused;
   });
 }
