@@ -52,7 +52,8 @@ export const fork = {
     return {
       how:
         `Up to ${n} guests a round, ${rounds} rounds, none released; usable at return. Each against the floor at the ` +
-        "same pace. By the caller: without a worker, and without the reservation. Of the usual way and the scripts, the next fork comes when the last is shaped.",
+        "same pace. By the caller: without a worker, and without the reservation. Of the usual way and the scripts, " +
+        "the next fork comes when the last is shaped.",
       table: Object.entries(samples).map(([peer, all]) => {
         const { n: count, p50: middle, p95, p99, max } = summarize(all.flat());
         const ratio = rounded(median(toFloor(peer)));

@@ -1,4 +1,5 @@
-// The reap lane's worker: deletes condemned TAPs and what is left of their flows, looks at what is in the kernel, reads counters.
+// The reap lane's worker: deletes condemned TAPs and what is left of their flows, looks at what is in
+// the kernel, reads counters.
 
 import type { NetworkFacts } from "../facts.js";
 import type { Ipv4 } from "../kernel/messages.js";

@@ -7,14 +7,19 @@ import { loadAddon } from "../../src/kernel/addon.js";
 import { published } from "../support/events.js";
 import { ERRNO, openWithFaults } from "../support/faults.js";
 import * as frames from "../support/frames.js";
-import { INTERNET_IP, makeUplink, setForwarding, UPLINK, UPLINK_IP } from "../support/internet.js";
-import { indexOf, ipNumber, tellKernel } from "../support/kernel-view.js";
+import {
+  INTERNET,
+  INTERNET_IP,
+  openRawUplink,
+  setForwarding,
+  UPLINK_IP,
+} from "../support/internet.js";
+import { ipNumber } from "../support/kernel-view.js";
 import { SILENCE_MS } from "../support/nat-place.js";
 import { openForTest, testOptions } from "../support/network.js";
 import { RawTap } from "../support/raw-tap.js";
 
 const GATEWAY_MAC = "02:00:0a:64:00:01";
-const INTERNET_MAC = 0x02_00_00_00_00_09;
 const IP = "10.100.0.7";
 const PORT = 4242;
 
@@ -27,13 +32,9 @@ interface Asked {
 
 let wire: RawTap;
 
-beforeEach(() => {
+beforeEach(async () => {
   setForwarding(true);
-  makeUplink();
-  wire = new RawTap({ tap: UPLINK });
-  onTestFinished(() => wire.close());
-  const ifindex = indexOf(UPLINK);
-  tellKernel({ op: "neighbor.set", ifindex, ip: ipNumber(INTERNET_IP), mac: INTERNET_MAC });
+  wire = await openRawUplink();
 });
 
 function fork(network: Network, id: string): Promise<Allocation> {
@@ -63,7 +64,7 @@ async function ask(raw: RawTap, { mac, ip }: Allocation): Promise<Asked> {
 function answer(raw: RawTap, { sourceIp, sourcePort, hostMac }: Asked, payload: string) {
   wire.send(
     frames.udpFrame({
-      source: "02:00:00:00:00:09",
+      source: INTERNET.mac,
       destination: hostMac,
       sourceIp: INTERNET_IP,
       sourcePort: PORT,

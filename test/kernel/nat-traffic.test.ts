@@ -11,12 +11,12 @@ import {
   firewall,
   HOST_IP,
   INTERNET_IP,
-  makeUplink,
+  openRawUplink,
   setForwarding,
   UPLINK,
   UPLINK_IP,
 } from "../support/internet.js";
-import { indexOf, ipNumber, tellKernel } from "../support/kernel-view.js";
+import { indexOf, tellKernel } from "../support/kernel-view.js";
 import {
   DROPPED,
   fork,
@@ -32,7 +32,6 @@ import { RawTap } from "../support/raw-tap.js";
 import { plugIn } from "../support/traffic-network.js";
 
 const GATEWAY_MAC = "02:00:0a:64:00:01";
-const INTERNET_MAC = 0x02_00_00_00_00_09;
 const INGRESS = 0xfffffff2;
 
 const ping = (raw: RawTap, { mac, ip }: Allocation, destinationIp: string) => {
@@ -109,11 +108,7 @@ describe("a guest", () => {
   });
 
   it("sends nothing on that conntrack finds invalid", async () => {
-    makeUplink();
-    const wire = new RawTap({ tap: UPLINK });
-    onTestFinished(() => wire.close());
-    const ifindex = indexOf(UPLINK);
-    tellKernel({ op: "neighbor.set", ifindex, ip: ipNumber(INTERNET_IP), mac: INTERNET_MAC });
+    const wire = await openRawUplink();
     const network = await openForTest(testOptions({ nat: {} }));
     const { tap, mac, ip } = await fork(network, "a");
     const raw = new RawTap({ tap });

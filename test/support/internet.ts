@@ -3,20 +3,33 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
-import { deleteLink } from "./kernel-view.js";
+import { deleteLink, indexOf, ipNumber, linkNamed, macNumber, tellKernel } from "./kernel-view.js";
+import { RawTap } from "./raw-tap.js";
 import { addUplink, INTERNET, removeHostAddress, UPLINK, UPLINK_IP } from "./uplink.js";
 
-export { HOST_IP, INTERNET_IP, UPLINK, UPLINK_IP } from "./uplink.js";
+export { HOST_IP, INTERNET, INTERNET_IP, UPLINK, UPLINK_IP } from "./uplink.js";
 
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
 /** The host's side of the uplink, until the test has finished. */
-export function makeUplink(): void {
+function makeUplink(): void {
   addUplink();
   onTestFinished(() => deleteLink(UPLINK));
   onTestFinished(removeHostAddress);
+}
+
+/** The uplink with a test at its other end, frame by frame: INTERNET is who the host sends to. */
+export async function openRawUplink(): Promise<RawTap> {
+  makeUplink();
+  const raw = new RawTap({ tap: UPLINK });
+  onTestFinished(() => raw.close());
+  const [ip, mac] = [ipNumber(INTERNET.ip), macNumber(INTERNET.mac)];
+  tellKernel({ op: "neighbor.set", ifindex: indexOf(UPLINK), ip, mac });
+  // Until the carrier has reached the link's queue, the host's frames are dropped.
+  await expect.poll(() => linkNamed(UPLINK)?.lowerUp).toBe(true);
+  return raw;
 }
 
 /**

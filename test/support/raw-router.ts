@@ -1,13 +1,12 @@
 // The next router behind the host's uplink, played by a test frame by frame: it takes what the host
 // forwards, and sends the errors and answers that the test makes of it.
 
-import { expect, onTestFinished } from "vitest";
+import { expect } from "vitest";
 import { parseFrame } from "./frames.js";
 import { ICMP_TYPE, type IcmpErrorOptions, icmpEchoFrame, icmpErrorFrame } from "./icmp-frames.js";
-import { makeUplink } from "./internet.js";
-import { indexOf, ipNumber, linkNamed, macNumber, tellKernel } from "./kernel-view.js";
-import { RawTap } from "./raw-tap.js";
-import { INTERNET, INTERNET_IP, UPLINK } from "./uplink.js";
+import { INTERNET_IP, openRawUplink, UPLINK } from "./internet.js";
+import { indexOf, ipNumber, tellKernel } from "./kernel-view.js";
+import type { RawTap } from "./raw-tap.js";
 
 /** A host that is reached through the router. */
 export const BEYOND_IP = "198.51.100.7";
@@ -23,22 +22,14 @@ export class RawRouter {
 
   /** Makes the uplink, with the host's route to BEYOND_IP; gone when the test has finished. */
   static async plugIn(): Promise<RawRouter> {
-    makeUplink();
-    const ifindex = indexOf(UPLINK);
-    const tap = new RawTap({ tap: UPLINK });
-    onTestFinished(() => tap.close());
-    tellKernel(
-      { op: "neighbor.set", ifindex, ip: ipNumber(INTERNET_IP), mac: macNumber(INTERNET.mac) },
-      {
-        op: "route.add",
-        destination: ipNumber(BEYOND_IP),
-        prefixLength: 32,
-        gateway: ipNumber(INTERNET_IP),
-        ifindex,
-      },
-    );
-    // Until the carrier has reached the link's queue, the host's frames are dropped.
-    await expect.poll(() => linkNamed(UPLINK)?.lowerUp).toBe(true);
+    const tap = await openRawUplink();
+    tellKernel({
+      op: "route.add",
+      destination: ipNumber(BEYOND_IP),
+      prefixLength: 32,
+      gateway: ipNumber(INTERNET_IP),
+      ifindex: indexOf(UPLINK),
+    });
     return new RawRouter(tap);
   }
 
