@@ -82,6 +82,13 @@ export const programMutants = [
     to: "(__u32)~former + now + 0 * (former2 + now2)",
   },
   {
+    name: "translation: a complete checksum around a pending one is taken for that",
+    file: checksums,
+    from: "if (tail.checksum == fold16(pending))",
+    to: "if (fold16(pending) != 0)",
+    test: "kernel/translate-tunnel.test.ts",
+  },
+  {
     name: "translation: a pending checksum is taken for a complete one",
     file: checksums,
     from: "bpf_l4_csum_replace(skb, field, 0, change, BPF_F_PSEUDO_HDR)",

@@ -2,7 +2,6 @@
 // BPF_PROG_TEST_RUN cannot show. Taken-out VLAN tags, truncated and non-linear frames, the class on
 // the shaper, and the way back.
 
-import { writeSync } from "node:fs";
 import { release } from "node:os";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
@@ -245,14 +244,9 @@ describe("from the guest", () => {
     expectClassified(udp().subarray(0, 34), 0x10));
 });
 
-// With hdr_len a guest says how much of its frame it wants linear; above a page the kernel does as
-// it is told.
 describe("with headers outside the linear part", () => {
-  const nonLinear = (linearBytes: number) => (frame: Uint8Array) => {
-    const header = Buffer.alloc(10);
-    header.writeUInt16LE(linearBytes, 2);
-    writeSync(raw.fd, Buffer.concat([header, frame]));
-  };
+  const nonLinear = (linearBytes: number) => (frame: Uint8Array) =>
+    raw.sendLinear(frame, linearBytes);
 
   it.each([14, 15, 33, 34])("IPv4 passes, %i bytes linear", (linearBytes) =>
     expectClassified(udp({ payload: Buffer.alloc(9000) }), 0x10, nonLinear(linearBytes)),
@@ -265,7 +259,7 @@ describe("with headers outside the linear part", () => {
   it("a foreign source address is still seen", async () => {
     const frame = udp({ payload: Buffer.alloc(9000) });
     frame.writeUInt8(99, 29);
-    nonLinear(14)(frame);
+    raw.sendLinear(frame, 14);
     await expect.poll(uploadDrops).toEqual({ ip: 1 });
   });
 });

@@ -12,6 +12,7 @@ import { INTERNET_IP, openInternet, setForwarding, UPLINK_IP } from "../support/
 import { openForTest, testOptions } from "../support/network.js";
 import { answersPing } from "../support/ping.js";
 import { RawTap } from "../support/raw-tap.js";
+import { expectNoChecksumErrors } from "../support/stack-errors.js";
 
 const MANY = 30;
 const SIZES_BYTES = [1, 1472, 8000];
@@ -93,6 +94,7 @@ describe.each([
 
     const { untranslatable, gate_malformed, ip, mac } = network.drops();
     expect([untranslatable, gate_malformed, ip, mac]).toEqual([0, 0, 0, 0]);
+    expectNoChecksumErrors(undefined, internet, ...guests);
   });
 });
 

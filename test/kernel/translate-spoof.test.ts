@@ -13,6 +13,7 @@ import { patched } from "../support/guard-under-test.js";
 import { BRIDGE, openForTest, testOptions } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
 import { RawTap } from "../support/raw-tap.js";
+import { expectNoChecksumErrors } from "../support/stack-errors.js";
 
 const COUNT = 7;
 const GATEWAY = "10.100.0.1";
@@ -21,6 +22,8 @@ const OUTSIDE_MAC = "02:00:00:00:00:77";
 const OUTSIDE_IP = "10.100.255.77";
 const FAR_IP = "192.0.2.1";
 const HEADER_AT = 14;
+/** More than a page, so that a guest may ask for less of it in one piece. */
+const LARGE_BYTES = 9000;
 const { tcp, udp } = frames.IP_PROTOCOL;
 
 let network: Network;
@@ -205,6 +208,16 @@ describe("from a translated guest", () => {
     });
     expect(network.drops()).toEqual(before);
   });
+
+  it.each([14, 15, 33, 34, 41])(
+    "what it may send passes with %i bytes in one piece",
+    async (linearBytes) => {
+      guest.sendLinear(sent({ payload: Buffer.alloc(LARGE_BYTES) }), linearBytes);
+      const heard = { datagrams: 1, bytes: LARGE_BYTES, sources: { [clone.ip]: 1 } };
+      await expect.poll(() => onHost.report()).toEqual(heard);
+      expectNoChecksumErrors(undefined);
+    },
+  );
 });
 
 describe("to a translated guest", () => {

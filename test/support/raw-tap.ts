@@ -20,6 +20,8 @@ export interface RawTapOptions {
 const VNET_HEADER_BYTES = 10;
 /** VIRTIO_NET_HDR_F_NEEDS_CSUM: a checksum is to be written this far behind where it starts. */
 const NEEDS_CHECKSUM = 1;
+/** hdr_len of the virtio header. */
+const HEADER_LENGTH_AT = 2;
 const UDP_AT = 34;
 const UDP_CHECKSUM_OFFSET = 6;
 const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
@@ -70,13 +72,24 @@ export class RawTap {
 
   /**
    * Sends a UDP frame whose checksum is pending: the sum of its pseudo header, to be finished by
-   * whoever sends it on. Only with a virtio header.
+   * whoever sends it on. Or that of the frame inside, `at` bytes from the start. Only with a virtio
+   * header.
    */
-  sendPending(frame: Uint8Array): void {
+  sendPending(frame: Uint8Array, at = 0): void {
     const header = Buffer.alloc(this.#headerBytes);
     header.writeUInt8(NEEDS_CHECKSUM);
-    header.writeUInt16LE(UDP_AT, 6);
+    header.writeUInt16LE(at + UDP_AT, 6);
     header.writeUInt16LE(UDP_CHECKSUM_OFFSET, 8);
+    writeSync(this.fd, Buffer.concat([header, frame]));
+  }
+
+  /**
+   * Sends a frame and asks for no more than `linearBytes` of it in one piece, which the kernel does
+   * for frames above a page. Only with a virtio header.
+   */
+  sendLinear(frame: Uint8Array, linearBytes: number): void {
+    const header = Buffer.alloc(this.#headerBytes);
+    header.writeUInt16LE(linearBytes, HEADER_LENGTH_AT);
     writeSync(this.fd, Buffer.concat([header, frame]));
   }
 

@@ -1,0 +1,113 @@
+// A clone's own tunnels: around VXLAN the outer UDP checksum is complete while the one inside may be
+// left to the network card, which the kernel's checksum helper takes for the other.
+
+import { execFileSync } from "node:child_process";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Allocation, Network } from "../../dist/index.js";
+import type { Guest } from "../../dist/stand-in/guest.js";
+import { TcpService } from "../../dist/stand-in/tcp-service.js";
+import type { Ends } from "../support/bad-frames.js";
+import { withPendingChecksum } from "../support/checksums.js";
+import { FROM_CLONE, forkClones, SNAPSHOT, wake } from "../support/clones.js";
+import { BROADCAST_MAC, udpFrame } from "../support/frames.js";
+import { deleteLink } from "../support/kernel-view.js";
+import { BRIDGE, openForTest, testOptions } from "../support/network.js";
+import { openOutsidePort } from "../support/outside-port.js";
+import { RawTap } from "../support/raw-tap.js";
+import { expectNoChecksumErrors } from "../support/stack-errors.js";
+
+const TUNNEL = "vx0";
+const PORT = 4789;
+/** A VXLAN header: a VNI is there, and it is 7. */
+const HEADER = Buffer.from([8, 0, 0, 0, 0, 0, 7, 0]);
+const HEADERS_BYTES = 42;
+const FLOW_BYTES = 2_000_000;
+const INSIDE = { guest: "198.18.0.2", host: "198.18.0.1" };
+
+let network: Network;
+let clone: Allocation;
+let other: Allocation;
+
+beforeEach(async () => {
+  network = await openForTest(testOptions({ translate: true, isolated: false }));
+  [clone, other] = (await forkClones(network, 2)) as [Allocation, Allocation];
+});
+
+/** At the guest, or at the test's own end. */
+function plugTunnel(guest: Guest | undefined, remote: string, checksum: string): void {
+  const address = guest ? INSIDE.guest : INSIDE.host;
+  const input = `link add ${TUNNEL} type vxlan id 7 remote ${remote} dstport ${PORT} ${checksum}
+    address add ${address}/24 dev ${TUNNEL}
+    link set ${TUNNEL} up`;
+  const inside = guest ? ["nsenter", `--net=/proc/${guest.pid}/ns/net`] : [];
+  execFileSync("env", [...inside, "ip", "-batch", "-"], { input });
+  if (!guest) onTestFinished(() => deleteLink(TUNNEL));
+}
+
+it.each(["udpcsum", "noudpcsum"])(
+  "VXLAN between host and clone with %s carries TCP both ways",
+  async (checksum) => {
+    const guest = await wake(clone);
+    plugTunnel(guest, SNAPSHOT.gateway, checksum);
+    plugTunnel(undefined, clone.ip, checksum);
+
+    const flow = { bytes: FLOW_BYTES, digest: true };
+    const sink = await TcpService.listen({ role: "sink", digest: true });
+    onTestFinished(() => sink.close());
+    const sent = await guest.sendTcp({ host: INSIDE.host, port: sink.port, ...flow });
+    const whole = { bytes: FLOW_BYTES, digest: sent.digest };
+    expect(await sink.nextReport()).toMatchObject(whole);
+    const source = await TcpService.listen({ role: "source", ...flow });
+    onTestFinished(() => source.close());
+    const from = { host: INSIDE.host, port: source.port, digest: true };
+    expect(await guest.receiveTcp(from)).toMatchObject(whole);
+
+    expectNoChecksumErrors(undefined, guest);
+    expect(network.drops().untranslatable).toBe(0);
+  },
+);
+
+describe("a guest that leaves the inner checksum to the card", () => {
+  const inner = udpFrame({
+    source: "02:00:00:00:00:b2",
+    destination: "02:00:00:00:00:b1",
+    sourceIp: INSIDE.guest,
+    destinationIp: INSIDE.host,
+    destinationPort: 9,
+  });
+  const tunnelled = (ends: Ends) =>
+    udpFrame({ ...ends, destinationPort: PORT, payload: Buffer.concat([HEADER, inner]) });
+
+  /** From the clone; the outer checksum covers the inner one as it will be. */
+  function send(to: Pick<Ends, "destination" | "destinationIp">): void {
+    const tap = new RawTap({ tap: clone.tap });
+    onTestFinished(() => tap.close());
+    const frame = tunnelled({ ...FROM_CLONE, ...to });
+    const innerAt = HEADERS_BYTES + HEADER.length;
+    withPendingChecksum(inner).copy(frame, innerAt);
+    tap.sendPending(frame, innerAt);
+  }
+
+  const isTunnelled = (frame: Buffer) => frame.includes(HEADER);
+
+  it("has both complete outside", async () => {
+    const outside = openOutsidePort(BRIDGE);
+    const to = { destination: BROADCAST_MAC, destinationIp: "192.0.2.1" };
+    send(to);
+    const expected = tunnelled({ source: clone.mac, sourceIp: clone.ip, ...to });
+    expect(await outside.receive(isTunnelled)).toEqual(expected);
+  });
+
+  it("has both complete at another clone", async () => {
+    const heard = new RawTap({ tap: other.tap });
+    onTestFinished(() => heard.close());
+    send({ destination: other.mac, destinationIp: other.ip });
+    const expected = tunnelled({
+      source: clone.mac,
+      sourceIp: clone.ip,
+      destination: SNAPSHOT.mac,
+      destinationIp: SNAPSHOT.ip,
+    });
+    expect(await heard.receive(isTunnelled)).toEqual(expected);
+  });
+});
