@@ -86,7 +86,7 @@ export const programMutants = [
     file: checksums,
     from: "if (tail.checksum == fold16(pending))",
     to: "if (fold16(pending) != 0)",
-    test: "kernel/translate-tunnel.test.ts",
+    test: "kernel/translate-offload.test.ts",
   },
   {
     name: "translation: a pending checksum is taken for a complete one",

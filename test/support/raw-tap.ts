@@ -20,10 +20,12 @@ export interface RawTapOptions {
 const VNET_HEADER_BYTES = 10;
 /** VIRTIO_NET_HDR_F_NEEDS_CSUM: a checksum is to be written this far behind where it starts. */
 const NEEDS_CHECKSUM = 1;
+const GSO_UDP_L4 = 5;
 /** hdr_len of the virtio header. */
 const HEADER_LENGTH_AT = 2;
 const UDP_AT = 34;
 const UDP_CHECKSUM_OFFSET = 6;
+const UDP_HEADER_BYTES = 8;
 const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
 const POLL_MS = 1;
 const DEFAULT_RECEIVE_MS = 1000;
@@ -76,11 +78,27 @@ export class RawTap {
    * header.
    */
   sendPending(frame: Uint8Array, at = 0): void {
+    writeSync(this.fd, Buffer.concat([this.#pendingHeader(at), frame]));
+  }
+
+  /**
+   * Sends a UDP frame with a pending checksum that stands for many, each with `segmentBytes` of its
+   * payload (VIRTIO_NET_HDR_GSO_UDP_L4). Throws EINVAL on a kernel before 6.2.
+   */
+  sendSegments(frame: Uint8Array, segmentBytes: number): void {
+    const header = this.#pendingHeader(0);
+    header.writeUInt8(GSO_UDP_L4, 1);
+    header.writeUInt16LE(UDP_AT + UDP_HEADER_BYTES, HEADER_LENGTH_AT);
+    header.writeUInt16LE(segmentBytes, 4);
+    writeSync(this.fd, Buffer.concat([header, frame]));
+  }
+
+  #pendingHeader(at: number): Buffer {
     const header = Buffer.alloc(this.#headerBytes);
     header.writeUInt8(NEEDS_CHECKSUM);
     header.writeUInt16LE(at + UDP_AT, 6);
     header.writeUInt16LE(UDP_CHECKSUM_OFFSET, 8);
-    writeSync(this.fd, Buffer.concat([header, frame]));
+    return header;
   }
 
   /**

@@ -1,15 +1,17 @@
-// A clone's own tunnels: around VXLAN the outer UDP checksum is complete while the one inside may be
-// left to the network card, which the kernel's checksum helper takes for the other.
+// What a clone leaves to its network card. Inside a tunnel it may be the inner checksum while the
+// outer one is complete, which the kernel's checksum helper takes for the other; and one datagram may
+// stand for many.
 
 import { execFileSync } from "node:child_process";
+import { release } from "node:os";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import type { Guest } from "../../dist/stand-in/guest.js";
 import { TcpService } from "../../dist/stand-in/tcp-service.js";
 import type { Ends } from "../support/bad-frames.js";
-import { withPendingChecksum } from "../support/checksums.js";
+import { withPendingChecksum, wrongChecksums } from "../support/checksums.js";
 import { FROM_CLONE, forkClones, SNAPSHOT, wake } from "../support/clones.js";
-import { BROADCAST_MAC, udpFrame } from "../support/frames.js";
+import { BROADCAST_MAC, parseFrame, udpFrame } from "../support/frames.js";
 import { deleteLink } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, testOptions } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
@@ -66,6 +68,35 @@ it.each(["udpcsum", "noudpcsum"])(
     expect(network.drops().untranslatable).toBe(0);
   },
 );
+
+it("datagrams that the card would cut are cut with addresses and checksums of their own", async () => {
+  const heard = new RawTap({ tap: other.tap });
+  const tap = new RawTap({ tap: clone.tap });
+  onTestFinished(() => {
+    heard.close();
+    tap.close();
+  });
+  const sizes = [1000, 1000, 500];
+  const to = { destination: other.mac, destinationIp: other.ip, destinationPort: 9 };
+  const payload = Buffer.alloc(2500, "segment ");
+  const whole = withPendingChecksum(udpFrame({ ...FROM_CLONE, ...to, payload }));
+  try {
+    tap.sendSegments(whole, 1000);
+  } catch (error) {
+    // TAPs take them since Linux 6.2.
+    expect(error).toMatchObject({ code: "EINVAL" });
+    expect(release()).toMatch(/^(5\.|6\.[01]\.)/);
+    return;
+  }
+  for (const size of sizes) {
+    const frame = await heard.receive((one) => one.includes("segment "));
+    expect(wrongChecksums(frame as Buffer)).toEqual([]);
+    expect(parseFrame(frame as Buffer)).toMatchObject({
+      ipv4: { sourceIp: clone.ip, destinationIp: SNAPSHOT.ip },
+      udp: { payload: payload.subarray(0, size) },
+    });
+  }
+});
 
 describe("a guest that leaves the inner checksum to the card", () => {
   const inner = udpFrame({
