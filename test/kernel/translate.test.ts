@@ -172,3 +172,27 @@ it("is kept by the next process, which has to translate as well", async () => {
   expect(third.getAllocation("kept")).toMatchObject({ guest: FULL, state: "standby" });
   await third.close();
 });
+
+it("comes to guests of a network that did not translate, and goes from those that know their own", async () => {
+  const options = testOptions();
+  const first = await openForTest(options);
+  const { ip } = await first.createAllocation({ instanceId: "a", instanceName: "a" });
+  await first.close();
+
+  const second = await openNetwork({ ...options, translate: true });
+  const allocation = second.getAllocation("a") as Allocation;
+  await second.updateGuest("a", SNAPSHOT);
+  const guest = await wake(allocation);
+  expect(await reaches(guest, { ip })).toBe(true);
+  expect((await second.verify()).differences).toEqual([]);
+  await guest.stop();
+  await second.updateGuest("a", null);
+  await second.close();
+
+  const third = await openNetwork(options);
+  const { mac, gateway, prefixLength } = allocation;
+  const own = await wake(allocation, { ip, mac, gateway, prefixLength });
+  expect(await reaches(own, { ip })).toBe(true);
+  expect((await third.verify()).differences).toEqual([]);
+  await third.close();
+});
