@@ -16,6 +16,7 @@ export const NETWORK = {
   subnet: "10.100.0.0/24",
   uploadCapacity: "1gbit",
   baseLimit: 1_000_000,
+  translate: true,
 };
 export const NAMES = { bridge: NETWORK.bridge, shaper: "fku0a640001" };
 const GATEWAY_MAC = "02:00:0a:64:00:01";
@@ -196,8 +197,9 @@ export class Campaign {
 
   #plug(guest: PlainAllocation): void {
     const { instanceId: id, ifindex, state, tap, ip, mac, gateway } = guest;
+    const self = guest.guest ?? { ip, mac, gateway, gatewayMac: GATEWAY_MAC };
     if (!hasTraffic(id) || state !== "active" || this.#traffic.holds(ifindex)) return;
-    this.#traffic.plug({ id, tap, ifindex, ip, mac, gateway, gatewayMac: GATEWAY_MAC });
+    this.#traffic.plug({ id, tap, ifindex, ip, gateway, self });
   }
 
   #opened(ifindex: number): void {

@@ -12,10 +12,28 @@ const PLUGGED = 6;
 const KEPT = 4;
 const LONGEST_STAY_MS = 400;
 
+/** In the memory of all clones, as long as nobody tells them another. */
+export const SNAPSHOT = {
+  ip: "169.254.77.2",
+  mac: "06:00:00:00:00:02",
+  gateway: "169.254.77.1",
+  gatewayMac: "06:00:00:00:00:01",
+};
+/** What a clone without traffic may be told to be; null is its own. */
+const IDENTITIES = [SNAPSHOT, { ...SNAPSHOT, ip: "169.254.78.2" }, null];
+
 /** Whether a guest has traffic: told by its id, so that every process knows. @param {string} id */
 export function hasTraffic(id) {
   return !id.startsWith("bare-");
 }
+
+/** Whether a guest is made with its snapshot's identity: every other one. @param {string} id */
+export function isClone(id) {
+  return Number(id.split("-")[1]) % 2 === 1;
+}
+
+/** @param {string} id */
+const guestOf = (id) => (isClone(id) ? { guest: SNAPSHOT } : {});
 
 /**
  * Runs until the process is killed.
@@ -64,13 +82,16 @@ async function live(network, random, id, plugged) {
  */
 function nextCall(network, random, id, state) {
   const limits = pickLimits(random);
-  if (state === undefined) return perform(network, { call: "create", id, limits });
+  if (state === undefined) return perform(network, { call: "create", id, limits, ...guestOf(id) });
   if (state === "standby") {
     const call = pick(random, ["recreate", "recreate", "update", "release"]);
     const isKept = call === "release" || (call === "recreate" && random() < 0.5);
     return perform(network, { call, id, ...(isKept ? {} : { limits }) });
   }
-  const call = pick(random, ["update", "standby", "release"]);
+  // With traffic it goes on sending as what it was.
+  const calls = isClone(id) && !hasTraffic(id) ? ["identify", "identify"] : [];
+  const call = pick(random, ["update", "standby", "release", ...calls]);
+  if (call === "identify") return perform(network, { call, id, guest: pick(random, IDENTITIES) });
   return perform(network, { call, id, ...(call === "update" ? { limits } : {}) });
 }
 
@@ -82,7 +103,7 @@ function nextCall(network, random, id, state) {
  */
 async function keep(network, random, id, plugged) {
   if (!network.getAllocation(id))
-    await perform(network, { call: "create", id, limits: pickLimits(random) });
+    await perform(network, { call: "create", id, limits: pickLimits(random), ...guestOf(id) });
   await plugged(network.getAllocation(id).ifindex);
   for (;;) {
     await sleep(random() * LONGEST_STAY_MS);

@@ -1,6 +1,8 @@
 // What the kernel has to hold for a settled network, predicted from its allocations, the leases and the options; and what
 // differs from it.
 
+import { isDeepStrictEqual } from "node:util";
+import { formatInner } from "../dist/identity/guest-identity.js";
 import type { NetworkOptions } from "../dist/index.js";
 import { formatAlias, formatSlotAlias } from "../dist/lease/alias.js";
 import type { Lease } from "../dist/lease/lease.js";
@@ -148,5 +150,13 @@ function leaseProblems(guest: PlainAllocation, lease: Lease | undefined): string
   ];
   return pairs
     .filter(([said, leased]) => said !== leased)
-    .map(([said, leased]) => `${instanceId}: its lease says ${leased}, not ${said}`);
+    .map(([said, leased]) => `${instanceId}: its lease says ${leased}, not ${said}`)
+    .concat(innerProblems(guest, lease));
+}
+
+/** Whether the lease has the identity in the guest's memory that the allocation tells. */
+export function innerProblems({ instanceId, guest }: PlainAllocation, lease: Lease): string[] {
+  const leased = lease.guest && formatInner(lease.guest);
+  if (isDeepStrictEqual(leased, guest)) return [];
+  return [`${instanceId}: its lease is of ${leased?.ip}, not ${guest?.ip}, in its memory`];
 }

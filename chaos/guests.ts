@@ -3,17 +3,19 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import { readSync, writeSync } from "node:fs";
+import type { GuestIdentity } from "../dist/index.js";
 import { loadAddon } from "../dist/kernel/addon.js";
-import { udpFrame } from "../test/support/frames.js";
+import { ipBytes, udpFrame } from "../test/support/frames.js";
 
 export interface PlugOrder {
   id: string;
   tap: string;
   ifindex: number;
+  /** By which the gateway knows it, and the gateway's. */
   ip: string;
-  mac: string;
   gateway: string;
-  gatewayMac: string;
+  /** What the guest believes. */
+  self: Required<GuestIdentity>;
 }
 
 /** What has arrived since the guest got its TAP, in frames. */
@@ -45,6 +47,8 @@ const TICK_MS = 10;
 const PAYLOAD_BYTES = 1400;
 const PORT = 9000;
 const VNET_HEADER_BYTES = 10;
+/** Of an IPv4 packet, behind the headers of virtio and Ethernet. */
+const DESTINATION_AT = VNET_HEADER_BYTES + 14 + 16;
 /** Not more at once, however long this process was kept from running. */
 const MOST_FRAMES_A_TICK = 40;
 const FRAMES_PER_MS = OFFERED_BITS / 8 / PAYLOAD_BYTES / 1000;
@@ -52,6 +56,8 @@ const FRAMES_PER_MS = OFFERED_BITS / 8 / PAYLOAD_BYTES / 1000;
 interface Guest extends PlugOrder {
   fd: number;
   frame: Buffer;
+  /** Its address as it believes. */
+  own: Buffer;
   toGuest: Socket;
   owed: number;
   uploaded: number;
@@ -72,25 +78,25 @@ function answer(what: Answer): void {
 
 /** The one who may open a TAP has been told that it stays until it is open. */
 function plug(order: PlugOrder): void {
-  const { id, tap, ifindex, gateway: ip } = order;
+  const { id, tap, ifindex, self } = order;
   try {
     if (netlink.link({ ifindex })?.name !== tap) throw new Error(`there is no TAP ${tap}`);
     const { fd } = addon.openTap({ name: tap, vnetHdr: true, nonBlocking: true });
     const frame = udpFrame({
-      source: order.mac,
-      sourceIp: order.ip,
-      destination: order.gatewayMac,
-      destinationIp: ip,
+      source: self.mac,
+      sourceIp: self.ip,
+      destination: self.gatewayMac,
+      destinationIp: self.gateway,
       destinationPort: PORT,
       payload,
     });
     const toGuest = createSocket("udp4");
     toGuest.on("error", () => {});
     toGuest.connect(PORT, order.ip);
-    listen(ip);
+    listen(order.gateway);
     const whole = Buffer.concat([Buffer.alloc(VNET_HEADER_BYTES), frame]);
     const counts = { owed: 0, uploaded: 0, downloaded: 0 };
-    guests.set(ifindex, { ...order, fd, frame: whole, toGuest, ...counts });
+    guests.set(ifindex, { ...order, fd, frame: whole, own: ipBytes(self.ip), toGuest, ...counts });
     answer({ plugged: { id, ifindex } });
   } catch (error) {
     answer({ refused: { id, ifindex, reason: (error as Error).message } });
@@ -118,6 +124,7 @@ function exchange(guest: Guest, elapsedMs: number): void {
       guest.toGuest.send(payload, () => {});
     }
     while (readSync(guest.fd, received) > 0) {
+      if (!received.subarray(DESTINATION_AT).subarray(0, 4).equals(guest.own)) continue;
       guest.downloaded += 1;
       total.downloaded += 1;
     }

@@ -20,20 +20,23 @@ export function note(event) {
 /**
  * Makes one call of the network and notes it. A rejection is noted, too, and not thrown.
  * @param {any} network
- * @param {{ call: string, id: string, name?: string, limits?: object, wish?: object }} step
+ * @param {{ call: string, id: string, name?: string, limits?: object, guest?: object | null,
+ *   wish?: object }} step
  * @returns {Promise<boolean>} whether it was acknowledged
  */
 export async function perform(network, step) {
-  const { call, id, limits, wish } = step;
+  const { call, id, limits, guest, wish } = step;
   calls += 1;
   const number = calls;
-  note({ event: "ask", number, call, id, ...(limits ? { limits } : {}) });
+  const asked = { ...(limits && { limits }), ...(guest !== undefined && { guest }) };
+  note({ event: "ask", number, call, id, ...asked });
   try {
     const request = { instanceId: id, instanceName: `name-${id}`, ...limits, ...wish };
-    if (call === "create") await network.createAllocation(request);
+    if (call === "create") await network.createAllocation({ ...request, ...(guest && { guest }) });
     else if (call === "recreate") await network.recreateAllocation(id, { ...limits, ...wish });
     else if (call === "standby") await network.standbyAllocation(id);
     else if (call === "release") await network.releaseAllocation(id);
+    else if (call === "identify") await network.updateGuest(id, guest);
     else await network.updateLimits(id, limits);
     const allocation = network.getAllocation(id);
     note({ event: "ack", number, call, id, ...(allocation ? { allocation } : {}) });

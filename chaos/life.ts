@@ -5,14 +5,14 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Allocation, NetworkOptions } from "../dist/index.js";
+import type { Allocation, GuestIdentity, NetworkOptions } from "../dist/index.js";
 import type { Limits } from "../dist/limits.js";
 
 const PROGRAM = fileURLToPath(new URL("./driver.mjs", import.meta.url));
 const JOURNAL_FD = 3;
 
 export type PlainAllocation = Omit<Allocation, "shaped">;
-export type Call = "create" | "recreate" | "standby" | "release" | "update";
+export type Call = "create" | "recreate" | "standby" | "release" | "update" | "identify";
 /** Every limit is given: an unlimited guest proves nothing. */
 export type GuestLimits = { download: number; upload: NonNullable<Limits["upload"]> };
 
@@ -23,7 +23,7 @@ interface Asked {
 }
 /** A line of the journal. */
 export type Entry = { atMs: number } & (
-  | ({ event: "ask"; limits?: GuestLimits } & Asked)
+  | ({ event: "ask"; limits?: GuestLimits; guest?: GuestIdentity | null } & Asked)
   | ({ event: "ack"; allocation?: PlainAllocation } & Asked)
   | ({ event: "refusal"; code: string; message: string } & Asked)
   | { event: "opened"; allocations: PlainAllocation[] }

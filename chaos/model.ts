@@ -2,12 +2,13 @@
 // or may not have done. Pure: the kernel is compared elsewhere (expectation.ts).
 
 import { isDeepStrictEqual } from "node:util";
+import type { GuestIdentity } from "../dist/index.js";
 import type { Entry, GuestLimits, PlainAllocation } from "./life.js";
 
 export type State =
   | { kind: "absent" }
-  | { kind: "standby"; limits: GuestLimits }
-  | { kind: "active"; limits: GuestLimits };
+  /** `inner`: the identity in its memory; null where that is its own. */
+  | { kind: "standby" | "active"; limits: GuestLimits; inner: GuestIdentity | null };
 
 /** A guest as a settled network shows it. */
 export interface Found {
@@ -171,19 +172,22 @@ function isEnding({ call }: Pending): boolean {
 }
 
 function stateOf({ allocation, limits }: Found): State {
-  return { kind: allocation.state === "standby" ? "standby" : "active", limits };
+  const kind = allocation.state === "standby" ? "standby" : "active";
+  return { kind, limits, inner: allocation.guest ?? null };
 }
 
 /** The state after the call; undefined where the call does nothing. */
-function applied({ call, limits }: Ask, state: State): State | undefined {
+function applied({ call, limits, guest }: Ask, state: State): State | undefined {
   if (call === "release") return ABSENT;
+  const inner = guest ?? null;
   if (call === "create")
-    return state.kind === "absent" && limits ? { kind: "active", limits } : undefined;
+    return state.kind === "absent" && limits ? { kind: "active", limits, inner } : undefined;
   if (state.kind === "absent") return undefined;
+  if (call === "identify") return state.kind === "active" ? { ...state, inner } : undefined;
   const wished = limits ?? state.limits;
   if (call === "update") return { ...state, limits: wished };
-  if (call === "standby") return { kind: "standby", limits: state.limits };
-  return { kind: "active", limits: wished };
+  if (call === "standby") return { ...state, kind: "standby" };
+  return { ...state, kind: "active", limits: wished };
 }
 
 /** Everything that may be after calls of which each was done or not. */
@@ -225,7 +229,9 @@ function distinct(states: readonly State[]): State[] {
 }
 
 function tell(state: State): string {
-  return state.kind === "absent" ? state.kind : `${state.kind} ${JSON.stringify(state.limits)}`;
+  if (state.kind === "absent") return state.kind;
+  const inside = state.inner ? ` as ${state.inner.ip}` : "";
+  return `${state.kind} ${JSON.stringify(state.limits)}${inside}`;
 }
 
 function tellAll(states: readonly State[]): string {

@@ -1,5 +1,6 @@
 // The plans that a kill is aimed at: what comes before, the one call that dies half way, and with which pool.
 
+import { SNAPSHOT } from "./churn.mjs";
 import { perform } from "./journal.mjs";
 
 const LOW = { download: 700_000, upload: { rate: 700_000, ceil: 700_000 } };
@@ -19,6 +20,10 @@ const createExact = (/** @type {any} */ network) => {
   const addresses = Array.from({ length: 50 }, (_, i) => `10.100.0.${200 + i}`);
   return create(network, { ...EXACT, ip: addresses.find((ip) => !taken.has(ip)) });
 };
+const createClone = (/** @type {any} */ network) =>
+  perform(network, { call: "create", id: ID, limits: HIGH, guest: SNAPSHOT });
+const identify = (/** @type {any} */ network) =>
+  perform(network, { call: "identify", id: ID, guest: { ...SNAPSHOT, ip: "169.254.79.2" } });
 const toStandby = async (/** @type {any} */ network) => {
   await create(network);
   await network.getAllocation(ID).shaped;
@@ -52,6 +57,7 @@ export const SCENARIOS = [
   { name: "release in standby", pool: 0, before: toStandby, call: call("release") },
   { name: "change limits", pool: 0, before: create, call: change },
   { name: "change limits in standby", pool: 0, before: toStandby, call: change },
+  { name: "another identity inside", pool: 0, before: createClone, call: identify },
   { name: "open, adopting", pool: 2, isOpening: true },
   { name: "close", pool: 3, call: (network) => network.close() },
   { name: "open", pool: 2, isOpening: true, side: true },

@@ -7,7 +7,7 @@ import type { NetworkOptions } from "../dist/index.js";
 import type { Lease } from "../dist/lease/lease.js";
 import { decodeStore } from "../dist/lease/standby-record.js";
 import { ipText } from "../test/support/kernel-state.js";
-import { differences, type Names } from "./expectation.js";
+import { differences, innerProblems, type Names } from "./expectation.js";
 import type { GuestLimits, PlainAllocation } from "./life.js";
 import type { Found, Model } from "./model.js";
 
@@ -41,9 +41,12 @@ export function checkSettled(
   return { problems: [...problems, ...model.compare(guests)], guests };
 }
 
-function recordProblems({ instanceId, ip }: PlainAllocation, lease: Lease | undefined): string[] {
-  const kept = lease && ipText(lease.ip);
-  return kept === ip ? [] : [`${instanceId}: the store keeps ${kept}, not ${ip}`];
+function recordProblems(allocation: PlainAllocation, lease: Lease | undefined): string[] {
+  if (!lease) return [];
+  const kept = ipText(lease.ip);
+  const { instanceId, ip } = allocation;
+  const wrong = kept === ip ? [] : [`${instanceId}: the store keeps ${kept}, not ${ip}`];
+  return [...wrong, ...innerProblems(allocation, lease)];
 }
 
 /** As the last write left it: the driver is idle. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ChaosError, overInTime } from "./chaos-error.js";
 import { Life, type Orders } from "./life.js";
 
-const SUBNET = { bridge: "vmbr1", subnet: "10.101.0.0/24", baseLimit: 1_000_000 };
+const SUBNET = { bridge: "vmbr1", subnet: "10.101.0.0/24", baseLimit: 1_000_000, translate: true };
 
 /**
  * Lets a driver die after so many operations of the plan (or after all of it, without `after`), and lets the next one open

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Call, Entry, GuestLimits, PlainAllocation } from "../../chaos/life.js";
 import { type Found, Model } from "../../chaos/model.js";
+import type { GuestIdentity } from "../../dist/index.js";
 
 const LOW: GuestLimits = { download: 1e6, upload: { rate: 1e6, ceil: 1e6 } };
 const HIGH: GuestLimits = { download: 2e6, upload: { rate: 2e6, ceil: 2e6 } };
@@ -32,9 +33,10 @@ beforeEach(() => {
   number = 0;
 });
 
-function ask(call: Call, limits?: GuestLimits): number {
+function ask(call: Call, limits?: GuestLimits, guest?: GuestIdentity): number {
   number += 1;
-  model.hear({ event: "ask", atMs: number, number, call, id: "a", ...(limits ? { limits } : {}) });
+  const wish = { ...(limits && { limits }), ...(guest && { guest }) };
+  model.hear({ event: "ask", atMs: number, number, call, id: "a", ...wish });
   return number;
 }
 
@@ -77,6 +79,20 @@ describe("a guest that was acknowledged", () => {
     die();
     expect(model.compare(found(ACTIVE, LOW))).toEqual([]);
     expect(model.compare(found(ACTIVE, HIGH))).toEqual([]);
+  });
+
+  it("has the old identity in its memory or the new one when that change had no answer", () => {
+    const inside = { ip: "169.254.77.2", mac: "06:00:00:00:00:02", gateway: "169.254.77.1" };
+    const changed = { ...ACTIVE, guest: { ...inside, gatewayMac: "06:00:00:00:00:01" } };
+    expect(model.compare(found(changed, LOW))).toHaveLength(1);
+    const asked = ask("identify", undefined, changed.guest);
+    expect(model.compare(found(changed, LOW))).toEqual([]);
+    expect(model.compare(found(ACTIVE, LOW))).toEqual([]);
+    ack("identify", asked, changed);
+    expect(model.compare(found(ACTIVE, LOW))).toHaveLength(1);
+    ack("standby", ask("standby"), { ...STANDBY, guest: changed.guest });
+    expect(model.compare(found({ ...STANDBY, guest: changed.guest }, LOW))).toEqual([]);
+    expect(model.compare(found(STANDBY, LOW))).toHaveLength(1);
   });
 
   it("is in standby after an acknowledged standby, with the same address", () => {
