@@ -9,6 +9,7 @@ import type { GuestStatus, GuestTraffic, NetworkStatus } from "../control/status
 import { classHandle } from "../facts.js";
 import type { ShapingState } from "../guests/guest.js";
 import { CAPACITY_MINOR, formatClass } from "../identity/class-pool.js";
+import { formatInner } from "../identity/guest-identity.js";
 import { formatIpv4, formatMac } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { type Kernel, Refused } from "../kernel/kernel.js";
@@ -139,7 +140,9 @@ function shapingOf(ifindex: number, lease: Lease, { classes, tbfs }: KernelLook)
 
 function identity({ instanceId, instanceName, limits, createdMs, ...lease }: Lease) {
   const [ip, mac] = [formatIpv4(lease.ip), formatMac(lease.mac)];
-  return { instanceId, instanceName, ip, mac, limits, createdMs, group: lease.group ?? null };
+  const guest = lease.guest ? formatInner(lease.guest) : null;
+  const { group = null } = lease;
+  return { instanceId, instanceName, ip, mac, limits, createdMs, group, guest };
 }
 
 /** For each guest in turn. */

@@ -84,11 +84,12 @@ export function formatGuests(
 
 /** One guest, a line a fact. */
 export function formatGuest(guest: GuestStatus, now: Throughput | undefined): string {
-  const { traffic, limits } = guest;
+  const { traffic, limits, guest: inside } = guest;
   const rows: [string, string][] = [
     ["instance", `${paint("bold", guest.instanceId)} (${guest.instanceName})`],
     ["state", `${guest.state}, ${guest.shaping === "none" ? "no limits in place" : guest.shaping}`],
     ["address", `${guest.ip} ${guest.mac}`],
+    ...insideRow(inside),
     ["tap", guest.tap ? `${guest.tap} (ifindex ${guest.ifindex}), class ${guest.classId}` : "-"],
     ["created", new Date(guest.createdMs).toISOString()],
     ["download", `limit ${formatDownload(limits)}, now ${rateOrDash(now?.download)}`],
@@ -103,6 +104,12 @@ export function formatGuest(guest: GuestStatus, now: Throughput | undefined): st
     ]);
   }
   return rows.map(([name, text]) => `${name.padEnd(9)} ${text}`).join("\n");
+}
+
+function insideRow(inside: GuestStatus["guest"]): [string, string][] {
+  if (!inside) return [];
+  const { ip, mac, gateway, gatewayMac } = inside;
+  return [["inside", `${ip} ${mac}, gateway ${gateway} ${gatewayMac}`]];
 }
 
 function rateOrDash(rate: number | null | undefined): string {

@@ -2,6 +2,7 @@
 // it cannot tell left out, from the kernel alone. Plain data; rates in bits per second.
 
 import type { Allocation, AllocationState, Guest, ShapingState } from "../guests/guest.js";
+import type { GuestIdentity } from "../identity/guest-identity.js";
 import { formatIpv4 } from "../identity/ipv4.js";
 import type { DropReason } from "../lease/drops.js";
 import type { Limits } from "../limits.js";
@@ -24,6 +25,8 @@ export interface GuestStatus
   /** Milliseconds since the epoch. */
   createdMs: number;
   group: string | null;
+  /** The identity in its memory, where that is translated. */
+  guest: Required<GuestIdentity> | null;
   /** Since the TAP was made; null without a TAP. */
   traffic: GuestTraffic | null;
 }
@@ -83,6 +86,6 @@ export function agentStatus(parts: Parts, counted: NetworkStatistics): NetworkSt
 function guestStatus({ view, lease }: Guest): Omit<GuestStatus, "traffic"> {
   const { instanceId, instanceName, ip, mac, tap, ifindex, classId, state, shaping } = view;
   const identity = { instanceId, instanceName, ip, mac, tap, ifindex, classId };
-  const { limits, createdMs, group } = lease;
-  return { ...identity, state, shaping, limits, createdMs, group: group ?? null };
+  const { limits, createdMs, group = null } = lease;
+  return { ...identity, state, shaping, limits, createdMs, group, guest: view.guest ?? null };
 }

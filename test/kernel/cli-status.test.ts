@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { NetworkOptions } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import { forknet, forknetJson } from "../support/cli.js";
+import { SNAPSHOT } from "../support/clones.js";
 import { destroyedAtEnd, openForTest, testOptions } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
 
@@ -31,6 +32,7 @@ const GUEST = {
   limits: { download: 100e6, upload: { rate: 20e6, ceil: 80e6 } },
   createdMs: expect.any(Number) as number,
   group: null,
+  guest: null,
 };
 const COUNTERS = {
   bytes: expect.any(Number) as number,
@@ -181,5 +183,18 @@ describe("inspect", () => {
     });
     const text = await forknet(["inspect", "vm-1", ...ONCE]);
     expect(text.stdout).toMatch(/^download +limit 100mbit, now -$/m);
+  });
+
+  it("tells what a translated guest believes, with its agent and without", async () => {
+    const options = testOptions({ translate: true });
+    const network = await openForTest(options);
+    await network.createAllocation({ ...REQUEST, guest: SNAPSHOT });
+    const inspect = () => forknetJson(["inspect", "vm-1", ...ONCE]);
+    expect(await inspect()).toMatchObject({ value: { guest: SNAPSHOT, source: "agent" } });
+    const { stdout } = await forknet(["inspect", "vm-1", ...ONCE]);
+    const { ip, mac, gateway, gatewayMac } = SNAPSHOT;
+    expect(stdout).toContain(`\ninside    ${ip} ${mac}, gateway ${gateway} ${gatewayMac}\n`);
+    await network.close();
+    expect(await inspect()).toMatchObject({ value: { guest: SNAPSHOT, source: "kernel" } });
   });
 });

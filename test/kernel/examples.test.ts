@@ -11,6 +11,8 @@ const folder = fileURLToPath(new URL("../../examples/", import.meta.url));
 
 /** By file: the whole output. */
 const OUTPUTS: Record<string, RegExp> = {
+  "clones.mjs":
+    /^3 clones, inside 169\.254\.77\.2, outside 3 addresses\nnow inside 169\.254\.78\.2 169\.254\.77\.2 169\.254\.77\.2\n$/,
   "fork.mjs": /^10 usable, 10 addresses\n10 shaped\n0 left\n$/,
   "limits.mjs": /^team-a\nvm-1: \d+ bytes up, 0 dropped\nvm-2: \d+ bytes up, 0 dropped\n$/,
   "minimal.mjs":
