@@ -52,6 +52,7 @@ async function play({ steps, poolSize, unshaped, permille }: Run): Promise<void>
     subnet: "10.100.0.0/27",
     stateDir,
     unshaped,
+    translate: true,
     pool: { size: poolSize },
   };
   const network = await openWith(options, { kernelModule: faults.module });

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Allocation, Network } from "../../dist/index.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { LinkInfo, Netlink } from "../../src/kernel/binding.js";
+import { ipBytes, macBytes } from "./frames.js";
 import { ipText } from "./kernel-state.js";
 import { type LeaseEntry, readLeaseMap } from "./network-state.js";
 
@@ -99,6 +100,9 @@ function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly Lease
     );
     must(lease.value.subarray(16, 20).join(".") === guest.ip, "its lease has another address");
     must(text(lease.value.subarray(64, 128)) === instanceId, "its lease has another id");
+    const inside = insideHex(guest.guest);
+    must(lease.value.toString("hex", 256, 276) === inside.lease, "its lease is of another inside");
+    must(link.alias.split(" guest=")[1] === inside.alias, `its alias is "${link.alias}"`);
     // Without its limits a guest of a network with `unshaped: "block"` has to be.
     must(
       guest.shaping !== "shaped" || (lease.value.readUInt32LE(4) & 1) === 0,
@@ -106,6 +110,16 @@ function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly Lease
     );
   }
   return problems;
+}
+
+/** The identity in its memory, as the lease and the alias have it. */
+function insideHex(inside: Allocation["guest"]): { lease: string; alias?: string } {
+  if (!inside) return { lease: "0".repeat(40) };
+  const [ip, gateway] = [inside.ip, inside.gateway].map((one) => ipBytes(one).toString("hex"));
+  const macs = [inside.mac, inside.gatewayMac].map((one) => macBytes(one).toString("hex"));
+  const [mac, gatewayMac] = macs;
+  const alias = [ip, mac, gateway, gatewayMac].join("/");
+  return { lease: [ip, gateway, mac, gatewayMac].join(""), alias };
 }
 
 /** What the lease says is what TBF and HTB enforce. */

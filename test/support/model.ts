@@ -2,18 +2,22 @@
 // nothing of src/. A guest whose calls did not overlap is predicted exactly; for the rest, what the
 // answers say has to fit the end.
 
+import { isDeepStrictEqual } from "node:util";
 import { ForknetError, type Network } from "../../dist/index.js";
 import type { ExpectedLimits } from "./invariants.js";
-import { limitsOf, type Step } from "./steps.js";
+import { type Identity, limitsOf, type Step } from "./steps.js";
 
 type State = "absent" | "active" | "standby";
 
 interface Known {
   state: State;
   limits: ExpectedLimits;
+  /** What is in its memory. */
+  guest: Identity;
 }
 
 const UNLIMITED: ExpectedLimits = { download: null, upload: null };
+const ABSENT: Known = { state: "absent", limits: UNLIMITED, guest: null };
 
 /** Codes each call may reject with, beside the kernel's refusals and the end of its guest. */
 const REFUSALS: Record<Step["call"], readonly string[]> = {
@@ -21,6 +25,7 @@ const REFUSALS: Record<Step["call"], readonly string[]> = {
   recreate: ["NOT_FOUND", "ID_EXISTS", "ADDRESS_IN_USE", "CONFLICT"],
   standby: ["NOT_FOUND"],
   update: ["NOT_FOUND"],
+  identify: ["NOT_FOUND"],
   release: [],
   reconcile: [],
 };
@@ -57,10 +62,13 @@ export class Model {
   /** Compares what is known with what the network says; nothing is under way. */
   compare(network: Network): string[] {
     const problems = this.problems.splice(0);
-    for (const [id, { state }] of this.#known) {
-      const actual = network.getAllocation(id)?.state ?? "absent";
-      if (!this.#blurred.has(id) && actual !== state)
-        problems.push(`${id} is ${actual}, and should be ${state}`);
+    for (const [id, { state, guest }] of this.#known) {
+      if (this.#blurred.has(id)) continue;
+      const found = network.getAllocation(id);
+      const actual = found?.state ?? "absent";
+      if (actual !== state) problems.push(`${id} is ${actual}, and should be ${state}`);
+      if (!isDeepStrictEqual(found?.guest ?? null, guest))
+        problems.push(`${id} is ${found?.guest?.ip} inside, and should be ${guest?.ip}`);
     }
     return problems;
   }
@@ -80,7 +88,7 @@ export class Model {
   learn(network: Network): void {
     for (const id of this.#blurred) {
       const state = network.getAllocation(id)?.state;
-      if (state === undefined) this.#known.set(id, { state: "absent", limits: UNLIMITED });
+      if (state === undefined) this.#known.set(id, ABSENT);
       else this.#known.delete(id);
     }
     this.#blurred.clear();
@@ -93,15 +101,16 @@ export class Model {
     if (call === "create") {
       if (isExact && known && known.state !== "absent")
         this.problems.push(`${id} was created though ${known.state}`);
-      this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED) });
+      const { guest } = step;
+      this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED), guest });
     } else if (call === "release") {
-      this.#known.set(id, { state: "absent", limits: UNLIMITED });
+      this.#known.set(id, ABSENT);
     } else if (known) {
-      const { limits } = known;
-      if (call === "standby") this.#known.set(id, { state: "standby", limits });
-      if (call === "recreate")
-        this.#known.set(id, { state: "active", limits: limitsOf(step, limits) });
-      if (call === "update") this.#known.set(id, { ...known, limits: limitsOf(step, limits) });
+      const limits = limitsOf(step, known.limits);
+      if (call === "standby") this.#known.set(id, { ...known, state: "standby" });
+      if (call === "recreate") this.#known.set(id, { ...known, state: "active", limits });
+      if (call === "update") this.#known.set(id, { ...known, limits });
+      if (call === "identify") this.#known.set(id, { ...known, guest: step.guest });
       if (isExact && known.state === "absent" && call !== "reconcile")
         this.problems.push(`${call} of nobody succeeded`);
     }

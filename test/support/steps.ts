@@ -2,12 +2,15 @@
 // addresses, so that they meet.
 
 import fc from "fast-check";
-import type { Network } from "../../dist/index.js";
+import type { GuestIdentity, Network } from "../../dist/index.js";
+import { SNAPSHOT } from "./clones.js";
 import type { ExpectedLimits } from "./invariants.js";
+
+export type Identity = Required<GuestIdentity> | null;
 
 /** One call, and what happens before the next one is made. */
 export interface Step {
-  call: "create" | "recreate" | "standby" | "release" | "update" | "reconcile";
+  call: "create" | "recreate" | "standby" | "release" | "update" | "identify" | "reconcile";
   id: string;
   name: string;
   /** Mbit per second. */
@@ -15,12 +18,15 @@ export interface Step {
   upload?: number | undefined;
   ip?: string | undefined;
   tapName?: string | undefined;
+  /** The identity in its memory; null is its own. Of "create" and "identify". */
+  guest: Identity;
   /** Aborts the call so many milliseconds after it was made; 0 in the same tick. */
   abortAfterMs?: number | undefined;
   gap: "at once" | "next turn" | "pause" | "settle";
 }
 
 const UPLOAD_BURST = 4;
+const IDENTITIES: Identity[] = [null, SNAPSHOT, { ...SNAPSHOT, ip: "169.254.9.2" }];
 
 function maybe<T>(one: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.option(one, { nil: undefined, freq: 2 });
@@ -32,6 +38,7 @@ const call = fc.oneof(
   { weight: 4, arbitrary: fc.constant("standby" as const) },
   { weight: 5, arbitrary: fc.constant("release" as const) },
   { weight: 4, arbitrary: fc.constant("update" as const) },
+  { weight: 3, arbitrary: fc.constant("identify" as const) },
   { weight: 1, arbitrary: fc.constant("reconcile" as const) },
 );
 
@@ -43,6 +50,7 @@ export const step: fc.Arbitrary<Step> = fc.record({
   upload: maybe(fc.integer({ min: 1, max: 50 })),
   ip: fc.option(fc.constantFrom("10.100.0.5", "10.100.0.6"), { nil: undefined, freq: 5 }),
   tapName: fc.option(fc.constantFrom("restored0", "restored1"), { nil: undefined, freq: 5 }),
+  guest: fc.constantFrom(...IDENTITIES),
   abortAfterMs: fc.option(fc.constantFrom(0, 0, 1, 2), { nil: undefined, freq: 5 }),
   gap: fc.constantFrom("at once", "at once", "next turn", "pause", "settle"),
 });
@@ -61,10 +69,11 @@ export async function make(network: Network, given: Step): Promise<unknown> {
   };
   const tapName = given.tapName === undefined ? {} : { tapName: given.tapName };
   const ip = given.ip === undefined ? {} : { ip: given.ip };
+  const guest = given.guest === null ? {} : { guest: given.guest };
   switch (given.call) {
     case "create":
       return network.createAllocation(
-        { instanceId: id, instanceName: name, ...limits, ...tapName, ...ip },
+        { instanceId: id, instanceName: name, ...limits, ...tapName, ...ip, ...guest },
         { signal },
       );
     case "recreate":
@@ -75,6 +84,8 @@ export async function make(network: Network, given: Step): Promise<unknown> {
       return network.releaseAllocation(id);
     case "update":
       return network.updateLimits(id, limits);
+    case "identify":
+      return network.updateGuest(id, given.guest);
     case "reconcile":
       return network.reconcile();
   }
