@@ -16,7 +16,7 @@ it.each([
   ["nothing", 0],
   ["the name", 1],
   ["the name, and to be up again", 2],
-])("is refused %s", async (_what, times) => {
+])("a slot that is refused %s is up all the same", async (_what, times) => {
   const options = testOptions({ pool: { size: 1 } });
   const faults = new Faults();
   const kernelModule = new URL("../support/before-6.2-kernel.mjs", import.meta.url).href;

@@ -7,7 +7,7 @@ const EBUSY = 16;
 
 export function createKernel() {
   const kernel = createFaulty();
-  const isRefused = ({ op, ifindex, name, up }) =>
+  const isRefused = ({ op, ifindex, name }) =>
     op === "link.set" && name !== undefined && kernel.link({ ifindex })?.up;
   return {
     ...kernel,
