@@ -41,33 +41,20 @@ judge() {
   fi
 }
 
-# Parts that want the processor while the kernel's tests, for the most part, wait: one after the other they get what
-# those leave.
-part_beside() {
-  case $1 in
-    tidy) bash scripts/lint.sh tidy ;;
-    sanitize) bash scripts/sanitize.sh address valgrind ;;
-    threads) FORKNET_SANITIZE_TESTS=test/kernel/addon-threads bash scripts/sanitize.sh thread ;;
-  esac
-}
+# A part that wants the processor while the kernel's tests, for the most part, wait: it gets what they leave.
 begin_beside() {
-  (
-    renice -n 19 "$BASHPID" >/dev/null
-    for name in "$@"; do
-      part_beside "$name" >"$results/$name.log" 2>&1
-      echo $? >"$results/$name.status"
-    done
-  ) &
+  local name=$1
+  shift
+  nice -n 19 "$@" >"$results/$name.log" 2>&1 &
   beside=$!
 }
 end_beside() {
+  local name=$1
+  echo "== $name"
   wait "$beside"
-  local name
-  for name in "$@"; do
-    echo "== $name"
-    cat "$results/$name.log"
-    judge "$name" "$(cat "$results/$name.status")"
-  done
+  local status=$?
+  cat "$results/$name.log"
+  judge "$name" "$status"
 }
 
 # What the rest rests on: counted only when it fails.
@@ -163,14 +150,16 @@ need build npm run --silent build
 
 native_tests
 step fuzz node scripts/fuzz.mjs --seconds 2
+step sanitize bash scripts/sanitize.sh address valgrind
+FORKNET_SANITIZE_TESTS=test/kernel/addon-threads step threads bash scripts/sanitize.sh thread
 step types bash scripts/lint.sh types
 step lint bash scripts/lint.sh biome oxlint format bpf length
 step packages bash scripts/lint.sh api docs package
 step mutants npm run --silent mutants -- --short
 vitest_project unit
 vitest_project encode
-begin_beside tidy sanitize threads
+begin_beside tidy bash scripts/lint.sh tidy
 vitest_project kernel
-end_beside tidy sanitize threads
+end_beside tidy
 short_e2e
 finish
