@@ -197,8 +197,8 @@ export class Campaign {
 
   #plug(guest: PlainAllocation): void {
     const { instanceId: id, ifindex, state, tap, ip, mac, gateway } = guest;
-    const self = guest.guest ?? { ip, mac, gateway, gatewayMac: GATEWAY_MAC };
     if (!hasTraffic(id) || state !== "active" || this.#traffic.holds(ifindex)) return;
+    const self = guest.guest ?? { ip, mac, gateway, gatewayMac: GATEWAY_MAC };
     this.#traffic.plug({ id, tap, ifindex, ip, gateway, self });
   }
 

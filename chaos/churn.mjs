@@ -28,7 +28,7 @@ export function hasTraffic(id) {
 }
 
 /** Whether a guest is made with its snapshot's identity: every other one. @param {string} id */
-export function isClone(id) {
+function isClone(id) {
   return Number(id.split("-")[1]) % 2 === 1;
 }
 
