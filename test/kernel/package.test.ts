@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { HARDENED, hardeningOf, undefinedSymbols } from "../support/elf.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 // Both addons are compiled when a source changed.
@@ -46,15 +47,6 @@ function manifestOf(tarball: string): Manifest {
 
 function list(tarball: string): string[] {
   return execFileSync("tar", ["-tzf", tarball], text).trim().split("\n").sort();
-}
-
-/** Undefined symbols of a shared object, with the version they ask for where they do. */
-function undefinedSymbols(file: string): string[] {
-  return execFileSync("readelf", ["--dyn-syms", "--wide", file], text)
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter((columns) => columns[6] === "UND" && columns[7] !== undefined)
-    .map((columns) => columns[7] ?? "");
 }
 
 test("the main package names every platform's package and runs nothing at installation", () => {
@@ -100,6 +92,7 @@ test.each(["x64", "arm64"] as const)("the package for %s is for that machine", (
     (symbol) => !/^(napi_|node_api_|_ITM_|__gmon_start__)|@/.test(symbol),
   );
   expect(foreign).toEqual([]);
+  expect(hardeningOf(file)).toEqual(HARDENED);
 });
 
 test("installed with scripts disabled it is imported, opens, forks and releases", () => {
