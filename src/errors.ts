@@ -162,6 +162,14 @@ function classify(failure: KernelFailure, said: string): [ForknetErrorCode, stri
   return ["ERR_FORKNET_KERNEL", said];
 }
 
+/** The error for a call that failed with `error`, and whose undo failed, too; keeps its fields. */
+export function rollbackError(error: ForknetError, left: string): ForknetError {
+  const { name: _, code: __, ...fields } = error;
+  const text = `${error.message}; undoing it failed too, left behind: ${left}`;
+  const leftBehind = [...(error.leftBehind ?? []), left];
+  return new ForknetError("ERR_FORKNET_ROLLBACK", text, { ...fields, leftBehind, cause: error });
+}
+
 /** True when a step failed and so did its undo: something may be left in the kernel. */
 export function isRollback(error: unknown): boolean {
   return (error as ForknetError).code === "ERR_FORKNET_ROLLBACK";

@@ -36,6 +36,8 @@ export interface Network extends AsyncDisposable {
    * Deletes the TAP and keeps the identity and limits on disk. Resolves when both are done; in
    * standby already: at once. What is kept survives a loss of power. A disk that is full or fails
    * (KERNEL) or has become read-only (PERMISSION) leaves the guest active, with its TAP and limits.
+   * So does a kernel that keeps the TAP. When that will not arm the guest again either (ROLLBACK),
+   * the guest is cut off, "releasing": `reconcile` makes it active, another call goes on.
    */
   standbyAllocation(instanceId: string): Promise<void>;
   /**

@@ -11,7 +11,7 @@ import { aborted } from "./guests/creation.js";
 import type { Allocation, Guest } from "./guests/guest.js";
 import { changeGuest } from "./guests/guest-change.js";
 import { LimitsChange } from "./guests/limits-change.js";
-import { inTurn, mustBe, Removal } from "./guests/removal.js";
+import { forgetRecord, inTurn, mustBe, Removal } from "./guests/removal.js";
 import type { GuestIdentity } from "./identity/guest-identity.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
 import type { StoreDamage } from "./lease/standby-store.js";
@@ -54,7 +54,10 @@ export class OpenNetwork implements Network {
     this.#bringUp = new BringUp(parts);
     this.#removal = new Removal(parts);
     this.#limitsChange = new LimitsChange(parts);
-    this.#reconciler = new Reconciler(parts, (guest) => this.#release(guest));
+    this.#reconciler = new Reconciler(parts, {
+      release: (guest) => this.#release(guest),
+      standby: (guest) => this.#standby(guest),
+    });
     this.#monitor = new Monitor(parts);
     this.#shutDown = shutDown;
   }
@@ -87,22 +90,14 @@ export class OpenNetwork implements Network {
         mustBe(guest, "standby");
         assertNotAborted(options.signal);
         await this.#bringUp.again(guest, wishes(), { span, setSlot, signal: options.signal });
-        await this.#removal.forgetRecord(guest);
+        await forgetRecord(this.#parts, guest);
         return guest.view;
       }),
     );
   }
 
   async standbyAllocation(instanceId: string): Promise<void> {
-    const guest = this.#find(instanceId);
-    await inTurn(guest, async () => {
-      await guest.creation?.catch(() => {});
-      if (guest.state === "standby" && !guest.releasing) return;
-      mustBe(guest, "active");
-      await this.#measured("standby_allocation", instanceId, (span) =>
-        this.#removal.standby(guest, span),
-      );
-    });
+    await this.#standby(this.#find(instanceId));
   }
 
   async releaseAllocation(instanceId: string): Promise<void> {
@@ -205,6 +200,17 @@ export class OpenNetwork implements Network {
     await this.#measured("release_allocation", guest.id, (span) =>
       this.#removal.release(guest, span),
     );
+  }
+
+  #standby(guest: Guest): Promise<void> {
+    return inTurn(guest, async () => {
+      await guest.creation?.catch(() => {});
+      if (guest.state === "standby" && !guest.releasing) return;
+      if (!guest.isCutOff) mustBe(guest, "active");
+      await this.#measured("standby_allocation", guest.id, (span) =>
+        this.#removal.standby(guest, span),
+      );
+    });
   }
 
   async #dismantle(): Promise<void> {

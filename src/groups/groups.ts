@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { toBitsPerSecond } from "../bandwidth.js";
-import type { ForknetError } from "../errors.js";
+import { type ForknetError, rollbackError } from "../errors.js";
 import { publish } from "../events/events.js";
 import type { NetworkFacts } from "../facts.js";
 import type { ClassClaim } from "../identity/class-pool.js";
@@ -229,11 +229,17 @@ export class Groups {
       if (group.claim) await this.#apply(group);
     } catch (error) {
       this.#guarantees.restoreGroup(name, former);
-      const wasSent = group.limits === limits;
+      const wasStored = group.limits === limits;
       group.limits = former;
-      await this.#store.put(name, former).catch(() => {});
+      const isBack = await this.#store.put(name, former).then(
+        () => true,
+        () => false,
+      );
       // A lost answer may mean that the new ones hold.
-      if (wasSent && group.claim) await this.#apply(group).catch(() => {});
+      if (wasStored && group.claim) await this.#apply(group).catch(() => {});
+      // The next open would bring them into force.
+      if (wasStored && !isBack)
+        throw rollbackError(error as ForknetError, `new limits of group ${name} on disk`);
       throw error;
     }
   }

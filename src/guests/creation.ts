@@ -71,6 +71,8 @@ export class Creation {
     };
     const kind = donor && (await this.#makeOf(donor, attempt)) ? "renamed" : "cold";
     if (kind === "cold") await this.#make(attempt);
+    // In the tick of the arming: whoever abandons it counts on a guest that stays disarmed.
+    if (attempt.abandoned) return this.#giveUp(guest, attempt.abandoned);
     try {
       this.#arm(guest, span);
     } catch (error) {
@@ -140,13 +142,11 @@ export class Creation {
     return ticket.done.then((done) => this.#made(attempt, done));
   }
 
-  #made(attempt: Attempt, { value: ifindex, time }: Done<number>): Promise<never> | undefined {
-    const { guest, span, abandoned } = attempt;
+  #made({ guest, span }: Attempt, { value: ifindex, time }: Done<number>): void {
     this.#parts.identities.classCreated((guest.port as PortClaim).class);
     guest.ifindex = ifindex;
     addChild(span, "forknet.slot.wait", time.queuedMs, time.startedMs);
     addChild(span, "forknet.slot.create", time.startedMs, time.endedMs);
-    return abandoned && this.#giveUp(guest, abandoned);
   }
 
   #specOf(attempt: Attempt, former: FormerSlot | undefined): SlotSpec {

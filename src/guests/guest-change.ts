@@ -1,7 +1,7 @@
 // updateGuest: another identity in the guest's memory. The map is what the programs read; the alias
 // follows, for a process that may not open the map.
 
-import { ForknetError } from "../errors.js";
+import { type ForknetError, rollbackError } from "../errors.js";
 import type { InnerIdentity } from "../identity/guest-identity.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
@@ -36,21 +36,16 @@ async function takeBack(
   try {
     write(parts, guest, former);
   } catch {
-    return rollback(error, `guest identity of ${tap}`);
+    return rollbackError(error, `guest identity of ${tap}`);
   }
   try {
     // The answer alone may be lost, and limits that were on their way bring an alias along.
     await writeAlias(parts, guest);
   } catch (refused) {
     const isGone = (refused as ForknetError).errnoName === "ENODEV" || guest.state !== "active";
-    return isGone ? error : rollback(error, `alias of ${tap}`);
+    return isGone ? error : rollbackError(error, `alias of ${tap}`);
   }
   return error;
-}
-
-function rollback(error: ForknetError, left: string): ForknetError {
-  const text = `${error.message}; undoing it failed too, left behind: ${left}`;
-  return new ForknetError("ERR_FORKNET_ROLLBACK", text, { leftBehind: [left], cause: error });
 }
 
 function write({ leases }: Parts, guest: Guest, inner: InnerIdentity | undefined): void {

@@ -92,6 +92,11 @@ export class Guest {
   donorIfindex = 0;
   /** Its TAP is a warm slot that nobody has looked at since it was made. */
   isUnproved = false;
+  /**
+   * Its standby failed, and arming it again, too: disarmed, "releasing", its record kept. reconcile
+   * or another standby ends that.
+   */
+  isCutOff = false;
   /** The limits the kernel enforces now; undefined when that is not known. */
   applied: KernelLimits | undefined;
   /** What its limits count in the sum of guarantees. */

@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { Span } from "@opentelemetry/api";
+import { type ForknetError, rollbackError } from "../errors.js";
 import { guaranteedUpload, type Limits, sameLimits, toKernelLimits } from "../limits.js";
 import type { Parts } from "../parts.js";
 import type { Guest } from "./guest.js";
@@ -28,24 +29,35 @@ export class LimitsChange {
     if (isInForce && guest.shaping === "pending") return guest.shaped.promise;
     this.#account(guest, wished);
     try {
-      guest.cause = span.spanContext();
       this.#write(guest, wished);
-      guest.shaping = "pending";
-      await this.#parts.shaping.schedule(guest, former);
     } catch (error) {
-      if (guest.state === "active") {
-        this.#account(guest, former);
-        this.#write(guest, former);
-        // Not what it was before: a job that this one overtook never ran, one that it waited behind
-        // has ended.
-        const isInPlace = isDeepStrictEqual(
-          guest.applied,
-          toKernelLimits(former, this.#parts.options),
-        );
-        guest.shaping = isInPlace && !guest.moving ? "shaped" : "failed";
-      }
+      this.#account(guest, former);
       throw error;
     }
+    guest.cause = span.spanContext();
+    guest.shaping = "pending";
+    try {
+      await this.#parts.shaping.schedule(guest, former);
+    } catch (error) {
+      if (guest.state !== "active") throw error;
+      throw this.#takeBack(guest, former, error as ForknetError);
+    }
+  }
+
+  /** Returns the error to throw: `error`, or ROLLBACK when the lease keeps the limits it was given. */
+  #takeBack(guest: Guest, former: Limits, error: ForknetError): ForknetError {
+    try {
+      this.#write(guest, former);
+    } catch {
+      guest.shaping = "failed";
+      return rollbackError(error, `new limits in the lease of ${guest.view.tap}`);
+    }
+    this.#account(guest, former);
+    // Not what it was before: a job that this one overtook never ran, one that it waited behind
+    // has ended.
+    const isInPlace = isDeepStrictEqual(guest.applied, toKernelLimits(former, this.#parts.options));
+    guest.shaping = isInPlace && !guest.moving ? "shaped" : "failed";
+    return error;
   }
 
   async #store(guest: Guest, wished: Limits): Promise<void> {

@@ -4,7 +4,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { Deferred } from "../deferred.js";
-import { ForknetError } from "../errors.js";
+import { ForknetError, isRollback, rollbackError } from "../errors.js";
 import { publish } from "../events/events.js";
 import { formatClass } from "../identity/class-pool.js";
 import type { Parts } from "../parts.js";
@@ -18,11 +18,13 @@ export class Removal {
     this.#parts = parts;
   }
 
-  /** Ends a guest in whatever state it is. Everybody who asks meanwhile gets the same promise. */
+  /**
+   * Ends a guest in whatever state it is. Everybody who asks meanwhile gets the same promise. When
+   * the kernel refuses to disarm the guest, it is active as before; when it refuses to delete the
+   * TAP, the guest stays "releasing": disarmed, accounted for, and it may be released again.
+   */
   release(guest: Guest, span: Span): Promise<void> {
     const removal = this.#release(guest, span).catch((error: unknown) => {
-      // The kernel refused to delete the TAP: it is disarmed, still accounted for, and may be
-      // released again.
       guest.releasing = undefined;
       throw error;
     });
@@ -33,8 +35,10 @@ export class Removal {
   async #release(guest: Guest, span: Span): Promise<void> {
     const { leases, shaping, registry, guarantees, identities, flows } = this.#parts;
     const reason = aborted(`instance ${guest.id} was released`);
-    guest.state = "releasing";
+    // First: a guest that cannot be disarmed is what it was.
     if (guest.ifindex !== 0) leases.disarm(guest.ifindex);
+    guest.state = "releasing";
+    guest.isCutOff = false;
     shaping.cancel(guest, reason);
     guest.shaped.reject(reason);
     guest.abandon?.(reason);
@@ -54,23 +58,19 @@ export class Removal {
 
   /**
    * Keeps the identity durably and deletes the TAP. When the kernel refuses, the guest is armed
-   * again and the record removed: active as before.
+   * again and the record removed: active as before. When that is refused, too, the record stays and
+   * the guest is cut off, "releasing": reconcile makes it active again, another standby goes on.
    */
   async standby(guest: Guest, span: Span): Promise<void> {
-    const { leases, shaping, standby, guarantees } = this.#parts;
+    const { standby, guarantees } = this.#parts;
     await standby.put(guest.lease);
     if (guest.releasing) throw aborted(`instance ${guest.id} was released`);
     const reason = aborted(`instance ${guest.id} went to standby`);
-    leases.disarm(guest.ifindex);
-    guest.state = "releasing";
-    shaping.cancel(guest, reason);
+    await this.#cutOff(guest, reason);
     try {
       await this.#takeTap(guest, "standby", span);
     } catch (error) {
-      // A release that came meanwhile goes on from here, and counts on finding the guest disarmed.
-      if (!guest.releasing) this.#bringBack(guest);
-      await this.forgetRecord(guest);
-      throw error;
+      throw await this.#standbyFailed(guest, error as ForknetError, reason);
     }
     guest.shaped.reject(reason);
     guarantees.change(guest.guaranteed, 0, guest.lease.group);
@@ -80,15 +80,43 @@ export class Removal {
     if (!guest.releasing) guest.state = "standby";
   }
 
-  /** Removes the record of a guest that is live: should it stay, it counts for nothing. */
-  async forgetRecord({ id: instanceId }: Guest): Promise<void> {
-    const { standby, facts } = this.#parts;
+  async #cutOff(guest: Guest, reason: ForknetError): Promise<void> {
+    const { leases, shaping } = this.#parts;
     try {
-      await standby.remove(instanceId);
+      leases.disarm(guest.ifindex);
     } catch (error) {
-      const failure = { instanceId, error: error as ForknetError };
-      publish("forknet:store-failed", { bridge: facts.bridge.name, ...failure });
+      await forgetRecord(this.#parts, guest);
+      throw error;
     }
+    guest.state = "releasing";
+    guest.isCutOff = false;
+    shaping.cancel(guest, reason);
+  }
+
+  /** Resolves with the error to throw: `error`, or ROLLBACK when the guest is not active again. */
+  async #standbyFailed(
+    guest: Guest,
+    error: ForknetError,
+    reason: ForknetError,
+  ): Promise<ForknetError> {
+    // A release that came meanwhile goes on from here, and counts on finding the guest disarmed.
+    if (guest.releasing) return error;
+    try {
+      // Its TAP may be gone, or about to go with others: the guest must not pass for active.
+      if (isRollback(error) || error.errno === undefined) throw error;
+      bringBack(this.#parts, guest);
+    } catch {
+      guest.isCutOff = true;
+      guest.shaped.reject(reason);
+      if (guest.shaping === "pending") guest.shaping = "failed";
+      return rollbackError(error, `${guest.view.tap} without its lease`);
+    }
+    if (guest.shaping === "pending") {
+      guest.shaped = new Deferred();
+      this.#parts.shaping.start(guest);
+    }
+    await forgetRecord(this.#parts, guest);
+    return error;
   }
 
   /** A guest that has only its record left is in standby again when that cannot be removed. */
@@ -127,14 +155,26 @@ export class Removal {
     guest.applied = undefined;
     await groups.leave(guest.lease.group);
   }
+}
 
-  /** The kernel kept the TAP: armed again, and shaped if it was about to be. */
-  #bringBack(guest: Guest): void {
-    guest.state = "active";
-    this.#parts.leases.arm(guest.ifindex, guest.lease);
-    if (guest.shaping !== "pending") return;
-    guest.shaped = new Deferred();
-    this.#parts.shaping.start(guest);
+/**
+ * A guest whose standby failed is active again. Armed first: who is called active passes frames.
+ * Throws, with nothing changed, what the lease map says.
+ */
+export function bringBack({ leases }: Pick<Parts, "leases">, guest: Guest): void {
+  leases.arm(guest.ifindex, guest.lease);
+  guest.isCutOff = false;
+  guest.state = "active";
+}
+
+/** Removes the record of a guest that is live: should it stay, it counts for nothing. */
+export async function forgetRecord(parts: Parts, { id: instanceId }: Guest): Promise<void> {
+  const { standby, facts } = parts;
+  try {
+    await standby.remove(instanceId);
+  } catch (error) {
+    const failure = { instanceId, error: error as ForknetError };
+    publish("forknet:store-failed", { bridge: facts.bridge.name, ...failure });
   }
 }
 

@@ -109,9 +109,10 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
 
 /** Nothing is under way that the kernel may be half through with. */
 export function isSteady(guest: Guest): boolean {
-  const { state, shaping, releasing, creation, port } = guest;
+  const { state, shaping, releasing, creation, port, isCutOff } = guest;
   const isShaped = shaping === "shaped" || shaping === "failed";
-  return state === "active" && isShaped && !releasing && !creation && port !== undefined;
+  const isThere = state === "active" || isCutOff;
+  return isThere && isShaped && !releasing && !creation && port !== undefined;
 }
 
 /** What the kernel refused once is tried again. */

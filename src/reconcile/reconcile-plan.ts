@@ -10,20 +10,26 @@ import type { Criteria, Step } from "./reconcile-action.js";
 import { leftoverSteps, lostClassStep } from "./reconcile-leftovers.js";
 import { repairGuest, repairNat, repairNetwork } from "./repair.js";
 
+/** How a guest leaves its TAP. */
+export interface Endings {
+  release: (guest: Guest) => Promise<void>;
+  standby: (guest: Guest) => Promise<void>;
+}
+
 export function planFor(
   parts: Parts,
   found: Inspection,
   criteria: Criteria,
-  release: (guest: Guest) => Promise<void>,
+  endings: Endings,
 ): Step[] {
-  const endings = endingGuests(parts, found, criteria, release);
-  const leaving = new Set(endings.map(({ guest }) => guest));
+  const ended = endingGuests(parts, found, criteria, endings);
+  const leaving = new Set(ended.map(({ guest }) => guest));
   const repairs = found.guests.filter(({ was }) => !leaving.has(was.guest));
   return [
     ...found.network.map((one) => networkStep(parts, one)),
     ...natSteps(parts, found),
     ...repairs.map((one) => guestStep(parts, one)),
-    ...endings.map(({ step }) => step),
+    ...ended.map(({ step }) => step),
     ...found.slots.map((one) => slotStep(parts, one)),
     ...leftoverSteps(parts, found.strays, criteria),
     ...found.lostClasses.map((minor) => lostClassStep(parts, minor)),
@@ -80,13 +86,13 @@ function guestStep(parts: Parts, one: Inspection["guests"][number]): Step {
 
 /**
  * Guests the caller does not want kept, and those whose TAP somebody deleted: a lease without a TAP
- * is released.
+ * is released. One that was on its way to standby, and has its record, is in standby then.
  */
 function endingGuests(
   { registry }: Parts,
   { gone }: Inspection,
   { keep, bornBeforeMs }: Criteria,
-  release: (guest: Guest) => Promise<void>,
+  { release, standby }: Endings,
 ): { guest: Guest; step: Step }[] {
   const isGone = new Set(gone.map(({ guest }) => guest));
   return registry.all().flatMap((guest) => {
@@ -97,8 +103,16 @@ function endingGuests(
       ? `its TAP ${guest.view.tap} was deleted from outside`
       : "not in the list of guests to keep";
     const proof = "allocated by this network";
-    const action = { action: "release" as const, subject: guest.id, reason, proof };
-    return [{ guest, step: { kind: "release", actions: [action], run: () => release(guest) } }];
+    const about = { subject: guest.id, reason, proof };
+    const step: Step =
+      guest.isCutOff && !isUnwanted
+        ? { kind: "repair", actions: [{ action: "repair", ...about }], run: () => standby(guest) }
+        : {
+            kind: "release",
+            actions: [{ action: "release", ...about }],
+            run: () => release(guest),
+          };
+    return [{ guest, step }];
   });
 }
 

@@ -4,14 +4,13 @@
 import { monotonicMs } from "../clock.js";
 import { configError, type ForknetError } from "../errors.js";
 import { publish } from "../events/events.js";
-import type { Guest } from "../guests/guest.js";
 import { checkKeys } from "../option-checks.js";
 import type { Parts } from "../parts.js";
 import { endSpan, startSpan } from "../telemetry/traces.js";
 import { inspect } from "./inspection.js";
 import type { Criteria, ReconcileAction, Step } from "./reconcile-action.js";
 import { strandedSteps } from "./reconcile-leftovers.js";
-import { planFor } from "./reconcile-plan.js";
+import { type Endings, planFor } from "./reconcile-plan.js";
 
 /** What reconcile takes. */
 export interface ReconcileOptions {
@@ -47,16 +46,16 @@ const KEYS = new Set(["keep", "minAgeMs", "dryRun"]);
 
 export class Reconciler {
   readonly #parts: Parts;
-  readonly #release: (guest: Guest) => Promise<void>;
+  readonly #endings: Endings;
   /** When a pass first saw a leftover that does not tell its age, by ifindex. */
   #firstSeenMs = new Map<number, number>();
   /** Passes run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
-  constructor(parts: Parts, release: (guest: Guest) => Promise<void>) {
+  constructor(parts: Parts, endings: Endings) {
     this.#parts = parts;
-    this.#release = release;
+    this.#endings = endings;
   }
 
   /** One pass. A step that is refused does not stop the others; its action carries the error. */
@@ -151,7 +150,7 @@ export class Reconciler {
     const seen = found.strays.taps.map(({ ifindex }) => ifindex);
     this.#remember(seen, nowMs);
     const criteria: Criteria = { keep, bornBeforeMs: nowMs - minAgeMs, seenMs: this.#firstSeenMs };
-    return planFor(this.#parts, found, criteria, this.#release);
+    return planFor(this.#parts, found, criteria, this.#endings);
   }
 
   /** Looks again at identities whose last objects went in this pass: they can be used again. */

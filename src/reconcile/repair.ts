@@ -3,7 +3,8 @@
 
 import type { ForknetError } from "../errors.js";
 import { publish } from "../events/events.js";
-import { inTurn } from "../guests/removal.js";
+import type { Guest } from "../guests/guest.js";
+import { bringBack, forgetRecord, inTurn } from "../guests/removal.js";
 import { toKernelLimits } from "../limits.js";
 import type { Parts } from "../parts.js";
 import type { Difference, Finding } from "../plans/finding.js";
@@ -22,7 +23,7 @@ export function repairGuest(
       if (guest.moving) return await moveOn(parts, was, findings);
       await send(parts, tap.tapName, findings);
       // A release that came meanwhile has disarmed it: it must stay so.
-      if (was.isCurrent) settle(parts, was, findings);
+      if (was.isCurrent) await settle(parts, was, findings);
     });
   });
 }
@@ -31,18 +32,24 @@ export function repairGuest(
  * Its class is not the one it belongs in, so that its own limits must not be given to that: the job
  * that failed is tried again.
  */
-async function moveOn(
-  parts: Parts,
-  { guest, tap }: Snapshot,
-  findings: readonly Finding[],
-): Promise<void> {
+async function moveOn(parts: Parts, was: Snapshot, findings: readonly Finding[]): Promise<void> {
+  const { guest, tap } = was;
   const isOfClass = ({ what }: Finding) => what === "class" || what === "leaf";
   await send(
     parts,
     tap.tapName,
     findings.filter((one) => !isOfClass(one)),
   );
+  // The job's end arms the guest: not one that was released meanwhile.
+  if (!was.isCurrent) return;
+  if (guest.isCutOff) await reviveCutOff(parts, guest);
   await parts.shaping.schedule(guest);
+}
+
+/** Its standby had failed half way. */
+async function reviveCutOff(parts: Parts, guest: Guest): Promise<void> {
+  bringBack(parts, guest);
+  await forgetRecord(parts, guest);
 }
 
 /** One finding about bridge or shaper. A device that is gone is made anew, without its guests. */
@@ -64,7 +71,11 @@ async function send(parts: Parts, device: string, findings: readonly Finding[]):
 }
 
 /** The limits hold now, whatever was known of them; the lease comes last, behind the guard. */
-function settle(parts: Parts, { guest }: Snapshot, findings: readonly Finding[]): void {
+async function settle(
+  parts: Parts,
+  { guest }: Snapshot,
+  findings: readonly Finding[],
+): Promise<void> {
   guest.applied = toKernelLimits(guest.lease.limits, parts.options);
   const isLate = guest.shaping === "failed";
   const lease = isLate ? { ...guest.lease, blocked: false } : guest.lease;
@@ -72,6 +83,7 @@ function settle(parts: Parts, { guest }: Snapshot, findings: readonly Finding[])
     parts.leases.arm(guest.ifindex, lease);
   guest.lease = lease;
   guest.shaping = "shaped";
+  if (guest.isCutOff) await reviveCutOff(parts, guest);
 }
 
 /** Says on the diagnostics channels how it went. */

@@ -139,16 +139,29 @@ function write(into: Uint8Array, text: string): void {
 }
 
 /**
+ * Refuses the next deletion of a lease, which this process makes in the main thread.
+ * `vi.restoreAllMocks` ends it.
+ */
+export function refuseDisarm(errno: number): void {
+  vi.spyOn(loadAddon().bpf, "mapDelete").mockImplementationOnce(() => {
+    throw bpfError("BPF_MAP_DELETE_ELEM", errno);
+  });
+}
+
+function bpfError(syscall: string, errno: number): Error {
+  return Object.assign(new Error("bpf"), { errno: -errno, syscall });
+}
+
+/**
  * Refuses one write of a lease, the `at`-th from now on: 1 is the next. The map of this process is
  * written in the main thread. `vi.restoreAllMocks` ends it.
  */
 export function refuseLease(errno: number, at = 1): void {
   const { bpf } = loadAddon();
   const write = bpf.mapSet.bind(bpf);
-  const error = Object.assign(new Error("bpf"), { errno: -errno, syscall: "BPF_MAP_UPDATE_ELEM" });
   const spy = vi.spyOn(bpf, "mapSet");
   for (let passing = 1; passing < at; passing++) spy.mockImplementationOnce(write);
   spy.mockImplementationOnce(() => {
-    throw error;
+    throw bpfError("BPF_MAP_UPDATE_ELEM", errno);
   });
 }

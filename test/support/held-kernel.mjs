@@ -1,7 +1,7 @@
 // A kernel for the lanes' workers that holds chosen messages back while a file exists: what waits can be looked at.
 // Loaded by the workers as `held-kernel.mjs?file=PATH&hold=OP[,VERB]`; the test's side is traffic-network.ts.
 
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { createKernel as createReal } from "../../dist/kernel/kernel.js";
 
 const POLL_MS = 5;
@@ -17,8 +17,11 @@ function isHeld(message) {
 export function createKernel() {
   const real = createReal();
   const talk = (messages, device) => {
-    // The worker's thread sleeps, as it would behind somebody who holds RTNL.
-    if (messages.some(isHeld)) while (existsSync(file)) Atomics.wait(nobody, 0, 0, POLL_MS);
+    if (messages.some(isHeld) && existsSync(file)) {
+      writeFileSync(`${file}.reached`, "");
+      // The worker's thread sleeps, as it would behind somebody who holds RTNL.
+      while (existsSync(file)) Atomics.wait(nobody, 0, 0, POLL_MS);
+    }
     return real.talk(messages, device);
   };
   return { ...real, talk };

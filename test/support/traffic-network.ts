@@ -2,7 +2,7 @@
 // warm slot, workers that can be held back, and the judgement of a goodput. Opening and removing
 // networks is left to network.ts.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -45,12 +45,12 @@ export async function forkWarm(network: Network, request: AllocationRequest): Pr
 
 /**
  * Opens a network whose workers stop before a message of this kind ("qdisc.tbf,change") until
- * `letGo` is called.
+ * `letGo` is called; `isHeld` tells whether one ever did.
  */
 export async function openHeld(
   options: NetworkOptions,
   hold: string,
-): Promise<{ network: Network; hold: () => void; letGo: () => void }> {
+): Promise<{ network: Network; hold: () => void; isHeld: () => boolean; letGo: () => void }> {
   const directory = mkdtempSync(join(tmpdir(), "forknet-held-"));
   const file = join(directory, "held");
   const kernelModule = new URL(
@@ -63,7 +63,8 @@ export async function openHeld(
     rmSync(directory, { recursive: true, force: true });
     await destroyNetwork(network, options);
   });
-  return { network, hold: () => writeFileSync(file, ""), letGo };
+  const isHeld = () => existsSync(`${file}.reached`);
+  return { network, hold: () => writeFileSync(file, ""), isHeld, letGo };
 }
 
 /** Goodput as a share of what the configured rate can carry; 1 is all of it. */
