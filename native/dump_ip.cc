@@ -1,7 +1,8 @@
-// Requests for addresses, routes, neighbours and forwarding entries, and the parsers of what comes
-// back.
+// Requests for addresses, routes, rules, neighbours and forwarding entries, and the parsers of what
+// comes back.
 #include "dump_ip.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -22,6 +23,12 @@ void EncodeRouteDump(MessageBuilder* out) {
   rtmsg header{};
   header.rtm_family = AF_INET;
   out->Start(RTM_GETROUTE, kDumpRequest, header);
+}
+
+void EncodeRuleDump(MessageBuilder* out) {
+  fib_rule_hdr header{};
+  header.family = AF_INET;
+  out->Start(RTM_GETRULE, kDumpRequest, header);
 }
 
 void EncodeNeighborDump(std::optional<int32_t> ifindex, MessageBuilder* out) {
@@ -60,8 +67,21 @@ bool ParseRoute(Bytes payload, RouteInfo* out) {
     if (a.type == RTA_DST) out->destination = a.Ipv4();
     if (a.type == RTA_GATEWAY) out->gateway = a.Ipv4();
     if (a.type == RTA_OIF) out->ifindex = a.As<int32_t>();
+    if (a.type == RTA_PRIORITY) out->metric = a.U32();
     // Table numbers above 255 do not fit into the header.
     if (a.type == RTA_TABLE) out->table = a.U32();
+  });
+  return true;
+}
+
+bool ParseRule(Bytes payload, RuleInfo* out) {
+  fib_rule_hdr header;
+  if (!payload.Read(&header) || header.family != AF_INET) return false;
+  out->action = header.action;
+  out->table = header.table;
+  ForEachAttribute(payload.Skip(NLMSG_ALIGN(sizeof header)), [&](const Attribute& a) {
+    // As with routes: the header has room for 255.
+    if (a.type == FRA_TABLE) out->table = a.U32();
   });
   return true;
 }

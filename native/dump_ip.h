@@ -1,5 +1,5 @@
-// Addresses, routes, neighbours and forwarding entries as the kernel lists them. Addresses are in
-// host byte order. Parsers work on bare bytes and are safe on any.
+// Addresses, routes, rules, neighbours and forwarding entries as the kernel lists them. Addresses
+// are in host byte order. Parsers work on bare bytes and are safe on any.
 #ifndef FORKNET_DUMP_IP_H_
 #define FORKNET_DUMP_IP_H_
 
@@ -22,8 +22,15 @@ struct RouteInfo {
   uint8_t prefix_length = 0;
   int32_t ifindex = 0;
   uint32_t gateway = 0;
+  uint32_t metric = 0;
   uint32_t table = 0;
   uint8_t type = 0;
+};
+
+/** A policy routing rule, as far as it says which table is asked. */
+struct RuleInfo {
+  uint32_t table = 0;
+  uint8_t action = 0;
 };
 
 struct NeighborInfo {
@@ -41,12 +48,15 @@ struct FdbInfo {
 
 void EncodeAddressDump(std::optional<int32_t> ifindex, MessageBuilder* out);
 void EncodeRouteDump(MessageBuilder* out);
+void EncodeRuleDump(MessageBuilder* out);
 void EncodeNeighborDump(std::optional<int32_t> ifindex, MessageBuilder* out);
 void EncodeFdbDump(int32_t bridge, MessageBuilder* out);
 
-/** Parse the payload of RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH. False when it is not IPv4's. */
+/** Parse the payload of RTM_NEWADDR, _NEWROUTE, _NEWRULE, _NEWNEIGH. False when it is not IPv4's.
+ */
 bool ParseAddress(Bytes payload, AddressInfo* out);
 bool ParseRoute(Bytes payload, RouteInfo* out);
+bool ParseRule(Bytes payload, RuleInfo* out);
 bool ParseNeighbor(Bytes payload, NeighborInfo* out);
 /** False for entries of other bridges, and for a device's own address list (NTF_SELF). */
 bool ParseFdb(Bytes payload, int32_t bridge, FdbInfo* out);

@@ -15,10 +15,10 @@ export type { NatOptions } from "./nat/nat-options.js";
 export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";
-export type { Difference } from "./plans/finding.js";
+export type { Difference, Warning } from "./plans/finding.js";
 export type { ReconcileOptions, ReconcileReport } from "./reconcile/reconcile.js";
 export type { ReconcileAction } from "./reconcile/reconcile-action.js";
-export type { VerifyDifference, VerifyReport } from "./reconcile/verify.js";
+export type { VerifyDifference, VerifyReport, VerifyWarning } from "./reconcile/verify.js";
 export type {
   AllocationRequest,
   GroupLimitsRequest,

@@ -171,7 +171,7 @@ export class OpenNetwork implements Network {
   async verify(instanceId?: string): Promise<VerifyReport> {
     this.#assertOpen();
     if (instanceId !== undefined) checkLabel(instanceId, "instanceId");
-    return verify(this.#parts, instanceId);
+    return verify(this.#parts, instanceId, instanceId === undefined);
   }
 
   events({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<NetworkEvent> {

@@ -75,13 +75,17 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     const stores = { standby, nat, groupStore: GroupStore.open(options.stateDir, onDamage) };
     const stored = standby.all();
     checkStored(stored, options);
-    const { parts, adoption } = await assemble(options, internals, stores, endings);
+    const { parts, adoption, warnings } = await assemble(options, internals, stores, endings);
     const found = takeOver(parts, adoption, stored);
     span.setAttributes({
       "forknet.adopted": found.guests,
       "forknet.kept": found.standby,
       "forknet.reaped": found.leftovers,
+      ...(warnings.length > 0 && { "forknet.warnings": warnings.map(({ text }) => text) }),
     });
+    for (const warning of warnings) {
+      publish("forknet:warning", { bridge: options.bridge, ...warning });
+    }
     if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
     nat.settle();
     parts.pool.fill();
@@ -137,7 +141,7 @@ async function assemble(
     metrics?.kernelError(lane, code ?? errnoName(errno));
   const lanes = new Lanes(internals.kernelModule, onFailure);
   endings.push(() => lanes.stop());
-  const { facts, adoption } = await lanes.open(
+  const { facts, adoption, warnings } = await lanes.open(
     options,
     nat.isConcerned ? () => nat.establish() : undefined,
   );
@@ -191,7 +195,7 @@ async function assemble(
     nat,
     flows: new Flows(options.bridge, lanes.forget, options.nat !== undefined),
   };
-  return { parts, adoption };
+  return { parts, adoption, warnings };
 }
 
 /** Programs and maps stay in the kernel for as long as a filter uses them. */

@@ -39,9 +39,9 @@ Napi::Function Netlink::Define(Napi::Env env) {
        InstanceMethod<&Netlink::Link>("link"), InstanceMethod<&Netlink::Qdiscs>("qdiscs"),
        InstanceMethod<&Netlink::Classes>("classes"), InstanceMethod<&Netlink::Filters>("filters"),
        InstanceMethod<&Netlink::Addresses>("addresses"), InstanceMethod<&Netlink::Routes>("routes"),
-       InstanceMethod<&Netlink::Neighbors>("neighbors"), InstanceMethod<&Netlink::Fdb>("fdb"),
-       InstanceMethod<&Netlink::ForgetFlows>("forgetFlows"), InstanceMethod<&Netlink::Port>("port"),
-       InstanceMethod<&Netlink::Close>("close")});
+       InstanceMethod<&Netlink::Rules>("rules"), InstanceMethod<&Netlink::Neighbors>("neighbors"),
+       InstanceMethod<&Netlink::Fdb>("fdb"), InstanceMethod<&Netlink::ForgetFlows>("forgetFlows"),
+       InstanceMethod<&Netlink::Port>("port"), InstanceMethod<&Netlink::Close>("close")});
 }
 
 Netlink::Netlink(const Napi::CallbackInfo& info)
@@ -158,6 +158,14 @@ Napi::Value Netlink::Routes(const Napi::CallbackInfo& info) {
     MessageBuilder request;
     EncodeRouteDump(&request);
     return ToJs(info.Env(), Open().Dump<RouteInfo>(&request, "RTM_GETROUTE", ParseRoute));
+  });
+}
+
+Napi::Value Netlink::Rules(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    MessageBuilder request;
+    EncodeRuleDump(&request);
+    return ToJs(info.Env(), Open().Dump<RuleInfo>(&request, "RTM_GETRULE", ParseRule));
   });
 }
 

@@ -27,6 +27,7 @@ class Netlink : public Napi::ObjectWrap<Netlink> {
   Napi::Value Filters(const Napi::CallbackInfo& info);
   Napi::Value Addresses(const Napi::CallbackInfo& info);
   Napi::Value Routes(const Napi::CallbackInfo& info);
+  Napi::Value Rules(const Napi::CallbackInfo& info);
   Napi::Value Neighbors(const Napi::CallbackInfo& info);
   Napi::Value Fdb(const Napi::CallbackInfo& info);
   Napi::Value ForgetFlows(const Napi::CallbackInfo& info);

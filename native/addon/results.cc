@@ -171,9 +171,14 @@ Napi::Object ToJs(Napi::Env env, const RouteInfo& route) {
       .Number("prefixLength", route.prefix_length)
       .Number("ifindex", route.ifindex)
       .Number("gateway", route.gateway)
+      .Number("metric", route.metric)
       .Number("table", route.table)
       .Number("type", route.type)
       .Done();
+}
+
+Napi::Object ToJs(Napi::Env env, const RuleInfo& rule) {
+  return Builder(env).Number("table", rule.table).Number("action", rule.action).Done();
 }
 
 Napi::Object ToJs(Napi::Env env, const NeighborInfo& neighbor) {

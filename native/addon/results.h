@@ -19,6 +19,7 @@ Napi::Object ToJs(Napi::Env env, const ClassInfo& entry);
 Napi::Object ToJs(Napi::Env env, const FilterInfo& filter);
 Napi::Object ToJs(Napi::Env env, const AddressInfo& address);
 Napi::Object ToJs(Napi::Env env, const RouteInfo& route);
+Napi::Object ToJs(Napi::Env env, const RuleInfo& rule);
 Napi::Object ToJs(Napi::Env env, const NeighborInfo& neighbor);
 Napi::Object ToJs(Napi::Env env, const FdbInfo& entry);
 /** null for an ack, the refusal otherwise. */

@@ -160,6 +160,9 @@ void CaptureAll(Capture* capture) {
   MessageBuilder routes;
   EncodeRouteDump(&routes);
   capture->Ask("ip", "route", routes);
+  MessageBuilder rules;
+  EncodeRuleDump(&rules);
+  capture->Ask("ip", "rule", rules);
   MessageBuilder neighbors;
   EncodeNeighborDump(std::nullopt, &neighbors);
   capture->Ask("ip", "neighbor", neighbors);

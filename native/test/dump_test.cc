@@ -2,6 +2,7 @@
 // harm.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <linux/fib_rules.h>
 #include <linux/gen_stats.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -41,6 +42,8 @@ void ParseEverything(Bytes bytes) {
   ParseAddress(bytes, &address);
   RouteInfo route;
   ParseRoute(bytes, &route);
+  RuleInfo rule;
+  ParseRule(bytes, &rule);
   NeighborInfo neighbor;
   ParseNeighbor(bytes, &neighbor);
   FdbInfo fdb;
@@ -216,6 +219,19 @@ TEST_CASE("other families' entries are not IPv4's") {
   reply.Start(RTM_NEWADDR, 0, header);
   AddressInfo address;
   CHECK_FALSE(ParseAddress(Payload(reply), &address));
+}
+
+TEST_CASE("a rule tells its table, also one that the header has no room for") {
+  MessageBuilder reply;
+  fib_rule_hdr header{};
+  header.family = AF_INET;
+  header.table = 252;  // RT_TABLE_COMPAT
+  header.action = FR_ACT_TO_TBL;
+  reply.Start(RTM_NEWRULE, 0, header).Attr(FRA_TABLE, uint32_t{51820});
+  RuleInfo rule;
+  REQUIRE(ParseRule(Payload(reply), &rule));
+  CHECK(rule.table == 51820);
+  CHECK(rule.action == FR_ACT_TO_TBL);
 }
 
 TEST_CASE("forwarding entries of another bridge are left out") {

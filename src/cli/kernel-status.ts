@@ -18,10 +18,10 @@ import { readDrops } from "../lease/drops.js";
 import { decodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
 import { decodeStore } from "../lease/standby-record.js";
 import { count, NUMBERS_PER_GUEST } from "../plans/count.js";
+import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
 import { findOwnTaps } from "../plans/ownership.js";
 import { findMaps } from "../plans/programs.js";
 import { ofGuest } from "../statistics.js";
-import { type KernelNetwork, subnetOf } from "./kernel-networks.js";
 
 /** Everything that is read at once. */
 export interface KernelLook {

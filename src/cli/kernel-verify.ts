@@ -8,8 +8,9 @@ import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
-import type { VerifyDifference } from "../reconcile/verify.js";
-import type { KernelNetwork } from "./kernel-networks.js";
+import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
+import { findOverlaps, warningOf } from "../plans/overlap.js";
+import type { VerifyDifference, VerifyReport, VerifyWarning } from "../reconcile/verify.js";
 import { heldTaps, type KernelLook, look } from "./kernel-status.js";
 
 /** Of all live guests and the devices, or of one guest: an empty list of `compared` is no such guest. */
@@ -17,7 +18,7 @@ export function kernelDifferences(
   kernel: Kernel,
   network: KernelNetwork,
   instanceId: string | undefined,
-): { compared: number; differences: VerifyDifference[]; notes: string[] } {
+): Pick<VerifyReport, "compared" | "differences" | "warnings"> & { notes: string[] } {
   const notes: string[] = [];
   const found = look(kernel, network);
   const held = heldTaps(kernel, network, found.taps, notes).filter(
@@ -35,7 +36,18 @@ export function kernelDifferences(
         differences.push({ subject: lease.instanceId, what, expected, found: actual });
     }
   }
-  return { compared: held.length, differences, notes };
+  const isAll = instanceId === undefined;
+  return {
+    compared: held.length,
+    differences,
+    warnings: isAll ? overlaps(kernel, network) : [],
+    notes,
+  };
+}
+
+function overlaps(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
+  const found = findOverlaps(kernel, network.bridgeLink?.ifindex, subnetOf(kernel, network));
+  return found.map((one) => ({ subject: network.bridge, ...warningOf(one) }));
 }
 
 /** What, as it should be, as it is. */

@@ -15,7 +15,7 @@ import { createKernel, type Kernel } from "../kernel/kernel.js";
 import { openNetwork } from "../open.js";
 import { defaultStateDir } from "../options.js";
 import { lockName } from "../process-lock.js";
-import type { VerifyDifference } from "../reconcile/verify.js";
+import type { VerifyDifference, VerifyWarning } from "../reconcile/verify.js";
 import { chooseNetwork } from "./kernel-networks.js";
 import { kernelStatus } from "./kernel-status.js";
 import { kernelDifferences } from "./kernel-verify.js";
@@ -32,6 +32,7 @@ export interface SiteOptions {
 export interface SiteVerify {
   compared: number;
   differences: VerifyDifference[];
+  warnings: VerifyWarning[];
   unclassified: number | null;
   directPackets: number | null;
   source: "agent" | "kernel";
@@ -113,7 +114,12 @@ export class Site {
   /** Compared by the agent, else with what the leases say. Rejects with NOT_FOUND. */
   async verify(instanceId: string | undefined): Promise<SiteVerify> {
     const params = instanceId === undefined ? {} : { instanceId };
-    if (this.#client) return { ...(await this.ask("verify", params)), source: "agent", notes: [] };
+    if (this.#client) {
+      const report = await this.ask("verify", params);
+      // An agent of an earlier release tells none.
+      const warnings = (report.warnings as VerifyWarning[] | undefined) ?? [];
+      return { ...report, warnings, source: "agent", notes: [] };
+    }
     const status = await this.status();
     if (instanceId !== undefined) guestIn(status, instanceId);
     const kernel = this.#ownKernel();

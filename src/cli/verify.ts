@@ -22,7 +22,8 @@ export function addVerify(program: Command): void {
     );
 }
 
-function formatReport({ compared, differences, directPackets, notes }: SiteVerify): string {
+function formatReport(report: SiteVerify): string {
+  const { compared, differences, warnings, directPackets, notes } = report;
   const guests = `${compared} guest${compared === 1 ? "" : "s"} compared`;
   const head =
     differences.length === 0
@@ -38,6 +39,7 @@ function formatReport({ compared, differences, directPackets, notes }: SiteVerif
     head,
     ...(rows.length > 0 ? [formatTable(["subject", "what", "expected", "found"], rows)] : []),
     ...(directPackets ? [`${directPackets} packets passed the shaper without a class`] : []),
+    ...warnings.map(({ subject, text }) => paint("yellow", `warning: ${subject}: ${text}`)),
     ...notes.map((note) => `note: ${note}`),
   ].join("\n");
 }

@@ -13,6 +13,7 @@ import { Host, type Scene } from "./host.js";
 import { checkLeftovers } from "./leftovers.js";
 import { checkNetworkManager } from "./network-manager.js";
 import { checkNetworkd } from "./networkd.js";
+import { checkSubnet } from "./subnet.js";
 import { checkSysctls } from "./sysctls.js";
 import { checkTunDevice } from "./tun-device.js";
 import { checkUdev } from "./udev.js";
@@ -66,6 +67,7 @@ async function checkNetwork(addon: Addon, host: Host, bridgeName: string): Promi
     const scene: Scene = { host, netlink, bridgeName, bridge };
     return [
       ...checkBridge(scene),
+      ...checkSubnet(scene),
       ...checkLeftovers(scene),
       ...(await checkFirewall(scene)),
       ...checkSysctls(scene),

@@ -8,6 +8,7 @@ import type { Change, LinkState } from "../kernel/changes.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import type { Parts } from "../parts.js";
+import { isCondemned } from "../plans/condemned.js";
 import { isPortSet } from "../plans/port.js";
 import { isSteady } from "../reconcile/inspection.js";
 
@@ -105,7 +106,8 @@ export class Belongings {
     const facts = this.#facts;
     const { name, up, master, port, group, alias } = link;
     if (name !== tapName || !up || master !== facts.bridge.ifindex) return false;
-    if (group === facts.condemnedGroup || (port && !isPortSet(facts, port))) return false;
+    const isLeaving = isCondemned(group, facts.bridge.ifindex);
+    if (isLeaving || (port && !isPortSet(facts, port))) return false;
     // A port's own message tells no alias; a guest under way has not got its own yet. Its start is
     // enough: whoever writes another writes all of it, and the whole takes long to compare.
     return isPort || !guest || !isSteady(guest) || alias.startsWith(`${ALIAS_PREFIX}${guest.id} `);

@@ -6,7 +6,7 @@ import type { ForknetError } from "../errors.js";
 import type { AllocationState } from "../guests/guest.js";
 import type { ChangedObject } from "../kernel/changes.js";
 import type { StoreDamage } from "../lease/standby-store.js";
-import type { Difference } from "../plans/finding.js";
+import type { Difference, Warning } from "../plans/finding.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {
@@ -54,6 +54,11 @@ export interface Events {
   "forknet:repaired": { bridge: string; subject: string } & Difference;
   /** What reconcile found could not be put right. */
   "forknet:repair-failed": { bridge: string; subject: string; error: ForknetError };
+  /**
+   * Something of others stands in the way of a network that opened all the same, because its guests
+   * live; VerifyReport.warnings tells it for as long as it is so.
+   */
+  "forknet:warning": { bridge: string } & Warning;
   /** There is no control socket, or no record of the options: `forknet` can read, and no more. */
   "forknet:control-failed": { bridge: string; error: ForknetError };
   /**
@@ -81,6 +86,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:repair-failed": diagnostics.channel("forknet:repair-failed"),
   "forknet:flows-kept": diagnostics.channel("forknet:flows-kept"),
   "forknet:reap-failed": diagnostics.channel("forknet:reap-failed"),
+  "forknet:warning": diagnostics.channel("forknet:warning"),
   "forknet:control-failed": diagnostics.channel("forknet:control-failed"),
 };
 

@@ -3,6 +3,7 @@
 
 import type { BpfFilter } from "./bpf-filter.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
+import type { RouteInfo, RuleInfo } from "./route-info.js";
 
 /** One message's refusal. `errno` is positive; `text` is the extended ack, or "". */
 export interface Refusal {
@@ -101,17 +102,6 @@ export interface AddressInfo {
   prefixLength: number;
 }
 
-export interface RouteInfo {
-  destination: Ipv4;
-  prefixLength: number;
-  /** RTA_OIF, 0 for none. */
-  ifindex: number;
-  gateway: Ipv4;
-  table: number;
-  /** RTN_UNICAST is 1. */
-  type: number;
-}
-
 export interface NeighborInfo {
   ifindex: number;
   ip: Ipv4;
@@ -149,6 +139,8 @@ export interface Netlink {
   addresses(ifindex?: number): AddressInfo[];
   /** IPv4 only, every table. */
   routes(): RouteInfo[];
+  /** IPv4 only: `ip rule`. */
+  rules(): RuleInfo[];
   /** IPv4 only. */
   neighbors(ifindex?: number): NeighborInfo[];
   /** Forwarding entries of a bridge's ports (and of the bridge itself). */

@@ -15,11 +15,11 @@ import type {
   NeighborInfo,
   Netlink,
   QdiscInfo,
-  RouteInfo,
   TapOptions,
 } from "./binding.js";
 import { describe } from "./describe.js";
 import type { Ipv4, Message } from "./messages.js";
+import type { RouteInfo, RuleInfo } from "./route-info.js";
 
 // The refusals that plans tell apart.
 export const ENOENT = 2;
@@ -59,6 +59,7 @@ export interface Kernel {
   filters(ifindex: number, parent: number): FilterInfo[];
   addresses(ifindex?: number): AddressInfo[];
   routes(): RouteInfo[];
+  rules(): RuleInfo[];
   neighbors(ifindex: number): NeighborInfo[];
   fdb(bridgeIfindex: number): FdbInfo[];
   /** Deletes what connection tracking knows of these addresses; how many flows that were. */
@@ -97,6 +98,7 @@ export function createKernel(): Kernel {
       guarded("RTM_GETTFILTER", "", () => netlink.filters(ifindex, parent)),
     addresses: (ifindex) => guarded("RTM_GETADDR", "", () => netlink.addresses(ifindex)),
     routes: () => guarded("RTM_GETROUTE", "", () => netlink.routes()),
+    rules: () => guarded("RTM_GETRULE", "", () => netlink.rules()),
     neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
     fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
     forgetFlows: (ips) => guarded("IPCTNL_MSG_CT_DELETE", "", () => netlink.forgetFlows(ips)),

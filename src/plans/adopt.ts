@@ -9,6 +9,7 @@ import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
 import { addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { isCondemned } from "./condemned.js";
 import { foreignClasses } from "./ownership.js";
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
@@ -77,7 +78,8 @@ export function adopt(
   for (const tap of taps) {
     const { ifindex, name: tapName, alias, group } = tap;
     const lease = leases.get(ifindex);
-    if (!lease || group === facts.condemnedGroup || !bringToBridge(kernel, facts, tap, lease)) {
+    const isLeaving = isCondemned(group, facts.bridge.ifindex);
+    if (!lease || isLeaving || !bringToBridge(kernel, facts, tap, lease)) {
       adoption.leftovers.push({ tapName, ifindex, ip: addressInAlias(alias) ?? 0 });
       if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
       continue;
@@ -126,7 +128,7 @@ function rebuildLeases(
   const leases = new Map<number, Lease>();
   for (const { ifindex, alias, master, group } of taps) {
     const lease = parseAlias(alias);
-    if (!lease || master === 0 || group === facts.condemnedGroup) continue;
+    if (!lease || master === 0 || isCondemned(group, facts.bridge.ifindex)) continue;
     kernel.bpf.mapSet(facts.maps.leases, keyOf(ifindex), encodeLease(lease));
     leases.set(ifindex, lease);
   }

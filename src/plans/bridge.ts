@@ -105,6 +105,6 @@ function nameBridge(kernel: Kernel, bridge: LinkInfo, alias: string, ipv6: boole
 }
 
 /** The proof that a bridge is forknet's: `forknet1 /bridge 10.100.0.0/16`. */
-function bridgeAlias(subnet: Subnet): string {
+export function bridgeAlias(subnet: Subnet): string {
   return `${ALIAS_PREFIX}/bridge ${formatIpv4(subnet.network)}/${subnet.prefixLength}`;
 }

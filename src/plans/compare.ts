@@ -6,6 +6,7 @@ import type { LinkInfo } from "../kernel/binding.js";
 import type { BpfFilter } from "../kernel/bpf-filter.js";
 import type { FilterBpf, LinkSet, Message, PortSet } from "../kernel/messages.js";
 import { compareClass, compareLeaf, compareTbf, compareTree } from "./compare-limits.js";
+import { isCondemned } from "./condemned.js";
 import { isOurPlace, programIdOf } from "./expected.js";
 import { type Finding, finding } from "./finding.js";
 import type { Found } from "./found.js";
@@ -53,7 +54,8 @@ function compareLink(found: Found, message: LinkSet): Finding[] {
     finding(key, message[key], link[key], [{ op, ifindex, [key]: message[key] }]),
   );
   // Other groups are the operator's business.
-  if (message.group !== undefined && link.group === found.facts.condemnedGroup) {
+  const { bridge } = found.facts;
+  if (message.group !== undefined && isCondemned(link.group, bridge.ifindex)) {
     findings.push(finding("group", message.group, link.group, [message]));
   }
   return findings;

@@ -17,6 +17,14 @@ export interface Finding extends Difference {
   repair: readonly Message[];
 }
 
+/** Something of others that stands in the network's way, and that forknet does not change. */
+export interface Warning {
+  /** "route", "address", ... */
+  what: string;
+  /** What there is, in a sentence. */
+  text: string;
+}
+
 type Told = string | number | boolean | undefined;
 
 /** "nothing" where the kernel has none. */

@@ -8,6 +8,7 @@ import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease } from "../lease/lease.js";
+import { isCondemned } from "./condemned.js";
 import type { KnownTap } from "./expected.js";
 import type { Found } from "./found.js";
 import type { GroupClass } from "./group.js";
@@ -77,9 +78,10 @@ function namedClasses(found: Found): number[] {
 }
 
 function unknownTaps(found: Found, taps: readonly KnownTap[]): UnknownTap[] {
+  const { bridge } = found.facts;
   const known = new Set(taps.map(({ ifindex }) => ifindex));
   return found.ownTaps
-    .filter(({ ifindex, group }) => !known.has(ifindex) && group !== found.facts.condemnedGroup)
+    .filter(({ ifindex, group }) => !known.has(ifindex) && !isCondemned(group, bridge.ifindex))
     .map(({ name, ifindex, alias }) => {
       const entry = found.leases.get(ifindex);
       const lease = entry && decodeLease(entry);
@@ -133,7 +135,7 @@ export function confirm(
     taps: taps.filter((ifindex) => {
       const link = kernel.link({ ifindex });
       const isOwn = link && isOwnTap(link, facts.bridge.ifindex, subnet);
-      return isOwn && link.group !== facts.condemnedGroup;
+      return isOwn && !isCondemned(link.group, facts.bridge.ifindex);
     }),
     neighbors: neighbors.filter((ip) => there.has(ip)),
   };

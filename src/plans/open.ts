@@ -9,7 +9,9 @@ import type { LinkInfo } from "../kernel/binding.js";
 import { ENODEV, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import { type Adoption, adopt } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
-import { checkConflicts, checkGroup } from "./conflicts.js";
+import { chooseGroup } from "./condemned.js";
+import { checkConflicts } from "./conflicts.js";
+import type { Warning } from "./finding.js";
 import { findOwnTaps } from "./ownership.js";
 import { ensurePrograms, needsMirred, writeSettings } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
@@ -30,13 +32,9 @@ export interface OpenJob {
 export interface Opened {
   facts: NetworkFacts;
   adoption: Adoption;
+  /** What others did on the host since the network was made. */
+  warnings: Warning[];
 }
-
-/**
- * The upper half names us ("fk"), the lower half the bridge: no two networks of a namespace share a
- * group.
- */
-const GROUP_BASE = 0x666b_0000;
 
 /** What open() looks at first. Throws Refused; changes nothing. */
 export function check(kernel: Kernel, { bridge, subnet }: OpenJob): void {
@@ -48,7 +46,7 @@ export function check(kernel: Kernel, { bridge, subnet }: OpenJob): void {
 export function open(kernel: Kernel, job: OpenJob): Opened {
   const { bridge: bridgeName, subnet } = job;
   checkTunDevice();
-  const found = checkConflicts(kernel, bridgeName, subnet);
+  const { bridge: found, warnings } = checkConflicts(kernel, bridgeName, subnet);
   const ipv6 = hasIpv6();
   return undoing((undo) => {
     const taps = findOwnTaps(kernel, found?.ifindex, subnet);
@@ -69,9 +67,8 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       programIds,
       maps,
     };
-    checkGroup(kernel, facts.condemnedGroup, taps);
     mustTalk(kernel, [classifyFilter(facts, "replace")], facts.shaper.name);
-    return { facts, adoption: adopt(kernel, facts, taps, adopted) };
+    return { facts, adoption: adopt(kernel, facts, taps, adopted), warnings };
   });
 }
 
@@ -93,23 +90,26 @@ function ensureDevices(
   return {
     bridge,
     shaper: { name: shaper.name, ifindex: shaper.ifindex },
-    condemnedGroup: GROUP_BASE | (bridge.ifindex & 0xffff),
+    condemnedGroup: chooseGroup(
+      kernel,
+      bridge.ifindex,
+      findOwnTaps(kernel, bridge.ifindex, subnet),
+    ),
   };
 }
 
 /**
  * Makes bridge or shaper anew, for an open network whose own was deleted from outside. Throws
- * Refused, CONFLICT when somebody else has taken the name or the addresses.
+ * Refused, CONFLICT when somebody else has taken the name.
  */
 export function restore(
   kernel: Kernel,
   { facts, ...job }: OpenJob & { facts: NetworkFacts },
 ): Devices {
-  const found = checkConflicts(kernel, job.bridge, job.subnet);
+  const { bridge: found } = checkConflicts(kernel, job.bridge, job.subnet, true);
   return undoing((undo) => {
     const { mirrored } = facts;
     const devices = ensureDevices(kernel, { ...job, mirrored }, facts.maps, found, undo);
-    checkGroup(kernel, devices.condemnedGroup, []);
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);
     // The shaper whose alias remembered it is gone; the next look finds that the new one's does not.

@@ -9,6 +9,7 @@ import type { Ipv4, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { createLink } from "./link.js";
+import { CLASSIFIER } from "./slot.js";
 import { setLinkSysctl } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
@@ -35,6 +36,23 @@ export interface Shaper {
   addressAdded: boolean;
 }
 
+/**
+ * The shaper of this network, whole or not. Its alias proves it or, where somebody changed that, the
+ * classifier at its root.
+ */
+export function findShaper(kernel: Kernel, bridge: string, gateway: Ipv4): LinkInfo | undefined {
+  const link = kernel.link({ name: shaperName(gateway) });
+  if (link?.kind !== "ifb") return undefined;
+  const aliases = [shaperAlias(bridge, false), shaperAlias(bridge, true)];
+  const isOthers = link.alias.startsWith(`${ALIAS_PREFIX}/shaper `);
+  const isOurs = aliases.includes(link.alias) || (!isOthers && hasClassifier(kernel, link));
+  return isOurs ? link : undefined;
+}
+
+function hasClassifier(kernel: Kernel, { ifindex }: LinkInfo): boolean {
+  return kernel.filters(ifindex, HTB_ROOT).some(({ bpf }) => bpf?.name === CLASSIFIER);
+}
+
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
 export function ensureShaper(
   kernel: Kernel,
@@ -51,7 +69,7 @@ export function ensureShaper(
   // An earlier process died between making it and naming it: nobody else makes such a link and
   // leaves it down.
   const isHalfMade = found?.kind === "ifb" && found.alias === "" && !found.up;
-  if (found && !isHalfMade && (found.kind !== "ifb" || found.alias !== alias)) {
+  if (found && !isHalfMade && !findShaper(kernel, bridge, gateway)) {
     const text = `a link named ${name} exists and is not the shaper of ${bridge}`;
     throw new Refused({
       code: "ERR_FORKNET_CONFLICT",
@@ -64,7 +82,7 @@ export function ensureShaper(
   }
   const former = found && !isHalfMade ? capacityOf(kernel, found.ifindex) : undefined;
   if (found && former !== undefined) {
-    sendSteps(kernel, adoptSteps(found, former, capacity), name, undo);
+    sendSteps(kernel, adoptSteps(found, alias, former, capacity), name, undo);
     return { name, ifindex: found.ifindex, addressAdded };
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
@@ -77,16 +95,21 @@ export function ensureShaper(
 }
 
 function adoptSteps(
-  { ifindex, up: wasUp }: LinkInfo,
+  { ifindex, up: wasUp, alias: formerAlias }: LinkInfo,
+  alias: string,
   former: BitsPerSecond,
   wanted: BitsPerSecond,
 ): Step[] {
+  const link = { op: "link.set", ifindex } as const;
   return [
+    ...(alias === formerAlias
+      ? []
+      : [{ message: { ...link, alias }, back: { ...link, alias: formerAlias } }]),
     {
       message: capacityClass(ifindex, wanted, "change"),
       back: capacityClass(ifindex, former, "change"),
     },
-    { message: up(ifindex), back: { op: "link.set", ifindex, up: wasUp } },
+    { message: up(ifindex), back: { ...link, up: wasUp } },
   ];
 }
 

@@ -27,6 +27,9 @@ import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { joinBridge } from "./port.js";
 import { type Undo, undoing } from "./undo.js";
 
+/** The name of the filter at the shaper's root. */
+export const CLASSIFIER = "forknet-classify";
+
 /** A warm slot that is to become another: unarmed, on the bridge, with this name and address. */
 export interface FormerSlot {
   tapName: string;
@@ -186,7 +189,7 @@ export function gateFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): 
 export function classifyFilter(facts: NetworkFacts, verb: TcVerb): Message {
   const { classify } = facts.programs;
   return {
-    ...filter(facts.shaper.ifindex, verb, HTB_ROOT, classify, "forknet-classify"),
+    ...filter(facts.shaper.ifindex, verb, HTB_ROOT, classify, CLASSIFIER),
     classid: HTB_ROOT,
   };
 }

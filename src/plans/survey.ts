@@ -12,10 +12,11 @@ import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
 import { compare } from "./compare.js";
 import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
-import { type Finding, finding } from "./finding.js";
+import { type Finding, finding, type Warning } from "./finding.js";
 import { Found } from "./found.js";
 import { type GroupClass, groupMessage } from "./group.js";
 import { type Leftovers, leftovers } from "./leftovers.js";
+import { findOverlaps, warningOf } from "./overlap.js";
 
 /** What the network knows. Plain data. */
 export interface SurveyJob {
@@ -29,6 +30,8 @@ export interface SurveyJob {
   freeClasses: readonly number[];
   /** What failed undos may have left. */
   stranded: readonly Remains[];
+  /** Look for what others took of the subnet, too: hosts may have very many routes. */
+  withOverlaps: boolean;
 }
 
 export interface Survey {
@@ -43,6 +46,8 @@ export interface Survey {
   leftovers: Leftovers;
   /** Of `freeClasses`: those that are not there. */
   lostClasses: number[];
+  /** What others have in the network's way. */
+  warnings: Warning[];
   /** Packets that the shaper sent without a class since it was made. */
   directPackets: number;
 }
@@ -58,6 +63,9 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
     gone: [],
     leftovers: leftovers(found, job),
     lostClasses: [],
+    warnings: job.withOverlaps
+      ? findOverlaps(kernel, job.facts.bridge.ifindex, job.subnet).map(warningOf)
+      : [],
     directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
   };
   if (lacksDevice(found)) return result;

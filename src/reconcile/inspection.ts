@@ -5,7 +5,7 @@ import type { Guest } from "../guests/guest.js";
 import type { WarmSlot } from "../guests/slot-pool.js";
 import type { Parts } from "../parts.js";
 import type { KnownTap } from "../plans/expected.js";
-import { type Difference, type Finding, finding } from "../plans/finding.js";
+import { type Difference, type Finding, finding, type Warning } from "../plans/finding.js";
 import { findStrays, Known, NO_STRAYS, type Strays } from "./strays.js";
 
 /** A guest as it was when the worker began to look. */
@@ -41,11 +41,19 @@ export interface Inspection {
   slots: { slot: WarmSlot; findings: Finding[] }[];
   strays: Strays;
   lostClasses: number[];
+  warnings: Warning[];
   directPackets: number;
 }
 
-/** Compares every guest that nothing is under way for, or one of them. Rejects with KERNEL. */
-export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
+/**
+ * Compares every guest that nothing is under way for, or one of them. `withOverlaps`: looks for what
+ * others took of the subnet, too. Rejects with KERNEL.
+ */
+export async function inspect(
+  parts: Parts,
+  only?: Guest,
+  withOverlaps = false,
+): Promise<Inspection> {
   const { registry, pool, identities, groups, options, lanes, metrics } = parts;
   let guests = new Map<number, Snapshot>();
   let slots = new Map<number, WarmSlot>();
@@ -76,6 +84,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
       groups: only ? [] : groups.classes(),
       freeClasses: only ? [] : identities.freeClasses,
       stranded: stranded.map(({ remains }) => remains),
+      withOverlaps,
     };
   });
   metrics.sentUnclassified(found.directPackets);
@@ -103,6 +112,7 @@ export async function inspect(parts: Parts, only?: Guest): Promise<Inspection> {
     }),
     strays: only ? NO_STRAYS : await findStrays(parts, found.leftovers, known, stranded),
     lostClasses: found.lostClasses,
+    warnings: found.warnings,
     directPackets: found.directPackets,
   };
 }

@@ -1,5 +1,6 @@
 // What stands on a bridge: port settings, forwarding entries, neighbours, addresses and routes.
-import { describe, expect, it } from "vitest";
+import { execFileSync } from "node:child_process";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   EEXIST,
   ENODEV,
@@ -168,7 +169,7 @@ describe("addresses and routes", () => {
       prefixLength: 16,
       ifindex: bridge,
     });
-    const main = { ifindex: bridge, table: RT_TABLE_MAIN, type: RTN_UNICAST };
+    const main = { ifindex: bridge, metric: 0, table: RT_TABLE_MAIN, type: RTN_UNICAST };
     expect(netlink().routes()).toEqual(
       expect.arrayContaining([
         { ...main, destination: 0x0a000000, prefixLength: 24, gateway: 0 },
@@ -179,6 +180,20 @@ describe("addresses and routes", () => {
 
     must(netlink(), { ...again, op: "address.delete" });
     expect(netlink().addresses(bridge)).toEqual([]);
+  });
+
+  it("are listed with metric, table and type; rules with the table they ask", () => {
+    execFileSync("ip", "route add unreachable 10.11.0.0/16 metric 30 table 51820".split(" "));
+    execFileSync("ip", "rule add to 10.0.0.0/8 lookup 51820".split(" "));
+    onTestFinished(() => {
+      execFileSync("ip", "rule del lookup 51820".split(" "));
+      execFileSync("ip", "route flush table 51820".split(" "));
+    });
+    const at = { destination: 0x0a0b0000, prefixLength: 16, ifindex: 0, gateway: 0 };
+    expect(netlink().routes()).toContainEqual({ ...at, metric: 30, table: 51820, type: 7 });
+    const tables = netlink().rules();
+    expect(tables.map(({ table }) => table).sort((a, b) => a - b)).toEqual([253, 254, 255, 51820]);
+    expect(tables.every(({ action }) => action === 1)).toBe(true);
   });
 
   it("say what is wrong in the kernel's words", () => {

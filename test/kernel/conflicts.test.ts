@@ -180,14 +180,6 @@ it("refuses a link that has the shaper's name", async () => {
   await expectNotOpened(testOptions(), "CONFLICT", { device: SHAPER });
 });
 
-it("refuses a foreign link in the link group that deletions go by", async () => {
-  const first = await openForTest();
-  await first.close();
-  const group = 0x666b0000 | (linkNamed(BRIDGE)?.ifindex ?? 0);
-  tellKernel({ op: "link.set", ifindex: foreignLink("stranger"), group });
-  await expectNotOpened(testOptions(), "CONFLICT", { device: "stranger" });
-});
-
 it("refuses a state directory whose standby guests are of another subnet", async () => {
   const options = testOptions();
   const first = await openForTest(options);

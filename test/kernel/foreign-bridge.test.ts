@@ -42,11 +42,17 @@ function sysctlsOf(bridge: string): string[] {
   });
 }
 
-/** Makes every open fail at one of its last steps, after it has changed what it changes. */
+/**
+ * Makes every open fail at one of its last steps, after it has changed what it changes: strangers are
+ * in all link groups that it could delete TAPs by.
+ */
 function standInTheWay(): () => void {
-  const group = 0x666b0000 | indexOf(BRIDGE);
-  tellKernel({ op: "link.set", ifindex: makeForeignLink("stranger"), group });
-  const goAway = () => deleteLink("stranger");
+  const strangers = ["stranger", "stranger1", "stranger2", "stranger3"];
+  strangers.forEach((name, i) => {
+    const group = 0x666b0000 + i * 0x10000 + indexOf(BRIDGE);
+    tellKernel({ op: "link.set", ifindex: makeForeignLink(name), group });
+  });
+  const goAway = () => strangers.forEach(deleteLink);
   onTestFinished(() => {
     if (linkNamed("stranger")) goAway();
   });

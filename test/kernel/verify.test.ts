@@ -77,6 +77,7 @@ describe("verify and reconcile", () => {
     expect(await network.verify()).toEqual({
       compared: 2,
       differences: [],
+      warnings: [],
       unclassified: 0,
       directPackets: 0,
     });

@@ -32,6 +32,7 @@ const DUMPS = [
   "filters",
   "addresses",
   "routes",
+  "rules",
   "neighbors",
   "fdb",
 ];

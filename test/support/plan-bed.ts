@@ -147,6 +147,7 @@ export class PlanBed {
       freeClasses: [],
       groups: [],
       stranded: [],
+      withOverlaps: true,
     }).taps.flatMap(({ findings }) => findings);
   }
 
