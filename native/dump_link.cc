@@ -14,9 +14,13 @@ namespace {
 // <net/if.h> stops before it, and <linux/if.h> cannot be included beside <net/if.h>.
 constexpr unsigned kLowerUp = 1U << 16;  // IFF_LOWER_UP
 
+// The kernel tells a bridge's times in hundredths of a second, USER_HZ.
+constexpr uint32_t kMsPerUserTick = 10;
+
 PortInfo ParsePort(Bytes data) {
   PortInfo port;
   ForEachAttribute(data, [&](const Attribute& a) {
+    if (a.type == IFLA_BRPORT_STATE) port.state = a.U8();
     if (a.type == IFLA_BRPORT_ISOLATED) port.isolated = a.U8() != 0;
     if (a.type == IFLA_BRPORT_LEARNING) port.learning = a.U8() != 0;
     if (a.type == IFLA_BRPORT_UNICAST_FLOOD) port.unicast_flood = a.U8() != 0;
@@ -31,6 +35,9 @@ BridgeInfo ParseBridge(Bytes data) {
   ForEachAttribute(data, [&](const Attribute& a) {
     if (a.type == IFLA_BR_MCAST_SNOOPING) bridge.multicast_snooping = a.U8() != 0;
     if (a.type == IFLA_BR_VLAN_FILTERING) bridge.vlan_filtering = a.U8() != 0;
+    if (a.type == IFLA_BR_VLAN_DEFAULT_PVID) bridge.default_vlan = a.As<uint16_t>();
+    if (a.type == IFLA_BR_STP_STATE) bridge.stp_state = a.U32();
+    if (a.type == IFLA_BR_FORWARD_DELAY) bridge.forward_delay_ms = a.U32() * kMsPerUserTick;
   });
   return bridge;
 }
@@ -98,6 +105,7 @@ bool ParseLink(Bytes payload, LinkInfo* out) {
   if (!payload.Read(&header)) return false;
   out->ifindex = header.ifi_index;
   out->up = (header.ifi_flags & IFF_UP) != 0;
+  out->running = (header.ifi_flags & IFF_RUNNING) != 0;
   out->lower_up = (header.ifi_flags & kLowerUp) != 0;
   ForEachAttribute(payload.Skip(NLMSG_ALIGN(sizeof header)), [&](const Attribute& a) {
     if (a.type == IFLA_IFNAME) out->name = a.Text();

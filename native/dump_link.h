@@ -12,6 +12,8 @@
 namespace forknet {
 
 struct PortInfo {
+  /** BR_STATE_*. */
+  uint8_t state = 0;
   bool isolated = false;
   bool learning = false;
   bool unicast_flood = false;
@@ -22,6 +24,11 @@ struct PortInfo {
 struct BridgeInfo {
   bool multicast_snooping = false;
   bool vlan_filtering = false;
+  /** 0: off; 1: the kernel's; 2: a daemon's. */
+  uint32_t stp_state = 0;
+  uint32_t forward_delay_ms = 0;
+  /** Absent in kernels that do not filter VLANs. */
+  std::optional<uint16_t> default_vlan;
 };
 
 struct TunInfo {
@@ -40,6 +47,7 @@ struct LinkInfo {
   int32_t master = 0;
   bool up = false;
   bool lower_up = false;
+  bool running = false;
   uint64_t mac = 0;
   uint32_t mtu = 0;
   uint32_t group = 0;

@@ -19,6 +19,7 @@ void Encode(const PortSet& request, MessageBuilder* out) {
     const auto flag = [&](uint16_t type, std::optional<bool> value) {
       if (value) out->Attr(type, uint8_t{*value});
     };
+    if (request.state) out->Attr(IFLA_BRPORT_STATE, *request.state);
     flag(IFLA_BRPORT_LEARNING, request.learning);
     flag(IFLA_BRPORT_UNICAST_FLOOD, request.unicast_flood);
     flag(IFLA_BRPORT_MCAST_FLOOD, request.multicast_flood);

@@ -17,6 +17,8 @@ struct PortSet {
   std::optional<bool> unicast_flood;
   std::optional<bool> multicast_flood;
   std::optional<bool> broadcast_flood;
+  /** BR_STATE_*. EBUSY where the kernel runs STP, ENETDOWN at a link without a carrier. */
+  std::optional<uint8_t> state;
 };
 
 void Encode(const PortSet& request, MessageBuilder* out);

@@ -65,6 +65,7 @@ record link delete-group ip link delete group 4242
 
 record port isolate bridge link set dev ifb1 isolated on learning off flood off mcast_flood off bcast_flood off
 record port release bridge link set dev ifb1 isolated off learning on
+record port forward bridge link set dev ifb1 state 3
 
 record neighbor fdb-add bridge fdb add 02:00:0a:00:00:07 dev ifb1 master static
 record neighbor fdb-delete bridge fdb del 02:00:0a:00:00:07 dev ifb1 master

@@ -5,6 +5,7 @@ namespace forknet {
 namespace {
 
 constexpr uint64_t kMaxPrefixLength = 32;
+constexpr uint64_t kMaxPortState = 4;  // BR_STATE_BLOCKING
 
 bool NoAddressGeneration(const Fields& fields) {
   const std::optional<std::string> mode = fields.MaybeString("addressGeneration");
@@ -52,6 +53,7 @@ LinkSet ToLinkSet(const Fields& fields) {
 PortSet ToPortSet(const Fields& fields) {
   PortSet port;
   port.ifindex = fields.Ifindex();
+  port.state = fields.MaybeInteger<uint8_t>("state", 0, kMaxPortState);
   port.isolated = fields.MaybeBoolean("isolated");
   port.learning = fields.MaybeBoolean("learning");
   port.unicast_flood = fields.MaybeBoolean("unicastFlood");

@@ -1,6 +1,8 @@
 // Monitor's methods: check the arguments, call the plain C++, convert the result.
 #include "addon/monitor.h"
 
+#include <linux/if_bridge.h>
+
 #include <cerrno>
 #include <iterator>
 #include <vector>
@@ -24,7 +26,8 @@ uint32_t BitsOf(const LinkInfo& link) {
                         link.port->learning,
                         link.port->unicast_flood,
                         link.port->multicast_flood,
-                        link.port->broadcast_flood};
+                        link.port->broadcast_flood,
+                        link.running && link.port->state != BR_STATE_FORWARDING};
   for (size_t i = 0; i < std::size(flags); i++) bits |= flags[i] ? 2U << i : 0;
   return bits;
 }

@@ -36,6 +36,7 @@ class Builder {
 
 Napi::Object Port(Napi::Env env, const PortInfo& port) {
   return Builder(env)
+      .Number("state", port.state)
       .Flag("isolated", port.isolated)
       .Flag("learning", port.learning)
       .Flag("unicastFlood", port.unicast_flood)
@@ -45,10 +46,13 @@ Napi::Object Port(Napi::Env env, const PortInfo& port) {
 }
 
 Napi::Object Bridge(Napi::Env env, const BridgeInfo& bridge) {
-  return Builder(env)
-      .Flag("multicastSnooping", bridge.multicast_snooping)
+  Builder result(env);
+  result.Flag("multicastSnooping", bridge.multicast_snooping)
       .Flag("vlanFiltering", bridge.vlan_filtering)
-      .Done();
+      .Number("stpState", bridge.stp_state)
+      .Number("forwardDelayMs", bridge.forward_delay_ms);
+  if (bridge.default_vlan) result.Number("defaultVlan", *bridge.default_vlan);
+  return result.Done();
 }
 
 Napi::Object Tun(Napi::Env env, const TunInfo& tun) {
@@ -83,6 +87,7 @@ Napi::Object ToJs(Napi::Env env, const LinkInfo& link) {
       .Number("master", link.master)
       .Flag("up", link.up)
       .Flag("lowerUp", link.lower_up)
+      .Flag("running", link.running)
       .Number("mac", link.mac)
       .Number("mtu", link.mtu)
       .Number("group", link.group)

@@ -7,6 +7,7 @@
 namespace forknet {
 namespace {
 
+constexpr uint64_t kMaxPortState = 4;
 constexpr uint32_t kMaxIfindex = 0x7fffffff;
 constexpr uint64_t kMaxMac = (uint64_t{1} << 48) - 1;
 constexpr uint64_t kMaxRate = (uint64_t{1} << 53) - 1;
@@ -124,8 +125,13 @@ Request Make(Source* from) {
   } else if constexpr (std::is_same_v<Type, LinkDeleteGroup>) {
     return LinkDeleteGroup{from->Positive()};
   } else if constexpr (std::is_same_v<Type, PortSet>) {
-    return PortSet{from->Ifindex(),   from->MaybeFlag(), from->MaybeFlag(),
-                   from->MaybeFlag(), from->MaybeFlag(), from->MaybeFlag()};
+    return PortSet{from->Ifindex(),
+                   from->MaybeFlag(),
+                   from->MaybeFlag(),
+                   from->MaybeFlag(),
+                   from->MaybeFlag(),
+                   from->MaybeFlag(),
+                   from->MaybeNumber<uint8_t>(0, kMaxPortState)};
   } else if constexpr (std::is_same_v<Type, FdbAdd> || std::is_same_v<Type, FdbDelete>) {
     return Type{from->Ifindex(), from->Mac()};
   } else if constexpr (std::is_same_v<Type, NeighborSet>) {

@@ -50,13 +50,16 @@ TEST_CASE("a link that changed tells what it is like now") {
 
 TEST_CASE("a bridge port that changed tells its flags") {
   MessageBuilder message = Link(RTM_NEWLINK, AF_BRIDGE, 9);
-  message.Nest(IFLA_PROTINFO, [&] { message.Attr(IFLA_BRPORT_ISOLATED, uint8_t{1}); });
+  message.Nest(IFLA_PROTINFO, [&] {
+    message.Attr(IFLA_BRPORT_ISOLATED, uint8_t{1}).Attr(IFLA_BRPORT_STATE, uint8_t{2});
+  });
   Change change;
   REQUIRE(ParseChange(ReplyOf(message), &change));
   CHECK(change.object == ChangedObject::kPort);
   REQUIRE(change.link);
   REQUIRE(change.link->port);
   CHECK(change.link->port->isolated);
+  CHECK(change.link->port->state == 2);
 }
 
 TEST_CASE("what is gone is told by its name only") {

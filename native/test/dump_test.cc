@@ -5,6 +5,7 @@
 #include <linux/fib_rules.h>
 #include <linux/gen_stats.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/neighbour.h>
@@ -62,6 +63,7 @@ MessageBuilder Tap() {
   reply.Nest(IFLA_LINKINFO, [&] {
     reply.Text(IFLA_INFO_SLAVE_KIND, "bridge");
     reply.Nest(IFLA_INFO_SLAVE_DATA, [&] {
+      reply.Attr(IFLA_BRPORT_STATE, uint8_t{BR_STATE_FORWARDING});
       reply.Attr(IFLA_BRPORT_ISOLATED, uint8_t{1}).Attr(IFLA_BRPORT_LEARNING, uint8_t{0});
       reply.Attr(IFLA_BRPORT_BCAST_FLOOD, uint8_t{1});
     });
@@ -124,12 +126,14 @@ TEST_CASE("a TAP on a bridge") {
   CHECK(link.master == 4);
   CHECK(link.up);
   CHECK(link.lower_up);
+  CHECK_FALSE(link.running);
   CHECK(link.mac == 0x020000000009);
   CHECK(link.mtu == 1500);
   CHECK(link.group == 7);
   CHECK(link.alias == "alias");
   CHECK(link.tx_queue_length == 500);
   REQUIRE(link.port);
+  CHECK(link.port->state == BR_STATE_FORWARDING);
   CHECK(link.port->isolated);
   CHECK(link.port->broadcast_flood);
   CHECK_FALSE(link.port->learning);
@@ -140,6 +144,26 @@ TEST_CASE("a TAP on a bridge") {
   CHECK(link.tun->owner == 1000U);
   CHECK_FALSE(link.tun->group.has_value());
   CHECK_FALSE(link.bridge);
+}
+
+TEST_CASE("what a bridge is set to") {
+  MessageBuilder reply;
+  reply.Start(RTM_NEWLINK, 0, ifinfomsg{});
+  reply.Nest(IFLA_LINKINFO, [&] {
+    reply.Text(IFLA_INFO_KIND, "bridge");
+    reply.Nest(IFLA_INFO_DATA, [&] {
+      reply.Attr(IFLA_BR_STP_STATE, uint32_t{1}).Attr(IFLA_BR_FORWARD_DELAY, uint32_t{1500});
+      reply.Attr(IFLA_BR_VLAN_FILTERING, uint8_t{1});
+      reply.Attr(IFLA_BR_VLAN_DEFAULT_PVID, uint16_t{4094});
+    });
+  });
+  LinkInfo link;
+  REQUIRE(ParseLink(Payload(reply), &link));
+  REQUIRE(link.bridge);
+  CHECK(link.bridge->stp_state == 1);
+  CHECK(link.bridge->forward_delay_ms == 15'000);
+  CHECK(link.bridge->vlan_filtering);
+  CHECK(link.bridge->default_vlan == uint16_t{4094});
 }
 
 TEST_CASE("filters that the kernel does not apply") {

@@ -8,8 +8,10 @@ import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
+import { warningOf } from "../plans/finding.js";
+import { findSilencers } from "../plans/forwarding.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
-import { findOverlaps, warningOf } from "../plans/overlap.js";
+import { findOverlaps } from "../plans/overlap.js";
 import type { VerifyDifference, VerifyReport, VerifyWarning } from "../reconcile/verify.js";
 import { heldTaps, type KernelLook, look } from "./kernel-status.js";
 
@@ -40,14 +42,18 @@ export function kernelDifferences(
   return {
     compared: held.length,
     differences,
-    warnings: isAll ? overlaps(kernel, network) : [],
+    warnings: isAll ? warnings(kernel, network) : [],
     notes,
   };
 }
 
-function overlaps(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
-  const found = findOverlaps(kernel, network.bridgeLink?.ifindex, subnetOf(kernel, network));
-  return found.map((one) => ({ subject: network.bridge, ...warningOf(one) }));
+function warnings(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
+  const { bridge, bridgeLink } = network;
+  const found = [
+    ...(bridgeLink ? findSilencers(bridgeLink) : []),
+    ...findOverlaps(kernel, bridgeLink?.ifindex, subnetOf(kernel, network)),
+  ];
+  return found.map((one) => ({ subject: bridge, ...warningOf(one) }));
 }
 
 /** What, as it should be, as it is. */

@@ -3,6 +3,7 @@
 import { BRIDGE_PORTS } from "../errors.js";
 import type { LinkInfo, Netlink } from "../kernel/binding.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
+import { findSilencers } from "../plans/forwarding.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
 import { quoted } from "./shell.js";
@@ -17,6 +18,14 @@ const snooping = about(
   "the kernel tells every port of each one that comes up: 435 instead of 133 us with 900 ports",
 );
 
+const silent = {
+  stp: about(
+    "bridge.stp",
+    "STP keeps every new port silent at first, and forknet cannot tell it not to",
+  ),
+  vlan: about("bridge.vlan", "guests' frames are untagged, and a port without a VLAN drops them"),
+};
+
 export function checkBridge({ netlink, bridgeName, bridge }: Scene): Finding[] {
   const link = netlink.link({ name: bridgeName });
   if (!link) return [exists.ok(`${bridgeName} is not there; openNetwork makes it`)];
@@ -29,6 +38,19 @@ export function checkBridge({ netlink, bridgeName, bridge }: Scene): Finding[] {
     bridge.bridge?.multicastSnooping
       ? snooping.warning(`multicast snooping is on at ${bridgeName}`, switchOff)
       : snooping.ok(`multicast snooping is off at ${bridgeName}`),
+    ...checkSilence(bridge),
+  ];
+}
+
+function checkSilence(bridge: LinkInfo): Finding[] {
+  const found = findSilencers(bridge);
+  const judged = (what: keyof typeof silent, ok: string) => {
+    const one = found.find((other) => other.what === what);
+    return one ? silent[what].problem(one.text, one.mend) : silent[what].ok(ok);
+  };
+  return [
+    judged("stp", `STP is off at ${bridge.name}`),
+    judged("vlan", `${bridge.name} keeps no port out of its VLANs`),
   ];
 }
 

@@ -108,6 +108,7 @@ export class Belongings {
     if (name !== tapName || !up || master !== facts.bridge.ifindex) return false;
     const isLeaving = isCondemned(group, facts.bridge.ifindex);
     if (isLeaving || (port && !isPortSet(facts, port))) return false;
+    if (isPort && port?.silent) return false;
     // A port's own message tells no alias; a guest under way has not got its own yet. Its start is
     // enough: whoever writes another writes all of it, and the whole takes long to compare.
     return isPort || !guest || !isSteady(guest) || alias.startsWith(`${ALIAS_PREFIX}${guest.id} `);

@@ -2,52 +2,16 @@
 // Types only; src/kernel/addon.ts loads the binary and is the only file that imports it.
 
 import type { BpfFilter } from "./bpf-filter.js";
+import type { LinkInfo } from "./link-info.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
 import type { RouteInfo, RuleInfo } from "./route-info.js";
+
+export type { LinkInfo, PortFlags, PortInfo } from "./link-info.js";
 
 /** One message's refusal. `errno` is positive; `text` is the extended ack, or "". */
 export interface Refusal {
   errno: number;
   text: string;
-}
-
-export interface PortInfo {
-  isolated: boolean;
-  learning: boolean;
-  unicastFlood: boolean;
-  multicastFlood: boolean;
-  broadcastFlood: boolean;
-}
-
-export interface LinkInfo {
-  ifindex: number;
-  name: string;
-  /** IFLA_INFO_KIND: "tun", "bridge", "ifb", "veth", ... or "" (lo, physical). */
-  kind: string;
-  /** Ifindex of the bridge, 0 for none. */
-  master: number;
-  /** IFF_UP. */
-  up: boolean;
-  /** IFF_LOWER_UP: for a TAP, somebody has it open. */
-  lowerUp: boolean;
-  mac: Mac;
-  mtu: number;
-  group: number;
-  alias: string;
-  txQueueLength: number;
-  /** Present on a bridge's port. */
-  port?: PortInfo;
-  /** Present on a bridge. */
-  bridge?: { multicastSnooping: boolean; vlanFiltering: boolean };
-  /** Present on a TUN/TAP. owner and group are absent when unset. */
-  tun?: {
-    tap: boolean;
-    persistent: boolean;
-    vnetHdr: boolean;
-    multiQueue: boolean;
-    owner?: number;
-    group?: number;
-  };
 }
 
 export interface TcStats {

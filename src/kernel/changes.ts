@@ -1,12 +1,16 @@
 // What a Monitor heard, unpacked: one change of a link, a port, a queue, a class, a filter, a
 // neighbour or a forwarding entry.
 
-import type { Heard, LinkInfo, PortInfo } from "./binding.js";
+import type { Heard, LinkInfo, PortFlags } from "./binding.js";
 import type { Ipv4, Mac, TcHandle } from "./messages.js";
 
 /** What a link is like after a change. */
 export type LinkState = Pick<LinkInfo, "name" | "up" | "master" | "mac" | "group" | "alias"> & {
-  port?: PortInfo;
+  /**
+   * `silent`: it has a carrier and lets nothing pass. Only a port's own message tells it: the link's
+   * comes before the bridge has seen the carrier.
+   */
+  port?: PortFlags & { silent: boolean };
 };
 
 /** What the kernel tells changes of; "port" is a link's place on a bridge, "fdb" where a MAC is. */
@@ -61,11 +65,12 @@ export function unpack({ numbers, texts }: Heard): Change[] {
   return changes;
 }
 
-function portOf(bits: number): { port?: PortInfo } {
+function portOf(bits: number): Pick<LinkState, "port"> {
   if ((bits & 2) === 0) return {};
   const has = (bit: number) => (bits & (1 << bit)) !== 0;
   const [isolated, learning, unicastFlood] = [has(2), has(3), has(4)];
+  const [multicastFlood, broadcastFlood, silent] = [has(5), has(6), has(7)];
   return {
-    port: { isolated, learning, unicastFlood, multicastFlood: has(5), broadcastFlood: has(6) },
+    port: { isolated, learning, unicastFlood, multicastFlood, broadcastFlood, silent },
   };
 }

@@ -67,6 +67,8 @@ export interface PortSet {
   unicastFlood?: boolean;
   multicastFlood?: boolean;
   broadcastFlood?: boolean;
+  /** `state 3` is forwarding. EBUSY where the kernel runs STP, ENETDOWN without a carrier. */
+  state?: number;
 }
 
 /**

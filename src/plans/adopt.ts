@@ -10,6 +10,7 @@ import type { Ipv4, Message } from "../kernel/messages.js";
 import { addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lease/lease.js";
 import { isCondemned } from "./condemned.js";
+import { forwardMessages, silenceOf } from "./forwarding.js";
 import { foreignClasses } from "./ownership.js";
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
@@ -68,6 +69,7 @@ export function adopt(
   );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
   const isAdopted = mapAdopted || taps.length > 0;
+  const bridge = kernel.link({ ifindex: facts.bridge.ifindex });
   const adoption: Adoption = {
     guests: [],
     leftovers: [],
@@ -79,7 +81,7 @@ export function adopt(
     const { ifindex, name: tapName, alias, group } = tap;
     const lease = leases.get(ifindex);
     const isLeaving = isCondemned(group, facts.bridge.ifindex);
-    if (!lease || isLeaving || !bringToBridge(kernel, facts, tap, lease)) {
+    if (!lease || isLeaving || !bringToBridge(kernel, facts, bridge, tap, lease)) {
       adoption.leftovers.push({ tapName, ifindex, ip: addressInAlias(alias) ?? 0 });
       if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
       continue;
@@ -139,12 +141,20 @@ function rebuildLeases(
  * Gives a guest's port what it should have: a bridge that was deleted and made again lost all its
  * ports, and options may have changed. False when the TAP is gone.
  */
-function bringToBridge(kernel: Kernel, facts: NetworkFacts, tap: LinkInfo, lease: Lease): boolean {
+function bringToBridge(
+  kernel: Kernel,
+  facts: NetworkFacts,
+  bridge: LinkInfo | undefined,
+  tap: LinkInfo,
+  lease: Lease,
+): boolean {
   const { ifindex, name, master, port, up } = tap;
   const messages: Message[] = [];
   if (master === 0) messages.push(...joinBridge(facts, ifindex, lease));
   else if (!isPortSet(facts, port))
     messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
+  // STP was switched off while this port listened or learned.
+  if (bridge && silenceOf(tap, bridge)) messages.push(...forwardMessages(tap, bridge));
   if (!up) messages.push({ op: "link.set", ifindex, up: true });
   const failure = kernel.talk(messages, name).find((result) => result !== null);
   // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's

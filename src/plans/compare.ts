@@ -9,6 +9,7 @@ import { compareClass, compareLeaf, compareTbf, compareTree } from "./compare-li
 import { isCondemned } from "./condemned.js";
 import { isOurPlace, programIdOf } from "./expected.js";
 import { type Finding, finding } from "./finding.js";
+import { forwardMessages, silenceOf } from "./forwarding.js";
 import type { Found } from "./found.js";
 
 /** What a device lacks of what these messages would give it. Throws Refused. */
@@ -61,14 +62,25 @@ function compareLink(found: Found, message: LinkSet): Finding[] {
   return findings;
 }
 
-function comparePort({ links }: Found, message: PortSet): Finding[] {
+function comparePort(found: Found, message: PortSet): Finding[] {
   const { op: _, ifindex, ...wanted } = message;
-  const port = links.get(ifindex)?.port;
+  const link = found.links.get(ifindex) as LinkInfo;
+  const { port } = link;
   const keys = Object.keys(wanted) as (keyof typeof wanted)[];
   const differing = keys.filter((key) => port?.[key] !== wanted[key]);
-  if (differing.length === 0) return [];
   const text = (of: typeof wanted) => differing.map((key) => `${key} ${of[key]}`).join(", ");
-  return [finding("port", text(wanted), port && text(port), [message])];
+  return [
+    ...(differing.length > 0 ? [finding("port", text(wanted), port && text(port), [message])] : []),
+    ...comparePortState(found, link),
+  ];
+}
+
+/** Where STP runs the state is not the network's to set: survey.ts tells it as a warning. */
+function comparePortState({ links, facts }: Found, link: LinkInfo): Finding[] {
+  const bridge = links.get(facts.bridge.ifindex);
+  const state = bridge && silenceOf(link, bridge);
+  const repair = bridge ? forwardMessages(link, bridge) : [];
+  return state && repair.length > 0 ? [finding("port-state", "forwarding", state, repair)] : [];
 }
 
 const NUD_NOARP = 0x40;

@@ -4,8 +4,9 @@
 import type { Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, Refused } from "../kernel/kernel.js";
-import type { Warning } from "./finding.js";
-import { findOverlaps, formatCidr, warningOf } from "./overlap.js";
+import { type Warning, warningOf } from "./finding.js";
+import { findSilencers } from "./forwarding.js";
+import { findOverlaps, formatCidr } from "./overlap.js";
 import { findPresence } from "./presence.js";
 
 export interface Ground {
@@ -18,7 +19,7 @@ export interface Ground {
 /**
  * Throws Refused with CONFLICT when the bridge's name, its addresses or the subnet are someone
  * else's. What others do later never locks live guests out: for a network that is there already, or
- * that `isOpen`, an overlap is a warning. In any case the bridge must be the network's.
+ * that `isOpen`, an overlap is a warning, and so is a bridge that keeps new ports silent. In any case the bridge must be the network's.
  */
 export function checkConflicts(
   kernel: Kernel,
@@ -47,7 +48,9 @@ export function checkConflicts(
     const { text, mend } = overlaps[0];
     throw conflict(bridgeName, `${text}: open with another subnet, or ${mend}`);
   }
-  return { bridge, warnings: [...added, ...overlaps.map(warningOf)] };
+  const silencers = bridge ? findSilencers(bridge).map(warningOf) : [];
+  if (silencers[0] && !isThere && !isOpen) throw conflict(bridgeName, silencers[0].text);
+  return { bridge, warnings: [...added, ...silencers, ...overlaps.map(warningOf)] };
 }
 
 function conflict(device: string, text: string): Refused {

@@ -25,6 +25,17 @@ export interface Warning {
   text: string;
 }
 
+/** A warning, or the reason of a refusal, with its remedy apart. */
+export interface Obstacle extends Warning {
+  /** The command that takes it away. */
+  mend: string;
+}
+
+/** The warning about an obstacle of a network that lives. */
+export function warningOf({ what, text, mend }: Obstacle): Warning {
+  return { what, text: `${text}: ${mend}` };
+}
+
 type Told = string | number | boolean | undefined;
 
 /** "nothing" where the kernel has none. */

@@ -6,7 +6,7 @@ import type { AddressInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import type { RouteInfo } from "../kernel/route-info.js";
-import type { Warning } from "./finding.js";
+import type { Obstacle } from "./finding.js";
 
 /** The part of a Kernel that is asked. */
 export type Lookup = Pick<Kernel, "addresses" | "routes" | "rules" | "link">;
@@ -25,18 +25,12 @@ const DECIDING: Readonly<Record<number, string>> = {
   9: "throw ",
 };
 
-/** Something of others that takes addresses of the subnet. */
-export interface Overlap extends Warning {
-  /** The command that takes it away. */
-  mend: string;
-}
-
 /** Everything of others that overlaps; the bridge's own addresses and routes do not count. */
 export function findOverlaps(
   kernel: Lookup,
   bridge: number | undefined,
   subnet: Subnet,
-): Overlap[] {
+): Obstacle[] {
   const addresses = kernel
     .addresses()
     .filter(
@@ -62,11 +56,6 @@ export function findOverlaps(
         };
       }),
   ];
-}
-
-/** The warning about an overlap with a network that lives. */
-export function warningOf({ what, text, mend }: Overlap): Warning {
-  return { what, text: `${text}: ${mend}` };
 }
 
 /** "10.100.0.0/16" */

@@ -2,11 +2,11 @@
 // learning and asking unnecessary.
 
 import type { NetworkFacts } from "../facts.js";
-import type { PortInfo } from "../kernel/binding.js";
+import type { PortFlags } from "../kernel/binding.js";
 import type { Ipv4, Mac, Message } from "../kernel/messages.js";
 
 /** What every port of this network is set to. */
-export function portSettings(facts: NetworkFacts): PortInfo {
+export function portSettings(facts: NetworkFacts): PortFlags {
   const closed = facts.isolated;
   return {
     isolated: closed,
@@ -38,7 +38,7 @@ export function joinBridge(
 }
 
 /** True when the port is as portSettings wants it. */
-export function isPortSet(facts: NetworkFacts, port: PortInfo | undefined): boolean {
-  const wanted = Object.entries(portSettings(facts)) as [keyof PortInfo, boolean][];
+export function isPortSet(facts: NetworkFacts, port: PortFlags | undefined): boolean {
+  const wanted = Object.entries(portSettings(facts)) as [keyof PortFlags, boolean][];
   return port !== undefined && wanted.every(([key, value]) => port[key] === value);
 }

@@ -12,11 +12,12 @@ import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
 import { compare } from "./compare.js";
 import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
-import { type Finding, finding, type Warning } from "./finding.js";
+import { type Finding, finding, type Obstacle, type Warning, warningOf } from "./finding.js";
+import { findSilencers, silenceOf } from "./forwarding.js";
 import { Found } from "./found.js";
 import { type GroupClass, groupMessage } from "./group.js";
 import { type Leftovers, leftovers } from "./leftovers.js";
-import { findOverlaps, warningOf } from "./overlap.js";
+import { findOverlaps } from "./overlap.js";
 
 /** What the network knows. Plain data. */
 export interface SurveyJob {
@@ -48,6 +49,8 @@ export interface Survey {
   lostClasses: number[];
   /** What others have in the network's way. */
   warnings: Warning[];
+  /** Of `taps`: those with a VMM whose port lets nothing pass, for STP to decide. */
+  silent: { ifindex: number; state: string }[];
   /** Packets that the shaper sent without a class since it was made. */
   directPackets: number;
 }
@@ -63,9 +66,8 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
     gone: [],
     leftovers: leftovers(found, job),
     lostClasses: [],
-    warnings: job.withOverlaps
-      ? findOverlaps(kernel, job.facts.bridge.ifindex, job.subnet).map(warningOf)
-      : [],
+    warnings: obstacles(kernel, found, job).map(warningOf),
+    silent: [],
     directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
   };
   if (lacksDevice(found)) return result;
@@ -84,9 +86,26 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
       const messages = tapMessages(job.facts, tap, job.defaults);
       const findings = [...compare(found, messages), ...compareLease(found, tap)];
       if (findings.length > 0) result.taps.push({ ifindex: tap.ifindex, findings });
+      const state = silencedState(found, tap);
+      if (state) result.silent.push({ ifindex: tap.ifindex, state });
     }
   }
   return result;
+}
+
+function obstacles(kernel: Kernel, found: Found, { subnet, withOverlaps }: SurveyJob): Obstacle[] {
+  const { ifindex } = found.facts.bridge;
+  const bridge = found.links.get(ifindex);
+  return [
+    ...(bridge ? findSilencers(bridge) : []),
+    ...(withOverlaps ? findOverlaps(kernel, ifindex, subnet) : []),
+  ];
+}
+
+/** Without STP such a port is a difference, which compare() has told. */
+function silencedState({ links, facts }: Found, { ifindex }: KnownTap): string | undefined {
+  const [link, bridge] = [links.get(ifindex), links.get(facts.bridge.ifindex)];
+  return link && bridge?.bridge?.stpState ? silenceOf(link, bridge) : undefined;
 }
 
 function lacksDevice({ links, facts }: Found): boolean {

@@ -41,7 +41,7 @@ export interface Inspection {
   slots: { slot: WarmSlot; findings: Finding[] }[];
   strays: Strays;
   lostClasses: number[];
-  warnings: Warning[];
+  warnings: (Warning & { subject: string })[];
   directPackets: number;
 }
 
@@ -112,9 +112,19 @@ export async function inspect(
     }),
     strays: only ? NO_STRAYS : await findStrays(parts, found.leftovers, known, stranded),
     lostClasses: found.lostClasses,
-    warnings: found.warnings,
+    warnings: [
+      ...found.warnings.map((warning) => ({ subject: parts.facts.bridge.name, ...warning })),
+      ...found.silent.flatMap(({ ifindex, state }) => silentGuest(current(ifindex), state)),
+    ],
     directPackets: found.directPackets,
   };
+}
+
+function silentGuest(was: Snapshot | undefined, state: string) {
+  if (!was) return [];
+  const { guest, tap } = was;
+  const text = `the port ${tap.tapName} is ${state}: nothing passes until STP lets it forward`;
+  return [{ subject: guest.id, what: "port-state", text }];
 }
 
 /** Nothing is under way that the kernel may be half through with. */

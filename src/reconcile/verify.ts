@@ -63,7 +63,7 @@ export async function verify(
   return {
     compared: found.compared,
     differences,
-    warnings: found.warnings.map((warning) => ({ subject: bridge.name, ...warning })),
+    warnings: found.warnings,
     unclassified: readDrops(maps.drops).unclassified,
     directPackets: found.directPackets,
   };

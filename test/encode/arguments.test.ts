@@ -16,7 +16,7 @@ const wrong = (message: Message, change: Record<string, unknown>) => () =>
 const examples = new Map(cases.map(({ message }) => [message.op, message]));
 const OPTIONAL =
   "mac mtu txQueueLength alias multicastSnooping vlanFiltering addressGeneration master " +
-  "up group name isolated learning unicastFlood multicastFlood broadcastFlood gateway classid redirectTo";
+  "up group name state isolated learning unicastFlood multicastFlood broadcastFlood gateway classid redirectTo";
 const optional = new Set(OPTIONAL.split(" "));
 
 describe.each([...examples])("%s", (op, message) => {

@@ -46,6 +46,7 @@ const link: Schema = {
     12: {
       name: "IFLA_PROTINFO",
       nested: {
+        1: "IFLA_BRPORT_STATE",
         8: "IFLA_BRPORT_LEARNING",
         9: "IFLA_BRPORT_UNICAST_FLOOD",
         27: "IFLA_BRPORT_MCAST_FLOOD",

@@ -67,6 +67,7 @@ export const linkCases: Case[] = [
     golden: "port/release",
     message: { op: "port.set", ifindex: IFB1, isolated: false, learning: true },
   },
+  { golden: "port/forward", message: { op: "port.set", ifindex: IFB1, state: 3 } },
   {
     golden: "neighbor/fdb-add",
     message: { op: "fdb.add", ifindex: IFB1, mac: MAC },

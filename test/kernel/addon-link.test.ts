@@ -36,12 +36,19 @@ describe("making a link", () => {
       master: 0,
       up: false,
       lowerUp: false,
+      running: false,
       mac: 0x02000a000001,
       mtu: 1400,
       group: 0,
       alias: "forknet test",
       txQueueLength: 77,
-      bridge: { multicastSnooping: false, vlanFiltering: false },
+      // defaultVlan is there where the kernel filters VLANs.
+      bridge: expect.objectContaining({
+        multicastSnooping: false,
+        vlanFiltering: false,
+        stpState: 0,
+        forwardDelayMs: 15_000,
+      }) as unknown,
     });
   });
 
