@@ -50,6 +50,7 @@ bool ParseNeighborChange(Bytes payload, Change* out) {
     return false;
   }
   out->ifindex = header.ndm_ifindex;
+  out->state = header.ndm_state;
   return true;
 }
 

@@ -24,6 +24,8 @@ struct Change {
   uint32_t ip = 0;
   /** Of a neighbour or a forwarding entry. */
   uint64_t mac = 0;
+  /** NUD_*, of the same. */
+  uint16_t state = 0;
   /** What a link that is there is like now; a port that is there has only the flags. */
   std::optional<LinkInfo> link;
 

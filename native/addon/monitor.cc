@@ -40,6 +40,7 @@ void PutNumbers(const Change& change, double* out) {
   out[4] = change.object == ChangedObject::kNeighbor || change.object == ChangedObject::kFdb
                ? static_cast<double>(change.mac)
                : change.parent;
+  out[5] = change.state;
   if (!change.link) return;
   out[3] = change.link->master;
   out[4] = static_cast<double>(change.link->mac);

@@ -31,8 +31,13 @@ using Filter = std::vector<sock_filter>;
 
 // Messages about traffic control, neighbours, and links that come or go carry in nlmsg_pid the port
 // of the socket that caused them (qdisc_notify() and its like in net/sched); a change of a link
-// does not. BPF loads words in network byte order.
+// does not. Nor does the end of a neighbour (neigh_cleanup_and_release()), so that one that comes
+// is told whoever brought it: who hears only the end would think that it is gone. BPF loads words
+// in network byte order.
 void LeaveOutOwn(const std::vector<uint32_t>& ports, Filter* filter) {
+  filter->push_back(BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)));
+  filter->push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 0, 1));
+  filter->push_back(BPF_STMT(BPF_RET | BPF_K, UINT32_MAX));
   filter->push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)));
   for (const uint32_t port : ports) {
     filter->push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(port), 0, 1));

@@ -24,8 +24,8 @@ class Monitor {
  public:
   /**
    * Listens in the calling thread's network namespace. What the sockets with these ports cause is
-   * left out, where the kernel says who caused it, and so are changes of links that are down and
-   * were before. Throws KernelError.
+   * left out, where the kernel says who caused it, but for neighbours that come or change; and so
+   * are changes of links that are down and were before. Throws KernelError.
    */
   explicit Monitor(const std::vector<uint32_t>& own_ports);
 

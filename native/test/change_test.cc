@@ -104,6 +104,7 @@ TEST_CASE("neighbours and forwarding entries") {
     ndmsg header{};
     header.ndm_family = family;
     header.ndm_ifindex = 5;
+    header.ndm_state = NUD_PERMANENT;
     const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
     message.Start(RTM_DELNEIGH, 0, header).Attr(NDA_DST, htonl(0x0a640007));
     message.AttrRaw(NDA_LLADDR, mac, sizeof mac);
@@ -113,6 +114,7 @@ TEST_CASE("neighbours and forwarding entries") {
     CHECK(change.removed);
     CHECK(change.ifindex == 5);
     CHECK(change.mac == 0x020000000009);
+    CHECK(change.state == NUD_PERMANENT);
     CHECK(change.ip == (family == AF_INET ? 0x0a640007 : 0));
   }
 }

@@ -5,6 +5,7 @@ import type { NetworkFacts } from "../facts.js";
 import type { Guest } from "../guests/guest.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
 import type { Change, LinkState } from "../kernel/changes.js";
+import { NUD_NOARP, NUD_PERMANENT } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import type { Parts } from "../parts.js";
@@ -17,8 +18,11 @@ interface Owner {
   subject: string;
   tapName: string;
   ifindex: number;
+  mac: Mac;
   guest?: Guest;
 }
+
+type ChangeOf<Object extends Change["object"]> = Extract<Change, { object: Object }>;
 
 const ROOT = 0xffff_ffff;
 
@@ -38,11 +42,13 @@ export class Belongings {
     for (const guest of registry.all()) {
       const { id: subject, port, ifindex, lease, state, releasing } = guest;
       if (!port || ifindex === 0 || state !== "active" || releasing) continue;
-      this.#add({ subject, tapName: port.tapName, ifindex, guest }, port.class.minor, lease);
+      const { mac, ip } = lease;
+      this.#add({ subject, tapName: port.tapName, ifindex, mac, guest }, port.class.minor, ip);
     }
     for (const { ifindex, port, address } of pool.slots()) {
       const { tapName } = port;
-      this.#add({ subject: tapName, tapName, ifindex }, port.class.minor, address);
+      const { mac, ip } = address;
+      this.#add({ subject: tapName, tapName, ifindex, mac }, port.class.minor, ip);
     }
   }
 
@@ -62,22 +68,32 @@ export class Belongings {
       case "filter":
         return this.#ofShaping(change.ifindex, ROOT);
       case "neighbor":
-        if (change.ifindex !== this.#facts.bridge.ifindex) return undefined;
-        return this.#byIp.get(change.ip)?.subject;
-      case "fdb": {
-        const owner = this.#byMac.get(change.mac);
-        // An entry where it belongs is what a slot is made with.
-        const isAstray = change.removed === (owner?.ifindex === change.ifindex);
-        return isAstray ? owner?.subject : undefined;
-      }
+        return this.#ofNeighbor(change);
+      case "fdb":
+        return this.#ofForwarding(change);
     }
   }
 
-  #add(owner: Owner, minor: number, { ip, mac }: { ip: Ipv4; mac: Mac }): void {
+  /** Whoever set it: an entry that is as it should be is what a slot is made with. */
+  #ofNeighbor({ ifindex, ip, mac, state, removed }: ChangeOf<"neighbor">): string | undefined {
+    const owner = ifindex === this.#facts.bridge.ifindex ? this.#byIp.get(ip) : undefined;
+    const isRight = !removed && mac === owner?.mac && (state & NUD_PERMANENT) !== 0;
+    return isRight ? undefined : owner?.subject;
+  }
+
+  /** The same for a MAC where it belongs; where it does not, an entry that goes is right. */
+  #ofForwarding({ ifindex, mac, state, removed }: ChangeOf<"fdb">): string | undefined {
+    const owner = this.#byMac.get(mac);
+    const isHome = ifindex === owner?.ifindex;
+    const isRight = isHome ? !removed && (state & NUD_NOARP) !== 0 : removed;
+    return isRight ? undefined : owner?.subject;
+  }
+
+  #add(owner: Owner, minor: number, ip: Ipv4): void {
     this.#byIfindex.set(owner.ifindex, owner);
     this.#byMinor.set(minor, owner);
     this.#byIp.set(ip, owner);
-    this.#byMac.set(mac, owner);
+    this.#byMac.set(owner.mac, owner);
   }
 
   /** `place` is a class's handle, or what a queue hangs on. */

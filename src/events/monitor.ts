@@ -28,7 +28,7 @@ export class Monitor {
   readonly #socket;
   readonly #timer: NodeJS.Timeout;
   #nextTurn: NodeJS.Immediate | undefined;
-  /** Read and not yet judged: of a link only what it is like in the end. */
+  /** Read and not yet judged: of a link, a neighbour and a MAC on a port only the last. */
   #heard = new Map<string, Change>();
   #suspects = new Set<string>();
   #suspectsSinceMs = 0;
@@ -155,8 +155,9 @@ function keyOf(change: Change): string {
     case "port":
       return `${object} ${ifindex}`;
     case "neighbor":
+      return `${object} ${ifindex} ${change.ip}`;
     case "fdb":
-      return `${object} ${ifindex} ${change.mac} ${change.removed}`;
+      return `${object} ${ifindex} ${change.mac}`;
     case "qdisc":
     case "class":
     case "filter":

@@ -171,7 +171,7 @@ export interface BpfObject {
 
 export interface Addon {
   Netlink: new (options?: { receiveTimeoutMs?: number }) => Netlink;
-  /** Leaves out what sockets with these ports cause, where the kernel says who it was. */
+  /** Leaves out what sockets with these ports cause, where the kernel says so; never a neighbour. */
   Monitor: new (
     ownPorts: readonly number[],
   ) => Monitor;

@@ -36,8 +36,9 @@ export type Change = { ifindex: number; removed: boolean } & (
       link?: LinkState;
     }
   | { object: "qdisc" | "class" | "filter"; handle: TcHandle; parent: TcHandle }
-  | { object: "neighbor"; ip: Ipv4; mac: Mac }
-  | { object: "fdb"; mac: Mac }
+  /** NUD_*; one that failed, or is gone, has no MAC. */
+  | { object: "neighbor"; ip: Ipv4; mac: Mac; state: number }
+  | { object: "fdb"; mac: Mac; state: number }
 );
 
 const NUMBERS_PER_CHANGE = 7;
@@ -50,8 +51,9 @@ export function unpack({ numbers, texts }: Heard): Change[] {
     const object = OBJECTS[number(0)] as ChangedObject;
     const common = { ifindex: number(2), removed: number(1) === 1 };
     const [first, second, bits] = [number(3), number(4), number(5)];
-    if (object === "neighbor") changes.push({ object, ...common, ip: first, mac: second });
-    else if (object === "fdb") changes.push({ object, ...common, mac: second });
+    if (object === "neighbor")
+      changes.push({ object, ...common, ip: first, mac: second, state: bits });
+    else if (object === "fdb") changes.push({ object, ...common, mac: second, state: bits });
     else if (object !== "link" && object !== "port")
       changes.push({ object, ...common, handle: first, parent: second });
     else if (common.removed) changes.push({ object, ...common });

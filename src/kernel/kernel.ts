@@ -28,6 +28,10 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const EOPNOTSUPP = 95;
 
+// Of a neighbour's or a forwarding entry's state: a static entry, and one that nothing ages.
+export const NUD_NOARP = 0x40;
+export const NUD_PERMANENT = 0x80;
+
 /** Carries a KernelFailure up to the edge of a plan; never leaves a worker. */
 export class Refused extends Error {
   readonly failure: KernelFailure;

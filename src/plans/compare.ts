@@ -4,6 +4,7 @@
 import { INGRESS } from "../facts.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { BpfFilter } from "../kernel/bpf-filter.js";
+import { NUD_NOARP, NUD_PERMANENT } from "../kernel/kernel.js";
 import type { FilterBpf, LinkSet, Message, PortSet } from "../kernel/messages.js";
 import { compareClass, compareLeaf, compareTbf, compareTree } from "./compare-limits.js";
 import { isCondemned } from "./condemned.js";
@@ -82,9 +83,6 @@ function comparePortState({ links, facts }: Found, link: LinkInfo): Finding[] {
   const repair = bridge ? forwardMessages(link, bridge) : [];
   return state && repair.length > 0 ? [finding("port-state", "forwarding", state, repair)] : [];
 }
-
-const NUD_NOARP = 0x40;
-const NUD_PERMANENT = 0x80;
 
 /** NLM_F_EXCL refuses a MAC that is on another port: there it has to go first, if that is ours. */
 function compareForwarding(

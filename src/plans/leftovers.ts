@@ -4,7 +4,7 @@
 import type { NetworkFacts } from "../facts.js";
 import { contains, macOf, type Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
-import type { Kernel } from "../kernel/kernel.js";
+import { type Kernel, NUD_PERMANENT } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease } from "../lease/lease.js";
@@ -55,8 +55,6 @@ export interface Leftovers {
   /** For each stranded identity. */
   remaining: Remaining[];
 }
-
-const NUD_PERMANENT = 0x80;
 
 export function leftovers(found: Found, { taps, groups, stranded, subnet }: Known): Leftovers {
   const unknown = unknownTaps(found, taps);

@@ -9,6 +9,8 @@ import { addon, must, thrown, useNetlink } from "./addon-fixture.js";
 const netlink = useNetlink();
 const ROOT = 0xffffffff;
 const HANDLE = 0x10000;
+const NUD_NOARP = 0x40;
+const NUD_PERMANENT = 0x80;
 
 function listen(ownPorts: readonly number[] = []): Monitor {
   const monitor = new addon.Monitor(ownPorts);
@@ -94,6 +96,19 @@ describe("a monitor", () => {
     expect(links()).toEqual([{ object: "link", ifindex, removed: true }]);
   });
 
+  it("hears neighbours whoever brings them: the kernel does not say who ends them", () => {
+    const monitor = listen([netlink().port()]);
+    must(netlink(), { op: "link.create", name: "bridge0", kind: "bridge" });
+    const ifindex = netlink().link({ name: "bridge0" })?.ifindex as number;
+    const [ip, mac] = [0x0a000007, 0x020000000007];
+    const neighbors = () => heard(monitor).filter(({ object }) => object === "neighbor");
+    must(netlink(), { op: "neighbor.set", ifindex, ip, mac });
+    const told = { object: "neighbor", ifindex, ip };
+    expect(neighbors()).toEqual([{ ...told, removed: false, mac, state: NUD_PERMANENT }]);
+    must(netlink(), { op: "neighbor.delete", ifindex, ip });
+    expect(neighbors().at(-1)).toMatchObject({ ...told, removed: true, mac: 0 });
+  });
+
   it("hears neighbours and forwarding entries", () => {
     must(netlink(), { op: "link.create", name: "bridge0", kind: "bridge" });
     const bridge = netlink().link({ name: "bridge0" })?.ifindex as number;
@@ -110,9 +125,9 @@ describe("a monitor", () => {
     // A kernel that has VLANs in its bridges tells the entry once more, for VLAN 1.
     const told = heard(monitor).filter((change, i, all) => !isDeepStrictEqual(change, all[i - 1]));
     expect(told).toEqual([
-      { object: "fdb", ifindex, removed: false, mac },
-      { object: "fdb", ifindex, removed: true, mac },
-      { object: "neighbor", ifindex: bridge, removed: false, ip, mac },
+      { object: "fdb", ifindex, removed: false, mac, state: NUD_NOARP },
+      { object: "fdb", ifindex, removed: true, mac, state: NUD_NOARP },
+      { object: "neighbor", ifindex: bridge, removed: false, ip, mac, state: NUD_PERMANENT },
     ]);
   });
 

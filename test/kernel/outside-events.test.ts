@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import { GUEST_DAMAGES, NETWORK_DAMAGES } from "../support/damages.js";
 import { published } from "../support/events.js";
+import { ERRNO, openWithFaults } from "../support/faults.js";
 import {
   deleteLink,
   indexOf,
@@ -138,6 +139,65 @@ it("takes nothing that the network does for a change from outside", async () => 
   await expect.poll(() => drift.length, SOON).toBeGreaterThan(0);
   expect(new Set(drift.map(({ what }) => what))).toEqual(new Set(["tbf"]));
 });
+
+/** What an agent does again and again, with one identity. */
+const LIVES = {
+  "standby and restore": async (network: Network) => {
+    await network.standbyAllocation("vm-1");
+    await network.recreateAllocation("vm-1");
+  },
+  "release and another fork": async (network: Network, { ip, mac, tap }: PlainGuest) => {
+    await network.releaseAllocation("vm-1");
+    await network.createAllocation({ ...GUEST, ip, mac, tapName: tap });
+  },
+};
+
+interface PlainGuest {
+  ip: string;
+  mac: string;
+  tap: string;
+}
+
+describe.each(Object.entries(LIVES))("%s is no change from outside", (_, relive) => {
+  it.each([0, 4])(
+    "with %i warm slots, however often it is done between two looks",
+    async (size) => {
+      const network = await openForTest(testOptions({ pool: { size } }));
+      const { ip, mac, tap } = await network.createAllocation(GUEST);
+      // Not the guest's: what is done to it tells how far the monitor is.
+      await network.createAllocation(OTHER);
+      await poolFilled(network, size);
+      const outside = published("forknet:changed-outside");
+      for (let round = 0; round < 8; round++) {
+        for (let life = 0; life < 1 + (round % 3); life++) await relive(network, { ip, mac, tap });
+        await network.getAllocation("vm-1")?.shaped;
+        await changeOther(network, outside);
+      }
+      expect(outside.filter(({ subject }) => subject !== "vm-2")).toEqual([]);
+    },
+  );
+});
+
+it("a standby that is refused, and undone, is no change from outside", async () => {
+  const { network, faults } = await openWithFaults();
+  await network.createAllocation(GUEST);
+  await network.createAllocation(OTHER);
+  const outside = published("forknet:changed-outside");
+  faults.refuse({ errno: ERRNO.EPERM, at: 1, times: 1_000_000, match: "RTM_DELLINK" });
+  await expect(network.standbyAllocation("vm-1")).rejects.toThrow("RTM_DELLINK");
+  faults.none();
+  await changeOther(network, outside);
+  expect(outside.filter(({ subject }) => subject !== "vm-2")).toEqual([]);
+});
+
+/** Resolves when the monitor has read everything that the kernel told until now. */
+async function changeOther(network: Network, outside: readonly unknown[]): Promise<void> {
+  const { ifindex } = network.getAllocation("vm-2") as Allocation;
+  const before = outside.length;
+  tellKernel({ op: "qdisc.delete", ifindex, parent: 0xffffffff });
+  await expect.poll(() => outside.length, SOON).toBeGreaterThan(before);
+  await network.reconcile();
+}
 
 it("looks at everything when the kernel told more than could be taken in", async () => {
   const { guests } = await openWithGuests();
