@@ -4,10 +4,9 @@
 import { defineConfig } from "vitest/config";
 import { patiently } from "./test/support/patience.js";
 
-const KERNEL_TEST_TIMEOUT_MS = patiently(60_000);
-const KERNEL_HOOK_TIMEOUT_MS = patiently(60_000);
-/** vitest's own default. */
-const KERNEL_POLL_TIMEOUT_MS = patiently(1000);
+const KERNEL_TEST_TIMEOUT_MS = patiently(30_000);
+const KERNEL_HOOK_TIMEOUT_MS = patiently(30_000);
+const KERNEL_POLL_TIMEOUT_MS = patiently(5000);
 
 export default defineConfig({
   test: {

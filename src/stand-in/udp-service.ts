@@ -47,14 +47,14 @@ export interface UdpEchoOptions {
   sizeBytes?: number;
   /** How long one answer may take. Default 500 ms. */
   timeoutMs?: number;
-  /** Default 3, since the first may be lost to ARP. */
+  /** Default 20: the first may be lost to ARP, others to a busy machine. */
   attempts?: number;
   localAddress?: string;
 }
 
 const DEFAULT_SIZE_BYTES = 64;
 const DEFAULT_ECHO_TIMEOUT_MS = 500;
-const DEFAULT_ECHO_ATTEMPTS = 3;
+const DEFAULT_ECHO_ATTEMPTS = 20;
 const PACE_TICK_MS = 1;
 // Bounds what waits inside Node when the socket takes less than the pace asks for.
 const MAX_UNSENT = 256;

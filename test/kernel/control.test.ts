@@ -42,7 +42,7 @@ class Visitor {
   /** Sends bytes as they are, and resolves with the answers when there are so many in all. */
   async send(bytes: string, answers: number): Promise<Answer[]> {
     this.socket.write(bytes);
-    await expect.poll(() => this.#lines().length, { timeout: 10_000 }).toBe(answers);
+    await expect.poll(() => this.#lines().length).toBe(answers);
     return this.#lines().map((line) => JSON.parse(line) as Answer);
   }
 

@@ -61,9 +61,7 @@ describe("a guest's life is told", () => {
     const request = { ...REQUEST, tapName: "taken0" };
     await expect(network.createAllocation(request)).rejects.toThrow();
     deleteLink("taken0");
-    await expect
-      .poll(() => statesOf(events, "vm-1"), { timeout: 10_000 })
-      .toEqual(["none pending", "pending gone"]);
+    await expect.poll(() => statesOf(events, "vm-1")).toEqual(["none pending", "pending gone"]);
   });
 
   it("after an adoption", async () => {

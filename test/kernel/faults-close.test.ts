@@ -10,10 +10,11 @@ import { ERRNO, Faults } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { readEverything } from "../support/network-state.js";
+import { patiently } from "../support/patience.js";
 
 const MOST_OPERATIONS = 20;
 const POOL = 2;
-const SETTLE_MS = 5000;
+const SETTLE_MS = patiently(5000);
 
 const faults = new Faults();
 const stateDir = mkdtempSync(join(tmpdir(), "forknet-faults-"));

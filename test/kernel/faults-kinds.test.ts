@@ -239,7 +239,7 @@ describe("a warm slot", () => {
     expect(heard).toMatchObject([{ bridge: "vmbr0", error: { code: "ERR_FORKNET_PERMISSION" } }]);
     expect(brokenInvariants(open_)).toEqual([]);
     faults.none();
-    await expect.poll(slots, { timeout: 5000 }).toBe(2);
+    await expect.poll(slots).toBe(2);
   });
 
   test("whose limits are refused fails loudly, stays at the base limits, and can be shaped later", async () => {

@@ -18,12 +18,13 @@ import {
   settledDifference,
 } from "../support/kernel-state.js";
 import { readEverything } from "../support/network-state.js";
+import { patiently } from "../support/patience.js";
 
 const faults = new Faults();
 const stateDir = mkdtempSync(join(tmpdir(), "forknet-faults-"));
 const OPTIONS = { bridge: "vmbr0", subnet: "10.100.0.0/24", stateDir, pool: { size: 0 } };
 const MOST_OPERATIONS = 120;
-const SETTLE_MS = 3000;
+const SETTLE_MS = patiently(3000);
 const LIMITS = new Map([["a", { download: 20e6, upload: { rate: 5e6, ceil: 20e6 } }]]);
 
 const open = () => openWith(OPTIONS, { kernelModule: faults.module });

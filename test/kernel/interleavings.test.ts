@@ -17,6 +17,7 @@ import { brokenInvariants } from "../support/invariants.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { Model } from "../support/model.js";
 import { readEverything } from "../support/network-state.js";
+import { patiently } from "../support/patience.js";
 import { make, type Step, step } from "../support/steps.js";
 
 const SECONDS = Number(process.env.FORKNET_INTERLEAVINGS_SECONDS ?? 40);
@@ -24,7 +25,7 @@ const SEED = Number(process.env.FORKNET_SEED ?? Date.now() % 2 ** 31);
 const LEAST_RUNS = 5;
 const PAUSE_MS = 2;
 /** The pool waits 100 ms and more after a failure before it refills. */
-const SETTLE_MS = 5000;
+const SETTLE_MS = patiently(5000);
 
 interface Run {
   steps: Step[];
@@ -127,7 +128,7 @@ async function expectAgreement(network: Network, problems: () => string[]): Prom
 }
 
 test("whatever overlaps, network and kernel agree", {
-  timeout: (SECONDS + 60) * 1000,
+  timeout: SECONDS * 1000 + patiently(60_000),
 }, async () => {
   console.log(`interleavings: ${SECONDS} s with FORKNET_SEED=${SEED}`);
   let runs = 0;

@@ -3,14 +3,24 @@
 
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { BRIDGE_NETFILTER, setBridgeNetfilter } from "../support/bridge-netfilter.js";
-import { firewall, HOST_IP, readRules, setForwarding, UPLINK } from "../support/internet.js";
+import {
+  firewall,
+  HOST_IP,
+  INTERNET_IP,
+  readRules,
+  setForwarding,
+  UPLINK,
+  UPLINK_IP,
+} from "../support/internet.js";
 import {
   DROPPED,
   fork,
   GATEWAY,
   hostPort,
+  missesInternet,
   openPlace,
   probe,
+  probeDropped,
   reachesInternet,
 } from "../support/nat-place.js";
 import { BRIDGE } from "../support/network.js";
@@ -72,7 +82,8 @@ describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, 
     expect(await reachesInternet(place)).toBe("connected");
     const { network, guest, internet } = place;
     const { port } = await guest.serveTcp({ role: "echo" });
-    expect(await probe(internet, guest.ip, port)).not.toBe("connected");
+    const control = { host: UPLINK_IP, port: await hostPort() };
+    expect(await probeDropped(internet, guest.ip, port, control)).not.toBe("connected");
     await network.destroy();
     expect(readRules()).toEqual(before);
   });
@@ -82,7 +93,7 @@ describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, 
     onTestFinished(() => firewall(takeDown));
     const place = await openPlace({});
     firewall(empty);
-    expect(await reachesInternet(place)).not.toBe("connected");
+    expect(await missesInternet(place)).not.toBe("connected");
     const { differences } = await place.network.verify();
     expect(differences.map(({ what }) => what)).toEqual(["nat-accept"]);
     const { actions } = await place.network.reconcile();
@@ -90,6 +101,15 @@ describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, 
     expect(await place.network.verify()).toMatchObject({ differences: [] });
     expect(await reachesInternet(place)).toBe("connected");
   });
+});
+
+it("a machine that is too busy to answer is waited for", async () => {
+  const { guest, internet } = await openPlace({});
+  const { port } = await internet.serveTcp({ role: "echo" });
+  // As the scheduler does.
+  process.kill(internet.pid, "SIGSTOP");
+  setTimeout(() => process.kill(internet.pid, "SIGCONT"), 1500);
+  expect(await probe(guest, INTERNET_IP, port)).toBe("connected");
 });
 
 describe("bridge netfilter", () => {
@@ -101,7 +121,7 @@ describe("bridge netfilter", () => {
     expect(await reachesInternet(place)).toBe("connected");
     const port = await hostPort();
     expect(await probe(place.guest, GATEWAY, port)).toBe("connected");
-    expect(await probe(place.guest, HOST_IP, port)).toBe(DROPPED);
+    expect(await probeDropped(place.guest, HOST_IP, port)).toBe(DROPPED);
     const peer = await plugIn(await fork(place.network, "b"));
     const service = await peer.serveTcp({ role: "echo" });
     expect(await probe(place.guest, peer.ip, service.port)).toBe("connected");

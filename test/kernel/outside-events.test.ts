@@ -14,11 +14,12 @@ import {
   warmSlots,
 } from "../support/kernel-view.js";
 import { BRIDGE, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { REQUEST } from "../support/requests.js";
 
 const GUEST = { ...REQUEST, upload: { rate: "20mbit", ceil: "70mbit" } };
 /** Within a second, on a machine that is not busy with something else. */
-const SOON = { timeout: 10_000 };
+const SOON = { timeout: patiently(5000) };
 const OTHER = { instanceId: "vm-2", instanceName: "beta", download: "7mbit" };
 
 async function openWithGuests(): Promise<{ network: Network; guests: [Allocation, Allocation] }> {

@@ -8,10 +8,11 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HARDENED, hardeningOf, undefinedSymbols } from "../support/elf.js";
+import { patiently } from "../support/patience.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 // Both addons are compiled when a source changed.
-const MAKE_TIMEOUT_MS = 300_000;
+const MAKE_TIMEOUT_MS = patiently(300_000);
 /** e_machine of an ELF file, at byte 18. */
 const MACHINES = { x64: 62, arm64: 183 } as const;
 /** glibc of Debian 12 and Ubuntu 22.04 is newer; the README promises this one. */

@@ -62,7 +62,7 @@ it("a full bridge is named as such, and left as it was; the pool recovers when t
   expect(failures.length).toBe(1);
   emptyBridge();
   await network.createAllocation(fork(3));
-  await expect.poll(() => warmSlots(BRIDGE).length, { timeout: 5000 }).toBe(3);
+  await expect.poll(() => warmSlots(BRIDGE).length).toBe(3);
 });
 
 it("an exact name on a full bridge comes from a warm slot", async () => {

@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import { openForTest, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 
 /** nobody: neither root nor anyone with a capability. */
 const USER = 65_534;
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = patiently(30_000);
 const MACHINE = "-machine q35,accel=tcg -m 16 -nodefaults -display none -qmp stdio".split(" ");
 const ROOT_PORT = ["-device", "pcie-root-port,id=port0,chassis=1,slot=1"];
 

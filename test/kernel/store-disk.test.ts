@@ -11,12 +11,13 @@ import { Agent, type PlainAllocation } from "../support/agent.js";
 import { brokenInvariants } from "../support/invariants.js";
 import { classNamed, linkNamed, readLeases, tbfOf } from "../support/kernel-view.js";
 import { openForTest, SHAPER, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { openStore, STORE_FILE, stateDirectory } from "../support/standby-leases.js";
 
 type Options = NetworkOptions & { stateDir: string };
 
 /** For deletions in the background. */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = patiently(10_000);
 const request = (i: number) => ({
   instanceId: `vm-${i}`,
   instanceName: `name-${i}`,

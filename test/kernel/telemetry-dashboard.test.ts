@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { patiently } from "../support/patience.js";
 
 const folder = fileURLToPath(new URL("../../examples/otel/", import.meta.url));
 const PORT = 9464;
@@ -33,9 +34,11 @@ async function scrape(): Promise<string> {
   agent.stdout.setEncoding("utf8").on("data", (text: string) => {
     printed += text;
   });
-  await expect.poll(() => printed, { timeout: 30_000 }).toContain("serving");
+  await expect.poll(() => printed, { timeout: patiently(10_000) }).toContain("serving");
   const get = async () => (await fetch(`http://127.0.0.1:${PORT}/metrics`)).text();
-  await expect.poll(get, { timeout: 30_000 }).toMatch(/reaped_total\{.*reason="release"/);
+  await expect
+    .poll(get, { timeout: patiently(10_000) })
+    .toMatch(/reaped_total\{.*reason="release"/);
   const metrics = await get();
   const ended = once(agent, "exit");
   agent.kill("SIGTERM");

@@ -6,6 +6,7 @@ import { type Network, openNetwork } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import { LongFlow } from "../support/long-flow.js";
 import { destroyNetwork, openForTest, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { expectShares, forkWarm, MBIT, plugIn, shareOf } from "../support/traffic-network.js";
 
 const GATEWAY = "10.100.0.1";
@@ -87,7 +88,9 @@ it("guarantees a group its part when the capacity is wanted by all", async () =>
     await sender(network, "d", { rate: 1, ceil: 60 }),
   ];
   await flows[0]?.settle(SETTLE_MS);
-  await expect.poll(async () => (await mbitOf(flows))[0], { timeout: 20_000 }).toBeGreaterThan(38);
+  await expect
+    .poll(async () => (await mbitOf(flows))[0], { timeout: patiently(20_000) })
+    .toBeGreaterThan(38);
 });
 
 it("bounds guests out of the pool, too, from the first second on", async () => {

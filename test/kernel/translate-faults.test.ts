@@ -8,7 +8,7 @@ import { type Allocation, type Network, openNetwork } from "../../dist/index.js"
 import { openWith } from "../../dist/open.js";
 import type { Guest } from "../../dist/stand-in/guest.js";
 import { Agent, without } from "../support/agent.js";
-import { forkClones, reaches, SNAPSHOT, wake } from "../support/clones.js";
+import { forkClones, isRefused, reaches, SNAPSHOT, wake } from "../support/clones.js";
 import { ERRNO, Faults, refuseLease } from "../support/faults.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { linkNamed, tellKernel } from "../support/kernel-view.js";
@@ -73,7 +73,7 @@ describe.each(CHANGES)("a guest that takes $what", ({ wish }) => {
     await expectUnchanged(change, { code, errnoName, errno, syscall });
     await change();
     expect(allocation.guest).toEqual(wish ?? undefined);
-    expect(await reaches(guest, allocation)).toBe(false);
+    expect(await isRefused(guest, allocation, network)).toBe(true);
   });
 
   it.each([
@@ -120,7 +120,7 @@ describe("an undo that fails, too", () => {
     });
     faults.none();
     expect(allocation.guest).toEqual(OTHER);
-    expect(await reaches(guest, allocation)).toBe(false);
+    expect(await isRefused(guest, allocation, network)).toBe(true);
     expect((await network.verify()).differences).toMatchObject([{ subject: ID, what: "alias" }]);
     await network.reconcile();
     expect((await network.verify()).differences).toEqual([]);

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ACTION, BpfPrograms, type IdentityFields } from "../support/bpf-programs.js";
 import { internetChecksum, udpFrame } from "../support/frames.js";
+import { patiently } from "../support/patience.js";
 import { Random, randomFrame } from "../support/random-frames.js";
 import { type Outcome, TranslateModel, type Way } from "../support/translate-model.js";
 
@@ -69,7 +70,7 @@ describe.each(WAYS)("%s", (way) => {
   const self = way === "from guest" ? INNER : OUTER;
 
   it("the program and the model agree", {
-    timeout: 5000 + (FRAMES * MICROSECONDS_OF_PATIENCE) / 1000,
+    timeout: patiently(5000 + (FRAMES * MICROSECONDS_OF_PATIENCE) / 1000),
   }, () => {
     const random = new Random(SEED);
     const seen = new Set<string>();

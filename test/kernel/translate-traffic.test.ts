@@ -15,6 +15,7 @@ import { udpFrame } from "../support/frames.js";
 import { firewall, INTERNET_IP, openInternet, setForwarding, UPLINK } from "../support/internet.js";
 import { BRIDGE, openForTest, testOptions } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
+import { patiently } from "../support/patience.js";
 import { answersPing, pingedHop } from "../support/ping.js";
 import { RawTap } from "../support/raw-tap.js";
 import { expectNoChecksumErrors } from "../support/stack-errors.js";
@@ -23,7 +24,7 @@ const SIZES_BYTES = [1, 2, 63, 512, 1471, 1472, 1473, 2959, 8000];
 const FLOW_BYTES = 8_000_000;
 const NARROW_MTU = 1300;
 const CLOSED_PORT = 9;
-const ANSWER_MS = 2000;
+const ANSWER_MS = patiently(2000);
 
 /** What the host's socket is told after a datagram to a port where nobody listens. */
 async function refusal(ip: string, sizeBytes: number): Promise<unknown> {

@@ -3,9 +3,10 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Guest } from "../../dist/stand-in/guest.js";
+import { patiently } from "./patience.js";
 
 const run = promisify(execFile);
-const PATIENCE_SECONDS = "5";
+const ANSWER_MS = 5000;
 
 /**
  * Whether one packet is answered. One, because behind the last of several ping waits for two round
@@ -23,7 +24,7 @@ export async function pingedHop(ip: string, ttl: number, from: Guest): Promise<s
 
 async function ping(args: readonly string[], from: Guest | undefined): Promise<string> {
   const inside = from ? ["nsenter", `--net=/proc/${from.pid}/ns/net`] : [];
-  const wait = ["-n", "-c", "1", "-W", PATIENCE_SECONDS];
+  const wait = ["-n", "-c", "1", "-W", String(patiently(ANSWER_MS) / 1000)];
   const [command = "", ...rest] = [...inside, "ping", ...wait, ...args];
   try {
     return (await run(command, rest)).stdout;

@@ -28,7 +28,7 @@ const UDP_CHECKSUM_OFFSET = 6;
 const UDP_HEADER_BYTES = 8;
 const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
 const POLL_MS = 1;
-const DEFAULT_RECEIVE_MS = 1000;
+const RECEIVE_MS = 5000;
 const FORWARDING_MS = 3000;
 
 /**
@@ -129,12 +129,15 @@ export class RawTap {
     return count;
   }
 
-  /** The first frame that matches, undefined when none came in time. Others are thrown away. */
+  /**
+   * The first frame that matches, undefined when none came in time: by default, long after one that
+   * comes at all. Others are thrown away.
+   */
   async receive(
     matches: (frame: Buffer) => boolean,
-    timeoutMs = DEFAULT_RECEIVE_MS,
+    withinMs = patiently(RECEIVE_MS),
   ): Promise<Buffer | undefined> {
-    const deadline = performance.now() + patiently(timeoutMs);
+    const deadline = performance.now() + withinMs;
     for (;;) {
       const frame = this.read();
       if (frame && matches(frame)) return frame;
@@ -156,16 +159,6 @@ export class RawTap {
       return isEnd;
     });
     if (!last) throw new Error(`The last frame did not come, but ${frames.length} others`);
-    return frames;
-  }
-
-  /** Every frame that arrives within `durationMs`. */
-  async collect(durationMs: number): Promise<Buffer[]> {
-    const frames: Buffer[] = [];
-    await this.receive((frame) => {
-      frames.push(frame);
-      return false;
-    }, durationMs);
     return frames;
   }
 
