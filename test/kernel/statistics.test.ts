@@ -70,7 +70,7 @@ it("counts what passed to the byte, each way and for each guest by itself", asyn
 
 it("counts what a full queue drops and what waits in it", async () => {
   const network = await openForTest();
-  const guest = await network.createAllocation({ ...REQUEST, upload: "8mbit" });
+  const guest = await network.createAllocation({ ...REQUEST, upload: "1mbit" });
   const raw = plug(guest);
   await listenAtGateway(guest);
   const frame = upward(guest, 1000);
