@@ -13,6 +13,7 @@
         "native/addon/netlink.cc",
         "native/addon/results.cc",
         "native/address.cc",
+        "native/bpf/kernel_types.cc",
         "native/bpf/map.cc",
         "native/bpf/program.cc",
         "native/change.cc",

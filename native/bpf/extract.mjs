@@ -1,11 +1,16 @@
-// Turns the ELF object clang makes of guard.bpf.c into programs.generated.h: the instructions of each program, and
-// which of them load which map. Usage: node extract.mjs OBJECT COMPILER > programs.generated.h
+// Turns the ELF object clang makes of guard.bpf.c into programs.generated.h: the instructions of each program, which
+// of them load which map, and which want to know what of the running kernel's types. Usage: node extract.mjs OBJECT COMPILER > programs.generated.h
 import { readFileSync } from "node:fs";
 
 const SHT_SYMTAB = 2;
 const SHT_REL = 9;
 const STT_FUNC = 2;
 const R_BPF_64_64 = 1;
+const R_BPF_64_32 = 10;
+/** The section of what is not in the object. */
+const UNDEFINED = 0;
+/** What the symbol of a number of the kernel's begins with (pending.bpf.h), and how insn.h calls that. */
+const NUMBERS = { member: "kMember", type: "kType", enumerator: "kEnumerator" };
 const INSTRUCTION_BYTES = 8;
 
 const [objectPath, compiler] = process.argv.slice(2);
@@ -76,22 +81,38 @@ function readInstructions(program) {
   return instructions;
 }
 
-/** Elf64_Rel is 16 bytes. Only loads of a map's address are expected: no calls between programs, no global data. */
-function readMapLoads(program, sections, symbols) {
-  const loads = [];
+/**
+ * Elf64_Rel is 16 bytes. Only loads of a map's address and what the kernel has are expected: no calls between programs,
+ * no global data.
+ */
+function readRelocations(program, sections, symbols) {
+  const found = { maps: [], wants: [] };
   for (const table of sections.filter(
     ({ type, info }) => type === SHT_REL && info === program.section.index,
   )) {
     for (let at = table.offset; at < table.offset + table.size; at += 16) {
       const place = Number(elf.readBigUInt64LE(at)) - program.value;
       if (place < 0 || place >= program.size) continue;
-      const map = symbols[elf.readUInt32LE(at + 12)];
-      if (elf.readUInt32LE(at + 8) !== R_BPF_64_64 || map?.section?.name !== ".maps")
-        fail(`${program.name}: Expected only map loads to relocate, but found one to ${map?.name}`);
-      loads.push({ instruction: place / INSTRUCTION_BYTES, map: map.name });
+      const symbol = symbols[elf.readUInt32LE(at + 12)];
+      const type = elf.readUInt32LE(at + 8);
+      const instruction = place / INSTRUCTION_BYTES;
+      if (type === R_BPF_64_64 && symbol?.section?.name === ".maps")
+        found.maps.push({ instruction, map: symbol.name });
+      else if (symbol?.section?.index === UNDEFINED)
+        found.wants.push({ instruction, ...readWant(program, type, symbol.name) });
+      else
+        fail(`${program.name}: Expected maps and the kernel's symbols, but found ${symbol?.name}`);
     }
   }
-  return loads.sort((a, b) => a.instruction - b.instruction);
+  for (const list of Object.values(found)) list.sort((a, b) => a.instruction - b.instruction);
+  return found;
+}
+
+function readWant(program, type, symbol) {
+  if (type === R_BPF_64_32) return { kind: "kFunction", name: symbol, member: "" };
+  const [prefix, name, member = ""] = symbol.split("__");
+  const kind = NUMBERS[prefix] ?? fail(`${program.name}: unknown symbol ${symbol}`);
+  return { kind, name, member };
 }
 
 const CLASSES = [
@@ -121,14 +142,17 @@ function operation(code) {
 }
 
 function writeProgram(program, sections, symbols) {
-  const loads = readMapLoads(program, sections, symbols);
-  const mapAt = new Map(loads.map(({ instruction, map }) => [instruction, map]));
+  const { maps, wants } = readRelocations(program, sections, symbols);
+  const noteAt = new Map([
+    ...maps.map(({ instruction, map }) => [instruction, map]),
+    ...wants.map(({ instruction, name, member }) => [instruction, [name, member].join(" ").trim()]),
+  ]);
   let wide = false;
   const lines = readInstructions(program).map((it, index) => {
     // The second half of a 64-bit load has no operation of its own.
     const code = wide ? "0" : operation(it.code);
     wide = !wide && it.code === 0x18;
-    const note = mapAt.has(index) ? `  // ${index}: ${mapAt.get(index)}` : "";
+    const note = noteAt.has(index) ? `  // ${index}: ${noteAt.get(index)}` : "";
     return `    {${code}, ${it.destination}, ${it.source}, ${it.offset}, ${it.immediate}},${note}`;
   });
   const id = program.name.replace(/(?:^|_)([a-z])/g, (_, first) => first.toUpperCase());
@@ -136,11 +160,22 @@ function writeProgram(program, sections, symbols) {
 ${lines.join("\n")}
 };
 inline constexpr MapLoad k${id}MapLoads[] = {
-${loads.map(({ instruction, map }) => `    {${instruction}, "${map}"},`).join("\n")}
+${maps.map(({ instruction, map }) => `    {${instruction}, "${map}"},`).join("\n")}
 };
-inline constexpr ProgramImage k${id}Image = {
-    "${program.name}", k${id}Instructions, ${lines.length}, k${id}MapLoads, ${loads.length}};
+${writeWants(id, wants)}inline constexpr ProgramImage k${id}Image = {
+    "${program.name}", k${id}Instructions, ${lines.length}, k${id}MapLoads, ${maps.length},
+    ${wants.length > 0 ? `k${id}Wants` : "nullptr"}, ${wants.length}};
 `;
+}
+
+/** C++ has no array of nothing. */
+function writeWants(id, wants) {
+  if (wants.length === 0) return "";
+  const lines = wants.map(
+    ({ instruction, kind, name, member }) =>
+      `    {${instruction}, KernelWant::${kind}, "${name}", "${member}"},`,
+  );
+  return `inline constexpr KernelWant k${id}Wants[] = {\n${lines.join("\n")}\n};\n`;
 }
 
 const sections = readSections();

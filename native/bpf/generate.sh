@@ -19,7 +19,7 @@ build() { # COMPILER OUTPUT
   for directory in /usr/include/*-linux-gnu; do
     if [ -d "$directory/asm" ]; then arch_includes+=(-idirafter "$directory"); fi
   done
-  "$1" -O2 -target bpfel -mcpu=v3 -Wall -Wextra -Werror "${arch_includes[@]}" \
+  "$1" -O2 -target bpfel -mcpu=v3 -mllvm -no-stack-slot-sharing -Wall -Wextra -Werror "${arch_includes[@]}" \
     -c "$here/guard.bpf.c" -o "$scratch/guard.o"
   node "$here/extract.mjs" "$scratch/guard.o" "$(version_of "$1")" >"$2"
 }

@@ -27,6 +27,9 @@ enum lease_flags {
 enum settings_flags {
   SETTINGS_ISOLATED = 1,  // guests of the subnet do not reach each other through the gateway either
   SETTINGS_MIRRORED = 2,  // the guard's filter brings frames to the shaper, not the program
+  // For guards that judge pending checksums by helpers, where these were tried and do not work:
+  SETTINGS_PENDING_DROPPED = 4,   // every frame with a pending checksum is dropped
+  SETTINGS_PENDING_ACCEPTED = 8,  // every one passes, wherever its checksum will be written
 };
 
 // `leases`: hash, key = ifindex of the TAP (u32). The texts are padded with NULs and not terminated
@@ -83,6 +86,7 @@ enum drop_reason {
   DROP_GATE_FOREIGN = 12,    // not for this translated guest, or nothing that it speaks
   DROP_GATE_MALFORMED = 13,  // to a translated guest
   DROP_UNTRANSLATABLE = 14,  // either way: a header ends before the checksum to mend
+  DROP_CHECKSUM = 15,        // the host would write a pending checksum, or cut segments, elsewhere
 };
 
 FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");

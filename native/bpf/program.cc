@@ -1,4 +1,5 @@
-// Programs over bpf(2): patching map descriptors in, loading, finding, running on one frame.
+// Programs over bpf(2): patching map descriptors and the kernel's numbers in, loading, finding,
+// running on one frame.
 #include "bpf/program.h"
 
 #include <signal.h>
@@ -6,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bpf/kernel_types.h"
 #include "bpf/programs.generated.h"
 #include "bpf/syscall.h"
 #include "netlink/kernel_error.h"
@@ -45,6 +47,35 @@ std::vector<bpf_insn> PatchMaps(const ProgramImage& image, const std::map<std::s
   return code;
 }
 
+int32_t NumberOf(const KernelTypes& types, const KernelWant& want) {
+  switch (want.kind) {
+    case KernelWant::kFunction:
+      return static_cast<int32_t>(types.FunctionId(want.name));
+    case KernelWant::kMember:
+      return static_cast<int32_t>(types.MemberBit(want.name, want.member));
+    case KernelWant::kType:
+      return static_cast<int32_t>(types.StructId(want.name));
+    default:
+      return static_cast<int32_t>(types.EnumeratorValue(want.name));
+  }
+}
+
+void PatchNumbers(const ProgramImage& image, std::vector<bpf_insn>& code) {
+  if (image.want_count == 0) return;
+  const KernelTypes types = KernelTypes::Read();
+  std::map<std::pair<std::string, std::string>, int32_t> known;
+  for (size_t i = 0; i < image.want_count; i++) {
+    const KernelWant& want = image.wants[i];
+    // A search goes through all types of the kernel, and a program asks for the same ones again.
+    const auto [number, is_new] = known.try_emplace({want.name, want.member}, 0);
+    if (is_new) number->second = NumberOf(types, want);
+    bpf_insn& instruction = code[want.instruction];
+    // A constant has two instructions; the second is its upper half, and zero.
+    if (want.kind == KernelWant::kFunction) instruction.src_reg = BPF_PSEUDO_KFUNC_CALL;
+    instruction.imm = number->second;
+  }
+}
+
 // Keeps signals from this thread while it lives. The verifier gives up with EAGAIN when one is
 // pending (bpf_check looks at signal_pending), and under a profiler one always is.
 class SignalsHeld {
@@ -66,14 +97,16 @@ class SignalsHeld {
 
 const ProgramImage* FindProgramImage(const std::string& name) {
   for (const ProgramImage* image :
-       {&kGuardImage, &kGuardTranslateImage, &kGateImage, &kGateTranslateImage, &kClassifyImage}) {
+       {&kGuardImage, &kGuardKfuncImage, &kGuardTranslateImage, &kGuardTranslateKfuncImage,
+        &kGateImage, &kGateTranslateImage, &kClassifyImage}) {
     if (name == image->name) return image;
   }
   return nullptr;
 }
 
 UniqueFd LoadProgram(const ProgramImage& image, const std::map<std::string, int>& maps) {
-  const std::vector<bpf_insn> code = PatchMaps(image, maps);
+  std::vector<bpf_insn> code = PatchMaps(image, maps);
+  PatchNumbers(image, code);
   bpf_attr attr = EmptyBpfAttr();
   attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
   attr.insns = BpfPointer(code.data());

@@ -42,9 +42,9 @@ struct TestResult {
 const ProgramImage* FindProgramImage(const std::string& name);
 
 /**
- * Patches the descriptors of `maps` (by name) into the image and loads it. A map that the image
- * wants and `maps` lacks is EINVAL; others are ignored. The verifier's last lines become the
- * error's text.
+ * Patches the descriptors of `maps` (by name) and the numbers of the kernel's types into the image
+ * and loads it. A map that the image wants and `maps` lacks is EINVAL; others are ignored. What the
+ * kernel's types lack is ENOENT. The verifier's last lines become the error's text.
  */
 UniqueFd LoadProgram(const ProgramImage& image, const std::map<std::string, int>& maps);
 UniqueFd OpenProgramById(uint32_t id);

@@ -161,8 +161,15 @@ export interface BpfMapOptions {
   noPrealloc?: boolean;
 }
 
-/** A built-in BPF program. */
-export type ProgramName = "guard" | "guard_translate" | "gate" | "gate_translate" | "classify";
+/** A built-in BPF program; the forms of the guards are in native/bpf/pending.bpf.h. */
+export type ProgramName =
+  | "guard"
+  | "guard_kfunc"
+  | "guard_translate"
+  | "guard_translate_kfunc"
+  | "gate"
+  | "gate_translate"
+  | "classify";
 
 export interface BpfObject {
   fd: number;
@@ -220,7 +227,7 @@ export interface Addon {
     createMap(options: BpfMapOptions): BpfObject;
     /**
      * Loads one of the built-in programs with its maps patched in by name ("leases", "settings",
-     * "drops").
+     * "drops"). ENOENT where the kernel lacks what it calls or reads.
      */
     loadProgram(program: ProgramName, maps: Record<string, number>): BpfObject & { tag: string };
     /** undefined for ENOENT. */
