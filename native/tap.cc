@@ -19,6 +19,16 @@ constexpr const char* kDevice = "/dev/net/tun";
 // user of a persistent TAP left another.
 constexpr int kVnetHeaderBytes = 10;
 
+// TUN_F_USO4 | TUN_F_USO6: UDP segments, which TAPs have since Linux 6.2, and older headers lack.
+constexpr unsigned kUdpSegments = 0x20 | 0x40;
+
+void AskForOffloads(int fd, const char* name) {
+  constexpr unsigned kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  if (!ioctl(fd, TUNSETOFFLOAD, kOffloads | kUdpSegments)) return;
+  if (errno == EINVAL && !ioctl(fd, TUNSETOFFLOAD, kOffloads)) return;
+  throw KernelError(errno, "TUNSETOFFLOAD", name);
+}
+
 }  // namespace
 
 Tap OpenTap(const TapOptions& options, const LookupSocket& lookup) {
@@ -46,10 +56,7 @@ Tap OpenTap(const TapOptions& options, const LookupSocket& lookup) {
   if (options.vnet_hdr && ioctl(fd, TUNSETVNETHDRSZ, &kVnetHeaderBytes)) {
     throw KernelError(errno, "TUNSETVNETHDRSZ", name);
   }
-  constexpr unsigned kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  if (options.offload && ioctl(fd, TUNSETOFFLOAD, kOffloads)) {
-    throw KernelError(errno, "TUNSETOFFLOAD", name);
-  }
+  if (options.offload) AskForOffloads(fd, name);
   // Asked again rather than taken from `options`: another process may have renamed the device
   // since.
   if (ioctl(fd, TUNGETIFF, &request)) throw KernelError(errno, "TUNGETIFF", name);

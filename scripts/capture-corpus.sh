@@ -68,3 +68,15 @@ mkdir -p "$root/native/fuzz/corpus/psched"
   head -c 12 /dev/zero
   cat /proc/net/psched
 } >"$root/native/fuzz/corpus/psched/this-kernel"
+
+# Types as a kernel has them, but few: its own are 6 MB.
+cat >"$work/types.c" <<'END'
+enum { e = 7, other };
+struct s { int a; union { struct { unsigned x:3, m:2; }; long y; }; struct { int n[3]; }; };
+typedef struct s t; const volatile t *g; static int h __attribute__((used));
+int f(struct s *p) { return p->m + e; }
+float fl;
+END
+clang -g -O2 -target bpf -c "$work/types.c" -o "$work/types.o"
+mkdir -p "$root/native/fuzz/corpus/types"
+objcopy --dump-section .BTF="$root/native/fuzz/corpus/types/clang" "$work/types.o"

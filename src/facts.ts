@@ -4,6 +4,12 @@
 
 import type { Ipv4, Mac } from "./kernel/messages.js";
 
+/**
+ * By the kernel's types, or by helpers that were tried. Where neither works, frames with a pending
+ * checksum are all dropped or all accepted, as the options say.
+ */
+export type ChecksumWay = "kfunc" | "helpers" | "drop" | "accept";
+
 export interface NetworkFacts {
   /** `addressAdded`: it is somebody else's, and the gateway's address on it is ours to remove. */
   bridge: { name: string; ifindex: number; madeByUs: boolean; addressAdded: boolean };
@@ -15,6 +21,8 @@ export interface NetworkFacts {
   translate: boolean;
   /** The guard's filter takes frames to the shaper by mirred: see needsMirred. */
   mirrored: boolean;
+  /** How the guard judges checksums that are still to be written: see checksum-way.ts. */
+  checksums: ChecksumWay;
   /** The kernel has IPv6, so a TAP must be told not to make addresses for it. */
   ipv6: boolean;
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };

@@ -51,6 +51,13 @@ export interface NetworkOptions {
    * VMM.
    */
   tap?: { owner?: number; group?: number; vnetHdr?: boolean; multiQueue?: boolean };
+  /**
+   * Frames whose checksum a guest leaves to the host, where the kernel does not tell the guard which
+   * bytes it will write: drop them all (guests must then complete their checksums themselves), or
+   * accept them all (a guest can change what the guard judged). Without it such a kernel is refused
+   * with UNSUPPORTED; on others it changes nothing.
+   */
+  unverifiedChecksums?: "drop" | "accept";
   /** Standby leases and the lock file. Default "/var/lib/forknet/<bridge>". */
   stateDir?: string;
   /** Masquerading and a firewall around the guests, by nftables; {} for all defaults. Default false. */
@@ -68,6 +75,7 @@ export interface ResolvedOptions extends ShapingDefaults {
   unshaped: "limit" | "block";
   poolSize: number;
   tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
+  unverifiedChecksums: "drop" | "accept" | undefined;
   stateDir: string;
   /** Undefined: forknet has nothing to do with it. */
   nat: ResolvedNat | undefined;
@@ -87,7 +95,15 @@ const DEFAULTS = {
   nat: false,
 } as const;
 
-const KNOWN = new Set(["bridge", "subnet", "gateway", "tap", "stateDir", ...Object.keys(DEFAULTS)]);
+const KNOWN = new Set([
+  "bridge",
+  "subnet",
+  "gateway",
+  "tap",
+  "unverifiedChecksums",
+  "stateDir",
+  ...Object.keys(DEFAULTS),
+]);
 /**
  * A bridge has 1023 ports; some stay free for forks that need an exact name while the pool is full.
  */
@@ -129,6 +145,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     baseLimit: parseBandwidth(given.baseLimit, "baseLimit"),
     poolSize: checkPool(given.pool),
     tap: checkTap(given.tap === undefined ? {} : given.tap),
+    unverifiedChecksums: checkUnverified(given.unverifiedChecksums),
     stateDir,
     nat: resolveNat(given.nat, bridge),
   };
@@ -160,6 +177,11 @@ function checkWhole(value: unknown, option: string, most: number): number {
     throw configError(option, `a whole number from 0 to ${most}`, value);
   }
   return value;
+}
+
+function checkUnverified(value: unknown): ResolvedOptions["unverifiedChecksums"] {
+  if (value === undefined || value === "drop" || value === "accept") return value;
+  throw configError("unverifiedChecksums", '"drop" or "accept"', value);
 }
 
 function checkDns(value: unknown): readonly string[] {

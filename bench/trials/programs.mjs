@@ -4,7 +4,8 @@
 import { parseMac, parseSubnet } from "../../dist/identity/ipv4.js";
 import { createKernel } from "../../dist/kernel/kernel.js";
 import { encodeLease, keyOf } from "../../dist/lease/lease.js";
-import { ensurePrograms, writeSettings } from "../../dist/plans/programs.js";
+import { writeSettings } from "../../dist/plans/maps.js";
+import { ensurePrograms } from "../../dist/plans/programs.js";
 import { Undo } from "../../dist/plans/undo.js";
 import { answer, trialOptions } from "./agent.mjs";
 import { frame, GATEWAY, GUEST } from "./programs-frames.mjs";
@@ -13,7 +14,7 @@ import { frame, GATEWAY, GUEST } from "./programs-frames.mjs";
 const LOOPBACK_IFINDEX = 1;
 const PASSED = { guard: 7, gate: 0 };
 /** As on kernels from 6.5 on: the guard redirects by itself. */
-const HOW = { isolated: true, mirrored: false };
+const HOW = { isolated: true, mirrored: false, checksums: "kfunc" };
 /** What disturbs a series of runs only ever slows it down. */
 const SERIES = 5;
 

@@ -25,6 +25,8 @@ constexpr uint32_t kByteBits = 8;
 constexpr uint32_t kKindEnum64 = 19;
 // Nameless structs within each other, in any kernel: three or so. More would be a circle.
 constexpr int kDeepest = 16;
+// Members that a search may look at: sk_buff has some 150.
+constexpr int kMostMembers = 10'000;
 
 KernelError Nonsense(const std::string& what) { return {EINVAL, kCall, kPath, what}; }
 
@@ -69,6 +71,13 @@ struct KernelTypes::Type {
   // Members tell the length of a bit-field beside its offset.
   bool has_bit_fields;
   size_t tail;
+};
+
+struct KernelTypes::Search {
+  const std::string& member;
+  // Of the struct that is looked at; of the member once it is found.
+  uint64_t bit = 0;
+  int left = kMostMembers;
 };
 
 KernelTypes KernelTypes::Read() {
@@ -117,11 +126,13 @@ uint32_t KernelTypes::StructId(const std::string& name) const {
 }
 
 uint32_t KernelTypes::MemberBit(const std::string& type, const std::string& member) const {
-  uint64_t bit = 0;
-  const Type found = TypeOf(Find(BTF_KIND_STRUCT, type));
-  if (!FindMember(found, member, 0, &bit)) throw KernelError(ENOENT, kCall, type + "." + member);
-  if (bit > UINT32_MAX) throw Nonsense(type + "." + member);
-  return static_cast<uint32_t>(bit);
+  Search search{member};
+  if (!FindMember(TypeOf(Find(BTF_KIND_STRUCT, type)), 0, &search)) {
+    throw KernelError(ENOENT, kCall, type + "." + member);
+  }
+  // A patched instruction holds no more.
+  if (search.bit > INT32_MAX) throw Nonsense(type + "." + member);
+  return static_cast<uint32_t>(search.bit);
 }
 
 uint32_t KernelTypes::EnumeratorValue(const std::string& name) const {
@@ -169,31 +180,25 @@ uint32_t KernelTypes::Find(uint32_t kind, const std::string& name) const {
   throw KernelError(ENOENT, kCall, name);
 }
 
-bool KernelTypes::FindMember(const Type& type, const std::string& member, int depth,
-                             uint64_t* bit) const {
+bool KernelTypes::FindMember(const Type& type, int depth, Search* search) const {
+  const uint64_t start = search->bit;
   for (uint32_t i = 0; i < type.count; i++) {
+    if (search->left-- == 0) throw Nonsense("more members than a struct has");
     const size_t at = type.tail + i * sizeof(btf_member);
     const uint32_t name = Word(at);
     const uint32_t place = Word(at + offsetof(btf_member, offset));
-    const uint64_t begin = *bit + (type.has_bit_fields ? BTF_MEMBER_BIT_OFFSET(place) : place);
-    if (IsNamed(name, member)) {
+    search->bit = start + (type.has_bit_fields ? BTF_MEMBER_BIT_OFFSET(place) : place);
+    if (IsNamed(name, search->member)) {
       const uint32_t bits = type.has_bit_fields ? BTF_MEMBER_BITFIELD_SIZE(place) : 0;
-      const uint64_t within = begin % kByteBits;
-      if (bits == 0 ? within != 0 : within + bits > kByteBits) throw Nonsense(member);
-      *bit = begin;
+      const uint64_t within = search->bit % kByteBits;
+      if (bits == 0 ? within != 0 : within + bits > kByteBits) throw Nonsense(search->member);
       return true;
     }
     if (!IsNamed(name, "")) continue;
-    const uint32_t id = Word(at + offsetof(btf_member, type));
-    // A nameless bit-field is room that is left free: void in no list of types, or an integer.
-    if (id == 0) continue;
-    const Type nested = TypeOf(id);
+    const Type nested = TypeOf(Word(at + offsetof(btf_member, type)));
     if (nested.kind != BTF_KIND_STRUCT && nested.kind != BTF_KIND_UNION) continue;
     if (depth == kDeepest) throw Nonsense("structs within each other");
-    uint64_t inner = begin;
-    if (!FindMember(nested, member, depth + 1, &inner)) continue;
-    *bit = inner;
-    return true;
+    if (FindMember(nested, depth + 1, search)) return true;
   }
   return false;
 }

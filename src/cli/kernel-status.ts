@@ -19,8 +19,8 @@ import { decodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
 import { decodeStore } from "../lease/standby-record.js";
 import { count, NUMBERS_PER_GUEST } from "../plans/count.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
+import { findMaps } from "../plans/maps.js";
 import { findOwnTaps } from "../plans/ownership.js";
-import { findMaps } from "../plans/programs.js";
 import { ofGuest } from "../statistics.js";
 
 /** Everything that is read at once. */

@@ -5,6 +5,7 @@ import type { Host } from "./host.js";
 
 const CAP_NET_ADMIN = 12;
 const CAP_SYS_ADMIN = 21;
+const CAP_PERFMON = 38;
 const CAP_BPF = 39;
 
 const UNIT = "integration/systemd/forknet-agent.service";
@@ -21,6 +22,10 @@ export function checkCapabilities(host: Host): Finding[] {
 
   const netAdmin = about("capability.net-admin", "every link, qdisc, filter and TAP needs it");
   const bpf = about("capability.bpf", "the guard and the lease map are BPF");
+  const perfmon = about(
+    "capability.perfmon",
+    "lets the guard read where a guest's pending checksum will be written; without it helpers tell, where they work",
+  );
   const sysAdmin = about(
     "capability.sys-admin",
     "finds the lease map of an earlier process by its id; without it the map is rebuilt from the aliases of the TAPs",
@@ -32,6 +37,11 @@ export function checkCapabilities(host: Host): Finding[] {
     has(CAP_BPF) || has(CAP_SYS_ADMIN)
       ? bpf.ok(`${has(CAP_BPF) ? "CAP_BPF" : "CAP_SYS_ADMIN, which includes CAP_BPF,"} is there`)
       : bpf.problem("this process lacks CAP_BPF", mend("CAP_BPF")),
+    has(CAP_PERFMON) || has(CAP_SYS_ADMIN)
+      ? perfmon.ok(
+          `${has(CAP_PERFMON) ? "CAP_PERFMON" : "CAP_SYS_ADMIN, which includes CAP_PERFMON,"} is there`,
+        )
+      : perfmon.warning("this process lacks CAP_PERFMON", mend("CAP_PERFMON")),
     // An agent does without, so that its absence is nothing to mend.
     sysAdmin.ok(`CAP_SYS_ADMIN is ${has(CAP_SYS_ADMIN) ? "" : "not "}there; it is optional`),
     userNamespace(host),

@@ -77,6 +77,11 @@ const FEATURES: Record<string, Feature> = {
     module: "",
     config: "CONFIG_BPF_SYSCALL",
   },
+  "feature.pending-checksums": {
+    why: "a guest must not change what the guard judged by a checksum that the host completes",
+    module: "",
+    config: "CONFIG_DEBUG_INFO_BTF of Linux 6.2 or newer",
+  },
   "feature.cls_bpf": {
     why: "runs guard and gate at every TAP",
     module: "cls_bpf",

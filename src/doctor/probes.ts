@@ -107,7 +107,16 @@ const PROBES: readonly Probe[] = [
   {
     check: "feature.bpf-programs",
     run: (bench) => {
-      bench.programs = ensurePrograms(bench.kernel, undefined, [], false, new Undo()).programs;
+      const choice = { translate: false, unverifiedChecksums: "accept" } as const;
+      bench.programs = ensurePrograms(bench.kernel, undefined, [], choice, new Undo()).programs;
+    },
+  },
+  {
+    check: "feature.pending-checksums",
+    needs: ["feature.bpf-programs", "feature.tun"],
+    run: ({ kernel }) => {
+      const choice = { translate: false, unverifiedChecksums: undefined };
+      ensurePrograms(kernel, undefined, [], choice, new Undo());
     },
   },
   {

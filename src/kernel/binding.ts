@@ -144,7 +144,10 @@ export interface TapOptions {
   group?: number;
   vnetHdr?: boolean;
   multiQueue?: boolean;
-  /** TUNSETOFFLOAD with TSO and checksums: what a virtio guest or a VMM asks for. Default false. */
+  /**
+   * TUNSETOFFLOAD with checksums, TSO and, where the kernel has it, USO: what a virtio guest or a VMM
+   * asks for. Default false.
+   */
   offload?: boolean;
   /** TUN_EXCL: fail with EBUSY when the device exists. Default false. */
   exclusive?: boolean;

@@ -18,7 +18,8 @@ export type DropReason =
   | "gate_blocked"
   | "gate_foreign"
   | "gate_malformed"
-  | "untranslatable";
+  | "untranslatable"
+  | "checksum";
 
 /** In the order of their counters. */
 export const DROP_REASONS = [
@@ -37,6 +38,7 @@ export const DROP_REASONS = [
   "gate_foreign",
   "gate_malformed",
   "untranslatable",
+  "checksum",
 ] as const satisfies readonly DropReason[];
 
 /** Reads all counters, summed over the CPUs; they only grow while the map lives. */

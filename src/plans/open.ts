@@ -12,8 +12,9 @@ import { ensureBridge } from "./bridge.js";
 import { chooseGroup } from "./condemned.js";
 import { checkConflicts } from "./conflicts.js";
 import type { Warning } from "./finding.js";
+import { writeSettings } from "./maps.js";
 import { findOwnTaps } from "./ownership.js";
-import { ensurePrograms, needsMirred, writeSettings } from "./programs.js";
+import { ensurePrograms, needsMirred } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
@@ -27,6 +28,7 @@ export interface OpenJob {
   translate: boolean;
   uploadCapacity: BitsPerSecond;
   tap: NetworkFacts["tap"];
+  unverifiedChecksums: "drop" | "accept" | undefined;
 }
 
 export interface Opened {
@@ -52,15 +54,16 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const taps = findOwnTaps(kernel, found?.ifindex, subnet);
     const former = kernel.link({ name: shaperName(subnet.gateway) });
     const tapIndexes = taps.map(({ ifindex }) => ifindex);
-    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, job.translate, undo);
-    const { maps, programs, programIds, adopted } = loaded;
+    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, job, undo);
+    const { maps, programs, programIds, checksums, adopted } = loaded;
     const mirrored = needsMirred(kernel.release());
     const facts: NetworkFacts = {
-      ...ensureDevices(kernel, { ...job, mirrored }, maps, found, undo),
+      ...ensureDevices(kernel, { ...job, mirrored, checksums }, maps, found, undo),
       gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
       isolated: job.isolated,
       translate: job.translate,
       mirrored,
+      checksums,
       ipv6,
       tap: job.tap,
       programs,
@@ -77,7 +80,7 @@ export type Devices = Pick<NetworkFacts, "bridge" | "shaper" | "condemnedGroup">
 
 function ensureDevices(
   kernel: Kernel,
-  job: OpenJob & Pick<NetworkFacts, "mirrored">,
+  job: OpenJob & Pick<NetworkFacts, "mirrored" | "checksums">,
   maps: NetworkFacts["maps"],
   found: LinkInfo | undefined,
   undo: Undo,
@@ -108,8 +111,8 @@ export function restore(
 ): Devices {
   const { bridge: found } = checkConflicts(kernel, job.bridge, job.subnet, true);
   return undoing((undo) => {
-    const { mirrored } = facts;
-    const devices = ensureDevices(kernel, { ...job, mirrored }, facts.maps, found, undo);
+    const { mirrored, checksums } = facts;
+    const devices = ensureDevices(kernel, { ...job, mirrored, checksums }, facts.maps, found, undo);
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);
     // The shaper whose alias remembered it is gone; the next look finds that the new one's does not.

@@ -1,88 +1,42 @@
-// The BPF side of a network: its maps, found again through a filter that uses them or made afresh,
-// and the programs loaded on them.
+// The programs of a network, loaded on its maps (maps.ts). Which form of the guard that is, is decided
+// in checksum-way.ts.
 
-import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
-import { macOf, type Subnet } from "../identity/ipv4.js";
+import type { NetworkFacts } from "../facts.js";
 import type { ProgramName } from "../kernel/binding.js";
-import { failureOf, type Kernel } from "../kernel/kernel.js";
-import { LEASE_BYTES } from "../lease/lease.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { chooseGuard, type GuardChoice } from "./checksum-way.js";
+import { createMaps, findMaps, MAP_NAMES } from "./maps.js";
 import type { Undo } from "./undo.js";
 
-type Maps = NetworkFacts["maps"];
-
-/**
- * Sizes and names as in native/bpf/layout.h; a map that differs is of another version and is not
- * adopted.
- */
-const LAYOUT = {
-  leases: {
-    type: "hash",
-    keySize: 4,
-    valueSize: LEASE_BYTES,
-    maxEntries: 65_536,
-    noPrealloc: true,
-  },
-  settings: { type: "array", keySize: 4, valueSize: 32, maxEntries: 1 },
-  drops: { type: "percpu_array", keySize: 4, valueSize: 8, maxEntries: 16 },
-} as const;
-const NAMES = Object.keys(LAYOUT) as (keyof Maps)[];
-
-const EPERM = 1;
 const FIRST_TO_REDIRECT = { major: 6, minor: 5 };
-const FLAG_ISOLATED = 1;
-const FLAG_MIRRORED = 2;
 
 /** `adopted` is false when the maps are new and hold no lease. */
 export function ensurePrograms(
   kernel: Kernel,
   shaperIfindex: number | undefined,
   taps: readonly number[],
-  translate: boolean,
+  choice: GuardChoice,
   undo: Undo,
-): Pick<NetworkFacts, "maps" | "programs" | "programIds"> & { adopted: boolean } {
+): Pick<NetworkFacts, "maps" | "programs" | "programIds" | "checksums"> & { adopted: boolean } {
   const found = findMaps(kernel, shaperIfindex, taps);
   const maps = found ?? createMaps(kernel, undo);
-  if (found) for (const name of NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));
+  if (found)
+    for (const name of MAP_NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));
   const load = (program: ProgramName) => {
     const loaded = kernel.bpf.loadProgram(program, maps);
     undo.push(`program ${program}`, () => kernel.closeFd(loaded.fd));
     return loaded;
   };
-  const guard = load(translate ? "guard_translate" : "guard");
-  const gate = load(translate ? "gate_translate" : "gate");
+  const { guard, checksums } = chooseGuard(kernel, choice, load);
+  const gate = load(choice.translate ? "gate_translate" : "gate");
   const classify = load("classify");
   return {
     maps,
     programs: { guard: guard.fd, gate: gate.fd, classify: classify.fd },
     programIds: { guard: guard.id, gate: gate.id, classify: classify.id },
+    checksums,
     adopted: found !== undefined,
   };
-}
-
-/**
- * Tells the programs about the network. Written at every open, so that an adopted map follows new
- * options.
- */
-export function writeSettings(
-  kernel: Kernel,
-  maps: Maps,
-  subnet: Subnet,
-  shaperIfindex: number,
-  { isolated, mirrored }: Pick<NetworkFacts, "isolated" | "mirrored">,
-  undo: Undo,
-): void {
-  const key = Buffer.alloc(4);
-  const former = kernel.bpf.mapGet(maps.settings, key, LAYOUT.settings.valueSize);
-  if (former) undo.push("settings", () => kernel.bpf.mapSet(maps.settings, key, former));
-  const settings = Buffer.alloc(LAYOUT.settings.valueSize);
-  settings.writeUInt32BE(subnet.network, 0);
-  settings.writeUInt32BE(subnet.mask, 4);
-  settings.writeUInt32BE(subnet.gateway, 8);
-  settings.writeUInt32LE(shaperIfindex, 12);
-  const flags = (isolated ? FLAG_ISOLATED : 0) | (mirrored ? FLAG_MIRRORED : 0);
-  settings.writeUInt32LE(flags, 16);
-  settings.writeUIntBE(macOf(subnet.gateway), 20, 6);
-  kernel.bpf.mapSet(maps.settings, key, settings);
 }
 
 /**
@@ -96,84 +50,4 @@ export function needsMirred(release: string): boolean {
     major < FIRST_TO_REDIRECT.major ||
     (major === FIRST_TO_REDIRECT.major && minor < FIRST_TO_REDIRECT.minor)
   );
-}
-
-function createMaps(kernel: Kernel, undo: Undo): Maps {
-  const maps: Partial<Maps> = {};
-  for (const name of NAMES) {
-    const { fd } = kernel.bpf.createMap({ name, ...LAYOUT[name] });
-    undo.push(`map ${name}`, () => kernel.closeFd(fd));
-    maps[name] = fd;
-  }
-  return maps as Maps;
-}
-
-/**
- * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or
- * any TAP's guard. undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id
- * needs. The caller closes them.
- */
-export function findMaps(
-  kernel: Kernel,
-  shaperIfindex: number | undefined,
-  taps: readonly number[],
-): Maps | undefined {
-  const ids = new Set<number>();
-  if (shaperIfindex) addProgramIds(kernel, shaperIfindex, HTB_ROOT, ids);
-  for (const tap of taps) {
-    if (ids.size > 0) break;
-    addProgramIds(kernel, tap, INGRESS, ids);
-  }
-  for (const id of ids) {
-    const maps = mapsOfProgram(kernel, id);
-    if (maps) return maps;
-  }
-  return undefined;
-}
-
-function addProgramIds(kernel: Kernel, ifindex: number, parent: number, ids: Set<number>): void {
-  for (const { bpf } of kernel.filters(ifindex, parent)) {
-    if (bpf?.name.startsWith("forknet-")) ids.add(bpf.programId);
-  }
-}
-
-/**
- * The classifier does not use `settings`: what the program lacks is made anew, and the filters are
- * brought to programs that use it.
- */
-function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
-  const { bpf } = kernel;
-  const opened: number[] = [];
-  try {
-    const program = bpf.programById(programId);
-    opened.push(program.fd);
-    const maps: Partial<Maps> = {};
-    for (const id of program.mapIds) {
-      const map = bpf.mapById(id);
-      opened.push(map.fd);
-      const name = NAMES.find((known) => known === map.name);
-      if (!name) continue;
-      const { keySize, valueSize, maxEntries } = LAYOUT[name];
-      const isKnown =
-        map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
-      if (isKnown) maps[name] = map.fd;
-    }
-    if (maps.leases === undefined) {
-      for (const fd of opened) kernel.closeFd(fd);
-      return undefined;
-    }
-    for (const name of NAMES) {
-      if (maps[name] !== undefined) continue;
-      const { fd } = bpf.createMap({ name, ...LAYOUT[name] });
-      opened.push(fd);
-      maps[name] = fd;
-    }
-    const kept = new Set(Object.values(maps));
-    for (const fd of opened) if (!kept.has(fd)) kernel.closeFd(fd);
-    return maps as Maps;
-  } catch (error) {
-    for (const fd of opened) kernel.closeFd(fd);
-    if (failureOf(error, "BPF", "").errno === EPERM) return undefined;
-    throw error;
-  }
 }

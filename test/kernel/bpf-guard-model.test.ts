@@ -4,7 +4,7 @@
 
 import { fc, test } from "@fast-check/vitest";
 import { afterAll, beforeAll, expect } from "vitest";
-import { ACTION, BpfPrograms } from "../support/bpf-programs.js";
+import { ACTION, BpfPrograms, GUARDS } from "../support/bpf-programs.js";
 import {
   arpFrame,
   bpduFrame,
@@ -67,10 +67,10 @@ function modelArp(packet: Buffer): string {
   return isEthernetIpv4 && packet.subarray(8, 18).equals(sender) ? "accepted" : "arp";
 }
 
-function verdict(frame: Buffer, isolated: boolean): string {
+function verdict(program: (typeof GUARDS)[number], frame: Buffer, isolated: boolean): string {
   ours.setNetwork({ ...NETWORK, shaperIfindex: 77, isolated });
   ours.resetDrops();
-  const { action } = ours.bpf.testRun(ours.programs.guard, frame);
+  const { action } = ours.bpf.testRun(ours.programs[program], frame);
   const drops = Object.entries(ours.drops());
   if (action === ACTION.redirect && drops.length === 0) return "accepted";
   expect([action, drops.length, drops[0]?.[1]]).toEqual([ACTION.shot, 1, 1]);
@@ -116,5 +116,6 @@ test.prop([fc.constantFrom(...frames), damage, fc.integer({ min: 0, max: 60 }), 
   const shortest = SHORTEST_BYTES.get(frame.readUInt16BE(12)) ?? 15;
   const damaged = frame.subarray(0, Math.max(shortest, frame.length - cut));
   fc.pre(damaged.length >= shortest);
-  expect(verdict(damaged, isolated)).toBe(model(damaged, isolated));
+  const expected = model(damaged, isolated);
+  for (const program of GUARDS) expect(verdict(program, damaged, isolated), program).toBe(expected);
 });

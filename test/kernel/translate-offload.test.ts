@@ -1,14 +1,14 @@
-// What a clone leaves to its network card. Inside a tunnel it may be the inner checksum while the
-// outer one is complete, which the kernel's checksum helper takes for the other; and one datagram may
-// stand for many.
+// What a clone leaves to its network card, and what the host leaves to the clone's. Inside a tunnel
+// that may be the inner checksum while the outer one is complete, which the kernel's checksum helper
+// takes for the other; and one datagram may stand for many.
 
 import { execFileSync } from "node:child_process";
 import { release } from "node:os";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import type { Guest } from "../../dist/stand-in/guest.js";
 import { TcpService } from "../../dist/stand-in/tcp-service.js";
-import type { Ends } from "../support/bad-frames.js";
+import { completeChecksums } from "../support/card-features.js";
 import { withPendingChecksum, wrongChecksums } from "../support/checksums.js";
 import { FROM_CLONE, forkClones, SNAPSHOT, wake } from "../support/clones.js";
 import { BROADCAST_MAC, parseFrame, udpFrame } from "../support/frames.js";
@@ -43,7 +43,9 @@ function plugTunnel(guest: Guest | undefined, remote: string, checksum: string):
     link set ${TUNNEL} up`;
   const inside = guest ? ["nsenter", `--net=/proc/${guest.pid}/ns/net`] : [];
   execFileSync("env", [...inside, "ip", "-batch", "-"], { input });
-  if (!guest) onTestFinished(() => deleteLink(TUNNEL));
+  // As Linux does on a virtio card, which offers nothing inside tunnels; a TAP, the stand-in's card, does.
+  if (guest) completeChecksums(guest, TUNNEL);
+  else onTestFinished(() => deleteLink(TUNNEL));
 }
 
 it.each(["udpcsum", "noudpcsum"])(
@@ -98,7 +100,7 @@ it("datagrams that the card would cut are cut with addresses and checksums of th
   }
 });
 
-describe("a guest that leaves the inner checksum to the card", () => {
+it("a clone that leaves the checksum inside a tunnel to the card is not heard anywhere", async () => {
   const inner = udpFrame({
     source: "02:00:00:00:00:b2",
     destination: "02:00:00:00:00:b1",
@@ -106,39 +108,23 @@ describe("a guest that leaves the inner checksum to the card", () => {
     destinationIp: INSIDE.host,
     destinationPort: 9,
   });
-  const tunnelled = (ends: Ends) =>
-    udpFrame({ ...ends, destinationPort: PORT, payload: Buffer.concat([HEADER, inner]) });
-
-  /** From the clone; the outer checksum covers the inner one as it will be. */
-  function send(to: Pick<Ends, "destination" | "destinationIp">): void {
-    const tap = new RawTap({ tap: clone.tap });
-    onTestFinished(() => tap.close());
-    const frame = tunnelled({ ...FROM_CLONE, ...to });
-    const innerAt = HEADERS_BYTES + HEADER.length;
-    withPendingChecksum(inner).copy(frame, innerAt);
-    tap.sendPending(frame, innerAt);
+  const outside = openOutsidePort(BRIDGE);
+  const heard = new RawTap({ tap: other.tap });
+  const tap = new RawTap({ tap: clone.tap });
+  onTestFinished(() => {
+    heard.close();
+    tap.close();
+  });
+  const ends = { ...FROM_CLONE, destination: BROADCAST_MAC, destinationIp: "192.0.2.1" };
+  const tunnelled = (port: number, payload: Buffer) =>
+    udpFrame({ ...ends, sourcePort: port, destinationPort: PORT, payload });
+  const pending = Buffer.concat([HEADER, withPendingChecksum(inner)]);
+  tap.sendPending(tunnelled(1, pending), HEADERS_BYTES + HEADER.length);
+  tap.send(tunnelled(2, Buffer.concat([HEADER, inner])));
+  const sourcePort = (frame: Buffer) => parseFrame(frame).udp?.sourcePort;
+  for (const ear of [outside, heard]) {
+    const before = await ear.receiveUntil((frame) => sourcePort(frame) === 2);
+    expect(before.filter((frame) => sourcePort(frame) === 1)).toEqual([]);
   }
-
-  const isTunnelled = (frame: Buffer) => frame.includes(HEADER);
-
-  it("has both complete outside", async () => {
-    const outside = openOutsidePort(BRIDGE);
-    const to = { destination: BROADCAST_MAC, destinationIp: "192.0.2.1" };
-    send(to);
-    const expected = tunnelled({ source: clone.mac, sourceIp: clone.ip, ...to });
-    expect(await outside.receive(isTunnelled)).toEqual(expected);
-  });
-
-  it("has both complete at another clone", async () => {
-    const heard = new RawTap({ tap: other.tap });
-    onTestFinished(() => heard.close());
-    send({ destination: other.mac, destinationIp: other.ip });
-    const expected = tunnelled({
-      source: clone.mac,
-      sourceIp: clone.ip,
-      destination: SNAPSHOT.mac,
-      destinationIp: SNAPSHOT.ip,
-    });
-    expect(await heard.receive(isTunnelled)).toEqual(expected);
-  });
+  expect(network.drops()).toMatchObject({ checksum: 1 });
 });

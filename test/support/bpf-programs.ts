@@ -6,6 +6,13 @@ import { loadAddon } from "../../src/kernel/addon.js";
 import type { Addon, ProgramName } from "../../src/kernel/binding.js";
 import { DROP_REASONS } from "../../src/lease/drops.js";
 import { ipBytes, macBytes } from "./frames.js";
+import { IS_BEFORE_6_2 } from "./kernel-release.js";
+
+/** The forms of the guards that the kernel takes: those that use helpers, and those that use kfuncs. */
+export const GUARDS = IS_BEFORE_6_2 ? (["guard"] as const) : (["guard", "guard_kfunc"] as const);
+export const GUARDS_THAT_TRANSLATE = IS_BEFORE_6_2
+  ? (["guard_translate"] as const)
+  : (["guard_translate", "guard_translate_kfunc"] as const);
 
 /** What bpf_redirect and the verdicts of <linux/pkt_cls.h> return. */
 export const ACTION = { ok: 0, shot: 2, redirect: 7 } as const;
@@ -43,6 +50,8 @@ export interface NetworkFields {
   isolated?: boolean;
   /** The guard's filter redirects, not the program. Default false. */
   mirrored?: boolean;
+  /** What a guard that uses helpers does with every pending checksum. Default: it judges them. */
+  pending?: "drop" | "accept";
   gatewayMac?: string;
 }
 
@@ -73,7 +82,9 @@ export function settingsBytes(fields: NetworkFields): Buffer {
   ipBytes(fields.mask).copy(value, 4);
   ipBytes(fields.gateway).copy(value, 8);
   value.writeUInt32LE(fields.shaperIfindex, 12);
-  value.writeUInt32LE((fields.isolated === false ? 0 : 1) + (fields.mirrored ? 2 : 0), 16);
+  const pending = fields.pending === undefined ? 0 : fields.pending === "drop" ? 4 : 8;
+  const flags = (fields.isolated === false ? 0 : 1) + (fields.mirrored ? 2 : 0) + pending;
+  value.writeUInt32LE(flags, 16);
   if (fields.gatewayMac) macBytes(fields.gatewayMac).copy(value, 20);
   return value;
 }
@@ -86,6 +97,7 @@ export class BpfPrograms {
   readonly #addon: Addon = loadAddon();
   readonly bpf = this.#addon.bpf;
   readonly maps: { leases: number; settings: number; drops: number };
+  /** -1 for what the kernel does not take. */
   readonly programs: Record<ProgramName, number>;
 
   constructor() {
@@ -111,7 +123,9 @@ export class BpfPrograms {
     const load = (program: ProgramName) => bpf.loadProgram(program, this.maps).fd;
     this.programs = {
       guard: load("guard"),
+      guard_kfunc: IS_BEFORE_6_2 ? -1 : load("guard_kfunc"),
       guard_translate: load("guard_translate"),
+      guard_translate_kfunc: IS_BEFORE_6_2 ? -1 : load("guard_translate_kfunc"),
       gate: load("gate"),
       gate_translate: load("gate_translate"),
       classify: load("classify"),
@@ -161,6 +175,6 @@ export class BpfPrograms {
 
   close(): void {
     for (const fd of [...Object.values(this.programs), ...Object.values(this.maps)])
-      this.#addon.closeFd(fd);
+      if (fd >= 0) this.#addon.closeFd(fd);
   }
 }

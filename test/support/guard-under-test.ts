@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import type { DropReason } from "../../src/lease/drops.js";
-import { ACTION, BpfPrograms, type LeaseFields } from "./bpf-programs.js";
+import { ACTION, BpfPrograms, GUARDS, type LeaseFields } from "./bpf-programs.js";
 import { ARP_OPERATION, arpFrame, udpFrame } from "./frames.js";
 
 // A test run's frame comes in on the loopback device when no other is named.
@@ -70,7 +70,7 @@ export function flipped(frame: Buffer, offset: number): Buffer {
 export interface GuardUnderTest {
   /** There from beforeAll on. */
   readonly ours: BpfPrograms;
-  /** The frame goes to the shaper as it is, and nothing is counted. */
+  /** The frame goes to the shaper as it is, and nothing is counted; by each form of the guard. */
   readonly expectAccepted: (frame: Buffer) => void;
   /** The frame goes nowhere, and only this reason is counted, once. */
   readonly expectDropped: (frame: Buffer, reason: DropReason) => void;
@@ -95,15 +95,20 @@ export function useGuard(): GuardUnderTest {
   });
 
   function expectAccepted(frame: Buffer): void {
-    const run = ours.bpf.testRun(ours.programs.guard, frame);
-    expect(run.action).toBe(ACTION.redirect);
-    expect(run.frame).toEqual(frame);
+    for (const program of GUARDS) {
+      const run = ours.bpf.testRun(ours.programs[program], frame);
+      expect(run.action, program).toBe(ACTION.redirect);
+      expect(run.frame, program).toEqual(frame);
+    }
     expect(ours.drops()).toEqual({});
   }
 
   function expectDropped(frame: Buffer, reason: DropReason): void {
-    expect(ours.bpf.testRun(ours.programs.guard, frame).action).toBe(ACTION.shot);
-    expect(ours.drops()).toEqual({ [reason]: 1 });
+    for (const program of GUARDS) {
+      ours.resetDrops();
+      expect(ours.bpf.testRun(ours.programs[program], frame).action, program).toBe(ACTION.shot);
+      expect(ours.drops(), program).toEqual({ [reason]: 1 });
+    }
   }
 
   return {

@@ -6,6 +6,7 @@ import { readSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { patiently } from "./patience.js";
+import { GSO, VIRTIO_HEADER_BYTES, type VirtioFields, virtioHeader } from "./virtio.js";
 
 export interface RawTapOptions {
   tap: string;
@@ -17,16 +18,10 @@ export interface RawTapOptions {
   multiQueue?: boolean;
 }
 
-const VNET_HEADER_BYTES = 10;
-/** VIRTIO_NET_HDR_F_NEEDS_CSUM: a checksum is to be written this far behind where it starts. */
-const NEEDS_CHECKSUM = 1;
-const GSO_UDP_L4 = 5;
-/** hdr_len of the virtio header. */
-const HEADER_LENGTH_AT = 2;
 const UDP_AT = 34;
 const UDP_CHECKSUM_OFFSET = 6;
 const UDP_HEADER_BYTES = 8;
-const LARGEST_FRAME_BYTES = 65_536 + VNET_HEADER_BYTES;
+const LARGEST_FRAME_BYTES = 65_536 + VIRTIO_HEADER_BYTES;
 const POLL_MS = 1;
 const RECEIVE_MS = 5000;
 const FORWARDING_MS = 3000;
@@ -59,7 +54,7 @@ export class RawTap {
     const { fd, ifindex } = addon.openTap({ name, vnetHdr, multiQueue, nonBlocking: true });
     this.fd = fd;
     this.ifindex = ifindex;
-    this.#headerBytes = vnetHdr ? VNET_HEADER_BYTES : 0;
+    this.#headerBytes = vnetHdr ? VIRTIO_HEADER_BYTES : 0;
     if (link.master !== 0 && link.up) this.#awaitForwarding(name);
   }
 
@@ -73,12 +68,19 @@ export class RawTap {
   }
 
   /**
+   * Sends a frame with this virtio header before it. Throws EINVAL when the kernel can make no sense
+   * of it.
+   */
+  sendWith(fields: VirtioFields, frame: Uint8Array): void {
+    writeSync(this.fd, Buffer.concat([virtioHeader(fields), frame]));
+  }
+
+  /**
    * Sends a UDP frame whose checksum is pending: the sum of its pseudo header, to be finished by
-   * whoever sends it on. Or that of the frame inside, `at` bytes from the start. Only with a virtio
-   * header.
+   * whoever sends it on. Or that of the frame inside, `at` bytes from the start.
    */
   sendPending(frame: Uint8Array, at = 0): void {
-    writeSync(this.fd, Buffer.concat([this.#pendingHeader(at), frame]));
+    this.sendWith({ checksum: udpChecksum(at) }, frame);
   }
 
   /**
@@ -86,29 +88,17 @@ export class RawTap {
    * payload (VIRTIO_NET_HDR_GSO_UDP_L4). Throws EINVAL on a kernel before 6.2.
    */
   sendSegments(frame: Uint8Array, segmentBytes: number): void {
-    const header = this.#pendingHeader(0);
-    header.writeUInt8(GSO_UDP_L4, 1);
-    header.writeUInt16LE(UDP_AT + UDP_HEADER_BYTES, HEADER_LENGTH_AT);
-    header.writeUInt16LE(segmentBytes, 4);
-    writeSync(this.fd, Buffer.concat([header, frame]));
-  }
-
-  #pendingHeader(at: number): Buffer {
-    const header = Buffer.alloc(this.#headerBytes);
-    header.writeUInt8(NEEDS_CHECKSUM);
-    header.writeUInt16LE(at + UDP_AT, 6);
-    header.writeUInt16LE(UDP_CHECKSUM_OFFSET, 8);
-    return header;
+    const linearBytes = UDP_AT + UDP_HEADER_BYTES;
+    const segments = { gsoType: GSO.udpL4, linearBytes, segmentBytes };
+    this.sendWith({ checksum: udpChecksum(0), ...segments }, frame);
   }
 
   /**
    * Sends a frame and asks for no more than `linearBytes` of it in one piece, which the kernel does
-   * for frames above a page. Only with a virtio header.
+   * for frames above a page.
    */
   sendLinear(frame: Uint8Array, linearBytes: number): void {
-    const header = Buffer.alloc(this.#headerBytes);
-    header.writeUInt16LE(linearBytes, HEADER_LENGTH_AT);
-    writeSync(this.fd, Buffer.concat([header, frame]));
+    this.sendWith({ linearBytes }, frame);
   }
 
   /** One frame that is there already, or undefined. */
@@ -183,4 +173,8 @@ export class RawTap {
       throw new Error(`The bridge does not forward the frames of ${name}`);
     }
   }
+}
+
+function udpChecksum(at: number): { start: number; at: number } {
+  return { start: at + UDP_AT, at: at + UDP_AT + UDP_CHECKSUM_OFFSET };
 }

@@ -16,6 +16,7 @@ export const FACTS: NetworkFacts = {
   isolated: true,
   translate: false,
   mirrored: false,
+  checksums: "kfunc",
   ipv6: true,
   tap: { owner: 0, vnetHdr: true, multiQueue: false },
   programs: { guard: 11, gate: 12, classify: 13 },
