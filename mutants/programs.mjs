@@ -1,6 +1,9 @@
-// Edits of the BPF programs' source that translate wrongly. The programs are compiled and built into the addon again for
+// Edits of the BPF programs' source that judge or translate wrongly. The programs are compiled and built into the addon again for
 // each of them.
 
+const sentAsJudged = "what is sent is what was judged";
+const pending = "native/bpf/pending.bpf.h";
+const offload = { promise: sentAsJudged, file: pending, test: "kernel/offload-model.test.ts" };
 const promise = "a translated frame has the right addresses and checksums, or is dropped";
 const file = "native/bpf/translate.bpf.h";
 const checksums = "native/bpf/checksum.bpf.h";
@@ -8,6 +11,62 @@ const test = "kernel/translate-model.test.ts";
 
 /** @type {import("./list.mjs").Mutant[]} */
 export const programMutants = [
+  {
+    ...offload,
+    name: "guard: nobody looks where a pending checksum will be written",
+    file: "native/bpf/guard.bpf.c",
+    from: "return way == BY_TYPES ? judge_pending_by_types(skb) : judge_pending_by_helpers(skb, net);",
+    to: "return ACCEPTED;",
+    test: "kernel/pending-checksum.test.ts",
+  },
+  {
+    ...offload,
+    name: "guard: where the sum of a pending checksum starts does not matter",
+    from: "if (READ(kernel, sk_buff, csum_start, __u16) != before + transport.start) return DROP_CHECKSUM;",
+    to: "(void)before;",
+  },
+  {
+    ...offload,
+    name: "guard: where a pending checksum is written does not matter",
+    from: "if (READ(kernel, sk_buff, csum_offset, __u16) != transport.checksum_offset) return DROP_CHECKSUM;",
+    to: "",
+  },
+  {
+    ...offload,
+    name: "guard: a fragment's checksum may be pending",
+    from: "if (ip->frag_off & bpf_htons(ANY_FRAGMENT)) return none;",
+    to: "",
+  },
+  {
+    ...offload,
+    name: "guard: segments need no pending checksum",
+    from: "return skb->gso_size ? DROP_CHECKSUM : ACCEPTED;",
+    to: "return ACCEPTED;",
+  },
+  {
+    ...offload,
+    name: "guard: segments may be of any kind",
+    from: "if (segment_bytes && !are_segments_honest(kernel, transport.protocol, segment_bytes))",
+    to: "if (segment_bytes && transport.protocol == 0)",
+  },
+  {
+    ...offload,
+    name: "guard: fragments may begin anywhere",
+    from: "type == ENUMERATOR(SKB_GSO_UDP) && bytes % FRAGMENT_UNIT_BYTES == 0",
+    to: "type == ENUMERATOR(SKB_GSO_UDP)",
+  },
+  {
+    ...offload,
+    name: "guard: helpers are not asked where",
+    from: "return bpf_skb_change_tail(skb, end - 1, 0) == -EINVAL ? ACCEPTED : DROP_CHECKSUM;",
+    to: "(void)end;\n  return ACCEPTED;",
+  },
+  {
+    ...offload,
+    name: "guard: helpers let a UDP header be cut",
+    from: "if (segment_bytes && segment_bytes < UDP_HEADER_BYTES && transport.protocol == IPPROTO_UDP)",
+    to: "if (0 * segment_bytes)",
+  },
   {
     name: "translation: the IPv4 header's checksum stays",
     file,

@@ -5,21 +5,13 @@
 import { fc, test } from "@fast-check/vitest";
 import { afterAll, beforeAll, expect } from "vitest";
 import { ACTION, BpfPrograms, GUARDS } from "../support/bpf-programs.js";
-import {
-  arpFrame,
-  bpduFrame,
-  ETHER_TYPE,
-  ipBytes,
-  ipv6Frame,
-  macBytes,
-  udpFrame,
-} from "../support/frames.js";
+import { arpFrame, bpduFrame, ETHER_TYPE, ipv6Frame, udpFrame } from "../support/frames.js";
+import { GuardModel } from "../support/guard-model.js";
 
 const TAP = 1;
 const MAC = "02:00:0a:64:00:05";
 const IP = "10.100.0.5";
 const NETWORK = { subnet: "10.100.0.0", mask: "255.255.0.0", gateway: "10.100.0.1" };
-const TAG_TYPES: readonly number[] = [ETHER_TYPE.vlan, 0x88a8];
 // Behind the longest header the guard reads; damage further on must change nothing, so a little of
 // that, too.
 const DAMAGED_BYTES = 48;
@@ -30,6 +22,7 @@ const SHORTEST_BYTES = new Map<number, number>([
   [ETHER_TYPE.ipv6, 54],
 ]);
 
+const model = new GuardModel({ mac: MAC, ip: IP, gateway: NETWORK.gateway });
 let ours: BpfPrograms;
 
 beforeAll(() => {
@@ -40,32 +33,6 @@ beforeAll(() => {
 afterAll(() => {
   ours.close();
 });
-
-function model(frame: Buffer, isolated: boolean): string {
-  const type = frame.readUInt16BE(12);
-  if (TAG_TYPES.includes(type)) return "vlan";
-  if (frame.compare(macBytes(MAC), 0, 6, 6, 12) !== 0) return "mac";
-  if (type === ETHER_TYPE.ipv4) return modelIpv4(frame.subarray(14), isolated);
-  if (type === ETHER_TYPE.arp) return modelArp(frame.subarray(14));
-  return "protocol";
-}
-
-function modelIpv4(packet: Buffer, isolated: boolean): string {
-  if (packet.length < 20 || packet.readUInt8(0) >> 4 !== 4 || (packet.readUInt8(0) & 15) < 5)
-    return "malformed";
-  const [source, destination] = [12, 16].map((at) => [...packet.subarray(at, at + 4)].join("."));
-  if (source !== IP) return "ip";
-  const isInside = destination?.startsWith("10.100.") === true;
-  const isPeer = isInside && destination !== NETWORK.gateway && destination !== IP;
-  return isolated && isPeer ? "peer" : "accepted";
-}
-
-function modelArp(packet: Buffer): string {
-  if (packet.length < 28) return "malformed";
-  const isEthernetIpv4 = packet.subarray(0, 6).toString("hex") === "000108000604";
-  const sender = Buffer.concat([macBytes(MAC), ipBytes(IP)]);
-  return isEthernetIpv4 && packet.subarray(8, 18).equals(sender) ? "accepted" : "arp";
-}
 
 function verdict(program: (typeof GUARDS)[number], frame: Buffer, isolated: boolean): string {
   ours.setNetwork({ ...NETWORK, shaperIfindex: 77, isolated });
@@ -116,6 +83,6 @@ test.prop([fc.constantFrom(...frames), damage, fc.integer({ min: 0, max: 60 }), 
   const shortest = SHORTEST_BYTES.get(frame.readUInt16BE(12)) ?? 15;
   const damaged = frame.subarray(0, Math.max(shortest, frame.length - cut));
   fc.pre(damaged.length >= shortest);
-  const expected = model(damaged, isolated);
+  const expected = model.verdict(damaged, isolated);
   for (const program of GUARDS) expect(verdict(program, damaged, isolated), program).toBe(expected);
 });

@@ -2,7 +2,7 @@
 // options say where neither works. Each by frames that a guest sends, heard at another port of the
 // bridge; and that the trial leaves nothing and disturbs nobody.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network, NetworkOptions } from "../../dist/index.js";
@@ -14,7 +14,7 @@ import { published } from "../support/events.js";
 import { BROADCAST_MAC, parseFrame, udpFrame } from "../support/frames.js";
 import { IS_BEFORE_6_2 } from "../support/kernel-release.js";
 import { compareKernelStates } from "../support/kernel-state.js";
-import { readNetworkLines, withNetlink } from "../support/kernel-view.js";
+import { readNetworkLines, tellKernel, withNetlink } from "../support/kernel-view.js";
 import {
   BRIDGE,
   destroyedAtEnd,
@@ -23,10 +23,12 @@ import {
   testOptions,
 } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
+import { patiently } from "../support/patience.js";
 import { RawTap } from "../support/raw-tap.js";
 import { paddingFor } from "../support/virtio.js";
 
 const INGRESS = 0xfffffff2;
+const TC_ROOT = 0xffffffff;
 const UDP_AT = 34;
 const JUDGED = 9999;
 const FORGED = 53;
@@ -115,7 +117,7 @@ it.skipIf(IS_BEFORE_6_2)("by kfuncs, where the kernel has them", async () => {
 
 describe.runIf(helpersWork())("by helpers", () => {
   it.each([
-    ["", {}],
+    ["not translating", {}],
     ["translating", { translate: true }],
   ])("%s, and forgeries are dropped", async (_, options) => {
     const network = await openOn(kernelWithout(), options);
@@ -146,15 +148,13 @@ describe.runIf(helpersWork())("by helpers", () => {
 
   it("a network beside does not notice the trial", async () => {
     const network = await openForTest();
-    const changes = published("forknet:changed-outside");
-    const other = { bridge: "vmbr1", subnet: "10.101.0.0/16" };
-    await openOn(kernelWithout(), other);
-    // The monitor tells in the order of what happened.
     const vm = await fork(network);
-    execFileSync("ip", ["link", "set", vm.tap, "txqueuelen", "77"]);
-    await expect.poll(() => changes.length).toBeGreaterThan(0);
-    expect(changes.filter((one) => JSON.stringify(one).includes("fkp"))).toEqual([]);
-    expect(await network.verify()).toMatchObject({ compared: 1 });
+    const changes = published("forknet:changed-outside");
+    await openOn(kernelWithout(), { bridge: "vmbr1", subnet: "10.101.0.0/16" });
+    // The monitor tells in the order of what happened: behind this, all is told.
+    tellKernel({ op: "qdisc.delete", ifindex: vm.ifindex, parent: TC_ROOT });
+    await expect.poll(() => changes.length, { timeout: patiently(5000) }).toBeGreaterThan(0);
+    expect(changes.map(({ subject }) => subject)).toEqual(changes.map(() => "vm-1"));
   });
 
   it("the trial leaves nothing when its process is killed in it", () => {

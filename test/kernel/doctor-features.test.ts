@@ -10,6 +10,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { Diagnosis } from "../../dist/doctor/doctor.js";
 import { checkFeatures } from "../../dist/doctor/features.js";
 import { findingOf } from "../support/diagnosis.js";
+import { IS_BEFORE_6_2 } from "../support/kernel-release.js";
 
 const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const LACKING = fileURLToPath(new URL("../support/lacking-kernel.mjs", import.meta.url));
@@ -47,6 +48,7 @@ describe("a kernel without a feature", () => {
     ["qdisc.clsact", "feature.clsact", "modprobe sch_ingress"],
     ["bpf", "feature.bpf-programs", "CONFIG_BPF_SYSCALL"],
     ["leave for bpf", "feature.bpf-programs", "SystemCallFilter="],
+    ["kfuncs and helpers", "feature.pending-checksums", "CONFIG_DEBUG_INFO_BTF"],
     ["filter.bpf", "feature.cls_bpf", "modprobe cls_bpf"],
     ["mirred", "feature.mirred", "modprobe act_mirred"],
   ])("%s: %s is a problem, the only one, and %s mends it", (what, check, remedy) => {
@@ -56,6 +58,13 @@ describe("a kernel without a feature", () => {
       mend: [expect.stringContaining(remedy) as string],
     });
     expect(findings.filter(({ severity }) => severity === "problem")).toHaveLength(1);
+  });
+
+  it("kfuncs are not missed where helpers work", () => {
+    const findings = checkFeatures([LACKING, "kfuncs"]);
+    // On Debian's Linux 6.1 helpers do not.
+    const severity = IS_BEFORE_6_2 ? expect.stringMatching(/ok|problem/) : "ok";
+    expect(findingOf({ findings }, "feature.pending-checksums")).toMatchObject({ severity });
   });
 
   it("fq_codel is not missed", () => {
@@ -100,6 +109,12 @@ describe("exit code 1, and by name,", () => {
 describe("exit code 0, and a warning,", () => {
   it.each([
     ["without CAP_SYS_ADMIN nothing is probed", without("sys_admin"), "feature", /no leave/],
+    [
+      "without CAP_PERFMON helpers have to do",
+      without("sys_admin", "perfmon"),
+      "capability.perfmon",
+      /lacks CAP_PERFMON/,
+    ],
     [
       "without nft there is no NAT",
       mounted("mount -t tmpfs none /usr/sbin"),

@@ -110,8 +110,10 @@ function randomPacket(random: Random, source: string, destination: string, depth
 
 function randomTransport(random: Random, protocol: number, ips: Buffer): Buffer {
   const at = protocol === IP_PROTOCOL.tcp ? 16 : 6;
-  const body = random.bytes((protocol === IP_PROTOCOL.tcp ? 20 : 8) + random.below(40));
+  const header = protocol === IP_PROTOCOL.tcp ? 20 : 8;
+  const body = random.bytes(header + random.below(random.chance(3) ? 400 : 40));
   if (protocol === IP_PROTOCOL.udp) body.writeUInt16BE(body.length, 4);
+  else if (protocol === IP_PROTOCOL.tcp && !random.chance(3)) body.writeUInt8(5 << 4, 12);
   body.writeUInt16BE(0, at);
   if (protocol === SCTP || (protocol === IP_PROTOCOL.udp && random.chance(6))) return body;
   const pseudo = Buffer.concat([ips, Buffer.from([0, protocol, 0, body.length])]);

@@ -32,7 +32,8 @@ export class TranslateModel {
     this.#outer = outer;
   }
 
-  outcome(given: Buffer, way: Way): Outcome {
+  /** `isPending`: the kernel is still to write a checksum into it. */
+  outcome(given: Buffer, way: Way, isPending = false): Outcome {
     const frame = Buffer.from(given);
     const isSent = way === "from guest";
     const refusal = isSent ? this.#refusalSent(frame) : this.#refusalArriving(frame);
@@ -46,7 +47,12 @@ export class TranslateModel {
     swapMac(frame, own, from.mac, to.mac);
     swapMac(frame, other, from.gatewayMac, to.gatewayMac);
     if (frame.readUInt16BE(12) === ETHER_TYPE.arp) return translateArp(frame, sides, isSent);
-    return translateIpv4(frame, sides, isSent);
+    return translateIpv4(frame, sides, isSent, isPending);
+  }
+
+  /** Why a guest's frame is dropped before anything is translated; "" when it is not. */
+  refusal(frame: Buffer): string {
+    return this.#refusalSent(frame);
   }
 
   #refusalSent(frame: Buffer): string {
@@ -98,7 +104,7 @@ function translateArp(frame: Buffer, { from, to }: Sides, isSent: boolean): Buff
   return frame;
 }
 
-function translateIpv4(frame: Buffer, sides: Sides, isSent: boolean): Outcome {
+function translateIpv4(frame: Buffer, sides: Sides, isSent: boolean, isPending: boolean): Outcome {
   const transport = 14 + (frame.readUInt8(14) & 15) * 4;
   if (transport > frame.length) return isSent ? "malformed" : "gate_malformed";
   const former = addresses(frame, 14);
@@ -111,7 +117,18 @@ function translateIpv4(frame: Buffer, sides: Sides, isSent: boolean): Outcome {
   const at = CHECKSUM_AT.get(protocol);
   if (at === undefined) return frame;
   if (frame.length < transport + at + 2) return "untranslatable";
-  followTransport(frame, transport + at, protocol, former, addresses(frame, 14));
+  const field = transport + at;
+  // Around a tunnel a UDP checksum is complete while another is pending.
+  const isSum =
+    protocol === IP_PROTOCOL.udp
+      ? frame.readUInt16BE(field) === pseudoSum(former, protocol, frame.readUInt16BE(field - 2))
+      : true;
+  if (!isPending || !isSum) followTransport(frame, field, protocol, former, addresses(frame, 14));
+  else {
+    complement(frame, field);
+    follow(frame, field, former, addresses(frame, 14));
+    complement(frame, field);
+  }
   return frame;
 }
 
@@ -144,7 +161,11 @@ function translateIcmp(frame: Buffer, icmp: number, sides: Sides, isSent: boolea
 /** A checksum that a network card would finish: the sum of the pseudo header, not its complement. */
 function pendingSum(frame: Buffer, header: number, ips: Buffer): number {
   const length = frame.readUInt16BE(header + 2) - (frame.readUInt8(header) & 15) * 4;
-  const tail = Buffer.from([0, frame.readUInt8(header + 9), (length >> 8) & 255, length & 255]);
+  return pseudoSum(ips, frame.readUInt8(header + 9), length);
+}
+
+function pseudoSum(ips: Buffer, protocol: number, length: number): number {
+  const tail = Buffer.from([0, protocol, (length >> 8) & 255, length & 255]);
   return ~internetChecksum(Buffer.concat([ips, tail])) & 0xffff;
 }
 

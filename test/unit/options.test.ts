@@ -111,6 +111,10 @@ describe("openNetwork's options", () => {
       { downloadLatencyMs: "50" },
       "a number from 1 to 10000 for downloadLatencyMs, but received '50'",
     ],
+    [
+      { unverifiedChecksums: "refuse" },
+      '"drop" or "accept" for unverifiedChecksums, but received \'refuse\'',
+    ],
     [{ unshaped: "drop" }, '"limit" or "block" for unshaped, but received \'drop\''],
     [{ baseLimit: 0 }, "for baseLimit, but received 0"],
     [{ pool: 5 }, "an object for pool, but received 5"],
