@@ -4,6 +4,7 @@
 import type { BpfFilter } from "./bpf-filter.js";
 import type { LinkInfo } from "./link-info.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
+import type { ProgramName } from "./program-name.js";
 import type { RouteInfo, RuleInfo } from "./route-info.js";
 
 export type { LinkInfo, PortFlags, PortInfo } from "./link-info.js";
@@ -163,16 +164,6 @@ export interface BpfMapOptions {
   maxEntries: number;
   noPrealloc?: boolean;
 }
-
-/** A built-in BPF program; the forms of the guards are in native/bpf/pending.bpf.h. */
-export type ProgramName =
-  | "guard"
-  | "guard_kfunc"
-  | "guard_translate"
-  | "guard_translate_kfunc"
-  | "gate"
-  | "gate_translate"
-  | "classify";
 
 export interface BpfObject {
   fd: number;

@@ -2,8 +2,9 @@
 // after they were judged: the best way that this kernel and this process's capabilities allow.
 
 import type { ChecksumWay } from "../facts.js";
-import type { BpfObject, ProgramName } from "../kernel/binding.js";
+import type { BpfObject } from "../kernel/binding.js";
 import { failureOf, type Kernel, Refused } from "../kernel/kernel.js";
+import type { ProgramName } from "../kernel/program-name.js";
 import { tryPending } from "./checksum-trial.js";
 
 /** What the options say about a network's guards. */

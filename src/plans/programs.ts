@@ -2,8 +2,8 @@
 // in checksum-way.ts.
 
 import type { NetworkFacts } from "../facts.js";
-import type { ProgramName } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
+import type { ProgramName } from "../kernel/program-name.js";
 import { chooseGuard, type GuardChoice } from "./checksum-way.js";
 import { createMaps, findMaps, MAP_NAMES } from "./maps.js";
 import type { Undo } from "./undo.js";

@@ -5,8 +5,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
-import type { ProgramName } from "../../src/kernel/binding.js";
 import type { FilterBpf } from "../../src/kernel/messages.js";
+import type { ProgramName } from "../../src/kernel/program-name.js";
 import { DROP_REASONS, type DropReason } from "../../src/lease/drops.js";
 import {
   BpfPrograms,

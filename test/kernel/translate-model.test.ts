@@ -3,7 +3,7 @@
 // choose how many and which.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ProgramName } from "../../src/kernel/binding.js";
+import type { ProgramName } from "../../src/kernel/program-name.js";
 import {
   ACTION,
   BpfPrograms,

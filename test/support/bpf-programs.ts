@@ -3,7 +3,8 @@
 // them): a shared mistake in the layout would hide itself.
 
 import { loadAddon } from "../../src/kernel/addon.js";
-import type { Addon, ProgramName } from "../../src/kernel/binding.js";
+import type { Addon } from "../../src/kernel/binding.js";
+import type { ProgramName } from "../../src/kernel/program-name.js";
 import { DROP_REASONS } from "../../src/lease/drops.js";
 import { ipBytes, macBytes } from "./frames.js";
 import { IS_BEFORE_6_2 } from "./kernel-release.js";
