@@ -5,6 +5,7 @@ import { ForknetError } from "./errors.js";
 import { Guest } from "./guests/guest.js";
 import type { ClassClaim } from "./identity/class-pool.js";
 import { formatIpv4, isForGuests } from "./identity/ipv4.js";
+import { bootMs } from "./kernel/boot.js";
 import { formatAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
 import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
@@ -50,7 +51,7 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
   const rivals: Lease[] = [];
   let standby = 0;
   // Of two with one address the older is a guest that was released: it was given to the younger.
-  for (const lease of [...stored].sort((a, b) => b.createdMs - a.createdMs)) {
+  for (const lease of [...stored].sort(youngestFirst)) {
     const { instanceId } = lease;
     // Should it stay, the next open finds the same and comes here again.
     if (parts.registry.get(instanceId)) parts.standby.remove(instanceId).catch(() => {});
@@ -60,6 +61,12 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
   for (const leftover of adoption.leftovers) void reapLeftover(parts, leftover);
   const { guests, leftovers } = adoption;
   return { guests: guests.length, standby, leftovers: leftovers.length, rivals };
+}
+
+/** By the boot's clock where it is known; who is of another boot came before them all. */
+function youngestFirst(a: Lease, b: Lease): number {
+  const [bornA, bornB] = [a.createdBootMs ?? 0, b.createdBootMs ?? 0];
+  return bornB - bornA || b.createdMs - a.createdMs;
 }
 
 /**
@@ -97,7 +104,9 @@ function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
 /** False, with nothing taken, for a lease whose identity another guest has. */
 function adoptStored({ identities, registry, allocationFacts }: Parts, lease: Lease): boolean {
   if (registry.hasName(lease.instanceName) || !identities.adoptAddress(lease)) return false;
-  const guest = new Guest({ ...lease, classMinor: 0 }, allocationFacts);
+  // Should its age not be known, it counts from now on, in its next lease, too.
+  const { createdBootMs = bootMs() } = lease;
+  const guest = new Guest({ ...lease, createdBootMs, classMinor: 0 }, allocationFacts);
   guest.state = "standby";
   registry.add(guest);
   return true;

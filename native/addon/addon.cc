@@ -9,6 +9,7 @@
 #include "addon/fields.h"
 #include "addon/monitor.h"
 #include "addon/netlink.h"
+#include "boot_clock.h"
 #include "netns.h"
 #include "process_lock.h"
 #include "tap.h"
@@ -65,6 +66,10 @@ Napi::Value HasLink(const Napi::CallbackInfo& info) {
   return Guarded(env, [&] {
     return Napi::Boolean::New(env, Environment::Of(env).lookup.LinkExists(ifindex));
   });
+}
+
+Napi::Value BootMsJs(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(BootMs()));
 }
 
 void UnshareNetworkJs(const Napi::CallbackInfo& info) {
@@ -144,6 +149,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
   exports.Set("hasLink", Napi::Function::New<HasLink>(env, "hasLink"));
+  exports.Set("bootMs", Napi::Function::New<BootMsJs>(env, "bootMs"));
   exports.Set("unshareNetwork", Napi::Function::New<UnshareNetworkJs>(env, "unshareNetwork"));
   exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));
   exports.Set("wire", Napi::Function::New<WireJs>(env, "wire"));

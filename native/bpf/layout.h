@@ -45,7 +45,7 @@ struct lease {
   __u64 download_bits;
   __u64 upload_bits;
   __u64 upload_ceil_bits;
-  __u64 reserved;  // zero
+  __u64 created_boot_ms;  // CLOCK_BOOTTIME; 0: not known, as earlier releases write it
   char id[64];
   char name[64];
   char group[64];  // zeros: in none. For the host only, no program reads it

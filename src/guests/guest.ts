@@ -8,6 +8,7 @@ import type { PortClaim } from "../identity/claims.js";
 import { type ClassClaim, formatClass } from "../identity/class-pool.js";
 import { formatInner, type GuestIdentity } from "../identity/guest-identity.js";
 import { formatIpv4, formatMac, type Subnet } from "../identity/ipv4.js";
+import { bootMs } from "../kernel/boot.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import type { Lease } from "../lease/lease.js";
 import type { KernelLimits } from "../limits.js";
@@ -112,10 +113,13 @@ export class Guest {
   releasing: Promise<void> | undefined;
   /** Standby, restore and update of one guest run one after the other. */
   turn: Promise<unknown> = Promise.resolve();
+  /** On the boot's clock; of a guest whose age is not known, when this process first saw it. */
+  readonly bornMs: number;
   readonly view: Allocation;
 
   constructor(lease: Lease, facts: AllocationFacts) {
     this.lease = lease;
+    this.bornMs = lease.createdBootMs ?? bootMs();
     this.#bridge = facts.bridge;
     this.view = new GuestView(this, facts);
   }

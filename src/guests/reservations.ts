@@ -6,6 +6,7 @@ import { isRollback } from "../errors.js";
 import type { AddressClaim, PortClaim } from "../identity/claims.js";
 import type { ClassClaim } from "../identity/class-pool.js";
 import { remainsOf } from "../identity/stranded.js";
+import { bootMs } from "../kernel/boot.js";
 import { guaranteedUpload, type Limits } from "../limits.js";
 import type { Parts } from "../parts.js";
 import type { ResolvedRequest } from "../request.js";
@@ -71,6 +72,7 @@ export class Reservations {
         ...(group === undefined ? {} : { group }),
         ...(request.guest === undefined ? {} : { guest: request.guest }),
         createdMs: Date.now(),
+        createdBootMs: bootMs(),
         generation: this.#nextGeneration(),
         blocked: false,
       },

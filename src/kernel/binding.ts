@@ -190,6 +190,8 @@ export interface Addon {
 
   /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
   hasLink(ifindex: number): boolean;
+  /** CLOCK_BOOTTIME in whole milliseconds. */
+  bootMs(): number;
 
   /** unshare(CLONE_NEWNET) of the calling thread. What it starts later follows it. */
   unshareNetwork(): void;

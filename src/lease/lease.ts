@@ -17,8 +17,10 @@ export interface Lease {
   group?: string;
   /** What it believes to be; absent when it knows its own address. */
   guest?: InnerIdentity;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch: for people. Ages are told by the next. */
   createdMs: number;
+  /** Milliseconds of this boot's clock (kernel/boot.ts); absent where it is not known. */
+  createdBootMs?: number;
   /** Tells two incarnations of one address apart. */
   generation: number;
   /** The guard passes nothing either way. */
@@ -29,6 +31,7 @@ export const LEASE_VERSION = 2;
 export const LEASE_BYTES = 288;
 const FLAG_BLOCKED = 1;
 const FLAG_TRANSLATED = 2;
+const BORN_AT = 56;
 const ID_AT = 64;
 const NAME_AT = 128;
 const GROUP_AT = 192;
@@ -51,6 +54,7 @@ export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTE
   write64(view, lease.limits.download ?? 0, 32);
   write64(view, lease.limits.upload?.rate ?? 0, 40);
   write64(view, lease.limits.upload?.ceil ?? 0, 48);
+  write64(view, lease.createdBootMs ?? 0, BORN_AT);
   into.write(lease.instanceId, ID_AT, TEXT_BYTES, "latin1");
   into.write(lease.instanceName, NAME_AT, TEXT_BYTES, "latin1");
   if (lease.group !== undefined) into.write(lease.group, GROUP_AT, TEXT_BYTES, "latin1");
@@ -70,6 +74,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
   const rate = read64(value, 40);
   const group = readText(value, GROUP_AT);
   const flags = value.readUInt32LE(4);
+  const createdBootMs = read64(value, BORN_AT);
   return {
     instanceId: readText(value, ID_AT),
     instanceName: readText(value, NAME_AT),
@@ -80,6 +85,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
     ...(group === "" ? {} : { group }),
     ...(flags & FLAG_TRANSLATED ? { guest: readGuest(value) } : {}),
     createdMs: read64(value, 24),
+    ...(createdBootMs === 0 ? {} : { createdBootMs }),
     generation: value.readUInt32LE(20),
     blocked: (flags & FLAG_BLOCKED) !== 0,
   };

@@ -4,6 +4,7 @@
 import { crc32 } from "node:zlib";
 import { ForknetError } from "../errors.js";
 import type { InnerIdentity } from "../identity/guest-identity.js";
+import { bootId } from "../kernel/boot.js";
 import { isLabel } from "../request.js";
 import type { Lease } from "./lease.js";
 
@@ -36,7 +37,8 @@ export function encodeStore(leases: Iterable<Lease>): string {
 
 /** One line, to be appended to a file. */
 export function encodeChange({ instanceId, lease }: StandbyChange): string {
-  return encodeLine({ version: RECORD_VERSION, ...(lease ? { lease } : { gone: instanceId }) });
+  const body = lease ? { lease: { ...lease, bootId: bootId() } } : { gone: instanceId };
+  return encodeLine({ version: RECORD_VERSION, ...body });
 }
 
 /**
@@ -90,7 +92,7 @@ function toChange(body: unknown, path: string): StandbyChange | undefined {
 
 /** Takes the fields that a lease has, and only when each is what it should be. */
 export function toLease(value: unknown): Lease | undefined {
-  const given = (value ?? {}) as Record<keyof Lease, unknown>;
+  const given = (value ?? {}) as Record<keyof Lease | "bootId", unknown>;
   const { instanceId, instanceName, ip, mac, group, createdMs, generation } = given;
   const { download, upload } = (given.limits ?? {}) as Record<string, unknown>;
   const { rate, ceil } = (upload ?? {}) as Record<string, unknown>;
@@ -110,8 +112,18 @@ export function toLease(value: unknown): Lease | undefined {
   const part = {
     ...(group === undefined ? {} : { group }),
     ...(given.guest === undefined ? {} : { guest: given.guest }),
+    ...(isOfThisBoot(given) ? { createdBootMs: given.createdBootMs } : {}),
   };
   return { instanceId, instanceName, ip, mac, limits, ...part, createdMs, generation, ...none };
+}
+
+/** The clock of another boot says nothing here. */
+function isOfThisBoot(
+  given: Record<"createdBootMs" | "bootId", unknown>,
+): given is { createdBootMs: number; bootId: string } {
+  const { createdBootMs, bootId: id } = given;
+  const isKnown = isWhole(createdBootMs, Number.MAX_SAFE_INTEGER) && createdBootMs > 0;
+  return isKnown && id !== "" && id === bootId();
 }
 
 function isInner(value: unknown): value is InnerIdentity {

@@ -7,7 +7,7 @@ import type { Remains } from "../identity/stranded.js";
 import { type Kernel, NUD_PERMANENT } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
-import { decodeLease } from "../lease/lease.js";
+import { decodeLease, type Lease } from "../lease/lease.js";
 import { isCondemned } from "./condemned.js";
 import type { KnownTap } from "./expected.js";
 import type { Found } from "./found.js";
@@ -21,7 +21,7 @@ export interface UnknownTap {
   ip: Ipv4;
   alias: string;
   /** Whose lease the map has for it. */
-  lease?: { instanceId: string; createdMs: number };
+  lease?: Lease;
 }
 
 export interface UnknownNeighbor {
@@ -88,7 +88,7 @@ function unknownTaps(found: Found, taps: readonly KnownTap[]): UnknownTap[] {
         ifindex,
         alias,
         ip: addressInAlias(alias) ?? 0,
-        ...(lease && { lease: { instanceId: lease.instanceId, createdMs: lease.createdMs } }),
+        ...(lease && { lease }),
       };
     });
 }

@@ -34,8 +34,8 @@ export interface Step {
 /** Who stays. */
 export interface Criteria {
   keep: ReadonlySet<string> | undefined;
-  /** Milliseconds since the epoch: what came later is too young to go. */
+  /** On the boot's clock: what came later is too young to go. */
   bornBeforeMs: number;
-  /** When a leftover was first seen, by ifindex. */
+  /** When a leftover was first seen, by ifindex; on the same clock. */
   seenMs: ReadonlyMap<number, number>;
 }

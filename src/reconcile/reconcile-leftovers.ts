@@ -30,7 +30,7 @@ function step(
 
 /** A leftover with a lease is somebody's guest: it goes only when a list does not have it. */
 function mayGo({ ifindex, lease }: UnknownTap, criteria: Criteria): boolean {
-  const bornMs = lease?.createdMs ?? criteria.seenMs.get(ifindex) ?? 0;
+  const bornMs = lease?.createdBootMs ?? criteria.seenMs.get(ifindex) ?? Number.POSITIVE_INFINITY;
   if (bornMs > criteria.bornBeforeMs) return false;
   return !lease || (criteria.keep !== undefined && !criteria.keep.has(lease.instanceId));
 }

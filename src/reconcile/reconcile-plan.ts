@@ -97,7 +97,7 @@ function endingGuests(
   const isGone = new Set(gone.map(({ guest }) => guest));
   return registry.all().flatMap((guest) => {
     if (guest.state === "pending" || guest.releasing) return [];
-    const isUnwanted = keep && !keep.has(guest.id) && guest.lease.createdMs <= bornBeforeMs;
+    const isUnwanted = keep && !keep.has(guest.id) && guest.bornMs <= bornBeforeMs;
     if (!isGone.has(guest) && !isUnwanted) return [];
     const reason = isGone.has(guest)
       ? `its TAP ${guest.view.tap} was deleted from outside`

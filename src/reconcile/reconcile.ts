@@ -4,6 +4,7 @@
 import { monotonicMs } from "../clock.js";
 import { configError, type ForknetError } from "../errors.js";
 import { publish } from "../events/events.js";
+import { bootMs } from "../kernel/boot.js";
 import { checkKeys } from "../option-checks.js";
 import type { Parts } from "../parts.js";
 import { endSpan, startSpan } from "../telemetry/traces.js";
@@ -17,8 +18,9 @@ export interface ReconcileOptions {
   /** Ids of the guests to keep; every other one is released. Default: all are kept. */
   keep?: Iterable<string>;
   /**
-   * Guests and leftovers younger than this are kept whatever `keep` says; a leftover that does not
-   * tell its age counts from when a pass first saw it. Default 0.
+   * Guests and leftovers younger than this are kept whatever `keep` says. Told by the time since
+   * boot, which no step of the wall clock changes; who does not tell its age, as guests of an
+   * earlier release or boot, counts from when this process first saw it. Default 0.
    */
   minAgeMs?: number;
   /** Report, change nothing. */
@@ -122,7 +124,7 @@ export class Reconciler {
   async #pass(options: Checked): Promise<ReconcileReport> {
     const { registry } = this.#parts;
     const { dryRun } = options;
-    const nowMs = Date.now();
+    const nowMs = bootMs();
     const actions: ReconcileAction[] = [];
     let steps = await this.#plan(options, nowMs);
     const restores = dryRun ? [] : steps.filter(isRestore);

@@ -60,7 +60,7 @@ function activeGuest(): Guest {
     limits: limits(20e6),
   };
   const active = new Guest(
-    { ...lease, createdMs: 0, generation: 1, blocked: false },
+    { ...lease, createdMs: 0, createdBootMs: 1, generation: 1, blocked: false },
     allocationFacts("vmbr0", SUBNET, []),
   );
   active.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };

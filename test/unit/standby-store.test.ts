@@ -17,6 +17,7 @@ import {
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { patiently } from "../support/patience.js";
 import {
   filesIn,
   openStore,
@@ -157,7 +158,10 @@ describe("a store of another version", () => {
   });
 });
 
-describe("a damaged store", () => {
+/** Hundreds of files, each opened, read and moved aside. */
+const MANY_FILES_MS = patiently(60_000);
+
+describe("a damaged store", { timeout: MANY_FILES_MS }, () => {
   it("is noticed wherever it was cut off, and what is before the cut goes on", async () => {
     const whole = await wholeFile();
     for (let length = 0; length < whole.length; length += 7) {
