@@ -131,7 +131,7 @@ function portLines(
     `clsact on ${tap}`,
     `forknet-guard at ingress of ${tap}`,
     `forknet-gate at egress of ${tap}`,
-    `class ${classMinor} under ${CAPACITY_MINOR} ${rates} queue bfifo ${htb.leafLimitBytes}`,
+    `class ${classMinor} under ${CAPACITY_MINOR} ${rates} queue tbf ${htb.leaf.rate} ${htb.leaf.limitBytes}`,
     `fdb ${mac} on ${tap}`,
     `neighbour ${ip} ${mac}`,
   ];

@@ -74,7 +74,8 @@ function tapLines(netlink: Netlink, { ifindex, name }: LinkInfo): string[] {
 
 function shaperLines(netlink: Netlink, { ifindex, name }: LinkInfo) {
   const qdiscs = netlink.qdiscs(ifindex);
-  const classes = netlink.classes(ifindex);
+  // A leaf is a TBF, which counts as a class, too.
+  const classes = netlink.classes(ifindex).filter(({ kind }) => kind === "htb");
   const lines = [
     ...netlink.filters(ifindex, HTB_ROOT).map(({ bpf }) => `${bpf?.name} on ${name}`),
     ...qdiscs.flatMap(({ htb }) =>
@@ -91,7 +92,9 @@ function shaperLines(netlink: Netlink, { ifindex, name }: LinkInfo) {
       minor < FIRST_GUEST_MINOR
         ? `${rate} ceil ${ceil}`
         : `${rate}/${tens(burstBytes)} ceil ${ceil}/${tens(cburstBytes)}`;
-    const queue = `${under?.kind} ${under?.bfifo?.limitBytes ?? ""}`;
+    const { tbf, bfifo } = under ?? {};
+    const size = tbf ? `${tbf.rate} ${tbf.limitBytes}` : (bfifo?.limitBytes ?? "");
+    const queue = `${under?.kind} ${size}`;
     lines.push(`class ${minor} under ${parent & 0xffff} ${rates} queue ${queue}`);
   }
   return { lines, minors };

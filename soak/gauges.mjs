@@ -71,7 +71,10 @@ export function readGauges(stateDir) {
       resources: process.getActiveResourcesInfo().length,
       links: netlink.links().length,
       qdiscs: netlink.qdiscs().length,
-      classes: shaper === undefined ? 0 : netlink.classes(shaper).length,
+      classes:
+        shaper === undefined
+          ? 0
+          : netlink.classes(shaper).filter(({ kind }) => kind === "htb").length,
       neighbors: netlink.neighbors().length,
       leases: shaper === undefined ? 0 : countLeases(netlink, shaper),
       // Not there before the first standby.

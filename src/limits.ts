@@ -31,7 +31,18 @@ export interface GroupLimits {
 /** The parameters of one guest's TBF and HTB class, in the kernel's units (bytes). */
 export interface KernelLimits {
   tbf: { rate: number; burstBytes: number; limitBytes: number };
-  htb: HtbRates & { leafLimitBytes: number };
+  htb: HtbRates & { leaf: LeafQueue };
+}
+
+/**
+ * The queue in a guest's class: a TBF that is too fast to hold anything back, for its one other gift:
+ * it cuts what is longer than its bucket into segments. Its rate says whether it does, since the
+ * kernel does not tell so short a bucket back.
+ */
+export interface LeafQueue {
+  rate: number;
+  burstBytes: number;
+  limitBytes: number;
 }
 
 /** What tc calls rate, ceil, burst and cburst, in bytes. */
@@ -47,6 +58,7 @@ export interface ShapingDefaults {
   uploadBurstMultiplier: number;
   downloadBurstMultiplier: number;
   downloadLatencyMs: number;
+  uploadLatencyMs: number;
   baseLimit: BitsPerSecond;
 }
 
@@ -59,8 +71,23 @@ const SMALLEST_BURST_BYTES = 1540;
  * A bucket is what the rate brings in one 250 Hz tick, the slowest timer a distribution kernel has.
  */
 const TICKS_PER_SECOND = 250;
-/** Fewer would drop the tail of a single 64 KB segmented frame at low rates. */
-const SMALLEST_QUEUE_BYTES = 16 * 1514;
+const FULL_FRAME_BYTES = 1514;
+/** Fewer leave TCP nothing to see a loss by. */
+const SMALLEST_QUEUE_BYTES = 4 * FULL_FRAME_BYTES;
+/** 64 KB as queues count it: each of its 46 segments with headers. */
+const SEGMENTED_FRAME_BYTES = 46 * FULL_FRAME_BYTES;
+/**
+ * One such frame in service and one that waits. With room for a single one TCP stands still: at 10
+ * and 45 mbit it got 1 to 7 % of the rate, with two 99 %.
+ */
+const WHOLE_FRAMES_QUEUE_BYTES = 2 * SEGMENTED_FRAME_BYTES;
+/** Cutting costs the host a frame's way for each segment: 8,300 a second at 100 mbit. */
+const FASTEST_TO_SPLIT = 12_500_000;
+/** So fast that 64 KB cost no nanosecond: TBF never waits, and HTB never finds it silent. */
+const SPLITTING = 10e12;
+const NOT_SPLITTING = 20e12;
+/** More than any frame: nothing is cut. */
+const NO_BURST_BYTES = 2 * 65_536;
 /**
  * HTB serves this much from one class before the next when several borrow: about one segmented
  * frame.
@@ -135,8 +162,10 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
     Math.ceil((download * defaults.downloadBurstMultiplier) / TICKS_PER_SECOND),
     SMALLEST_BURST_BYTES,
   );
-  // queue = bucket + what the rate carries in the latency
-  const queue = burstBytes + Math.ceil((download * defaults.downloadLatencyMs) / 1000);
+  // TBF cuts frames that are longer than its bucket; others need room as they are.
+  const longest = Math.min(burstBytes, WHOLE_FRAMES_QUEUE_BYTES);
+  // queue = what the rate carries in the latency; while packets wait the bucket is empty
+  const queue = Math.ceil((download * defaults.downloadLatencyMs) / 1000);
   const upload = limits.upload ?? {
     rate: defaults.baseLimit,
     ceil: Math.max(UNLIMITED, defaults.baseLimit),
@@ -146,14 +175,35 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
     tbf: {
       rate: download,
       burstBytes: Math.min(burstBytes, 0xffffffff),
-      limitBytes: Math.min(Math.max(queue, SMALLEST_QUEUE_BYTES), 0xffffffff),
+      limitBytes: Math.min(Math.max(queue, longest, SMALLEST_QUEUE_BYTES), 0xffffffff),
     },
     htb: {
       ...htb,
-      // 100 ms at the guaranteed rate and room for four 64 KB segmented frames
-      leafLimitBytes: Math.min(Math.ceil(htb.rate / 10) + 256 * 1024, 0xffffffff),
+      leaf: leafQueue(htb, defaults.uploadLatencyMs),
     },
   };
+}
+
+/**
+ * What the guaranteed rate carries in the latency. Where that is less than two segmented frames they
+ * are cut, unless the guest may send so fast that cutting would cost the host too much.
+ */
+function leafQueue({ rate, ceil }: HtbRates, latencyMs: number): LeafQueue {
+  const bytes = Math.min(Math.ceil((rate * latencyMs) / 1000), 0xffffffff);
+  if (bytes < WHOLE_FRAMES_QUEUE_BYTES && ceil <= FASTEST_TO_SPLIT) {
+    const limitBytes = Math.max(bytes, SMALLEST_QUEUE_BYTES);
+    return { rate: SPLITTING, burstBytes: SMALLEST_BURST_BYTES, limitBytes };
+  }
+  const limitBytes = Math.max(bytes, WHOLE_FRAMES_QUEUE_BYTES);
+  return { rate: NOT_SPLITTING, burstBytes: NO_BURST_BYTES, limitBytes };
+}
+
+/**
+ * The limit of the bfifo that the release before gave a class of this rate: a guest keeps it until its
+ * limits change, because a new queue loses what waits in the old one.
+ */
+export function formerLeafBytes(rate: number): number {
+  return Math.min(Math.ceil(rate / 10) + 256 * 1024, 0xffffffff);
 }
 
 /** The rates of an HTB class in bytes per second, and its buckets. */

@@ -53,8 +53,8 @@ export interface Network extends AsyncDisposable {
   releaseAllocation(instanceId: string): Promise<void>;
   /**
    * Changes limits in place, without losing a packet, but for one case: a download limit under 66
-   * mbit that shrinks drops what waits in its queue. A side that is left out stays, `null` takes its
-   * limit away. On failure the former limits hold.
+   * mbit that shrinks drops what waits in its queue; so does the first change of an upload after an
+   * upgrade from the release before. A side that is left out stays, `null` takes its limit away. On failure the former limits hold.
    */
   updateLimits(instanceId: string, limits: LimitsRequest): Promise<void>;
   /**

@@ -38,6 +38,11 @@ export interface NetworkOptions {
   /** Longest a download frame waits in the TBF's queue. Default 50. */
   downloadLatencyMs?: number;
   /**
+   * Longest an upload frame waits in its guest's queue while the guest gets its guaranteed rate, or
+   * as long as two segmented frames of 64 KB take where the guest may send over 100 mbit. Default 50.
+   */
+  uploadLatencyMs?: number;
+  /**
    * What a guest has until its own limits are in place: the base limit, or nothing. Default
    * "limit".
    */
@@ -89,6 +94,7 @@ const DEFAULTS = {
   uploadBurstMultiplier: 4,
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
+  uploadLatencyMs: 50,
   unshaped: "limit",
   baseLimit: "10mbit",
   pool: { size: 32 },
@@ -141,6 +147,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
       1000,
     ),
     downloadLatencyMs: checkNumber(given.downloadLatencyMs, "downloadLatencyMs", 1, 10_000),
+    uploadLatencyMs: checkNumber(given.uploadLatencyMs, "uploadLatencyMs", 1, 10_000),
     unshaped: given.unshaped,
     baseLimit: parseBandwidth(given.baseLimit, "baseLimit"),
     poolSize: checkPool(given.pool),

@@ -8,10 +8,10 @@ import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import { bootMs } from "./kernel/boot.js";
 import { formatAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
-import { guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
+import { formerLeafBytes, guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Parts } from "./parts.js";
-import type { AdoptedGuest, Adoption, Leftover } from "./plans/adopt.js";
+import type { AdoptedGuest, Adoption, FoundLeaf, Leftover } from "./plans/adopt.js";
 import { takeOverClasses } from "./takeover-classes.js";
 
 /** How many of each were found. */
@@ -132,6 +132,12 @@ async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): P
   await gone;
 }
 
+/** What the release before gave a class of this rate will do: a new queue would lose what waits. */
+function isLeafInPlace({ rate, leaf }: KernelLimits["htb"], found: FoundLeaf | undefined): boolean {
+  if (found?.rate === undefined) return found?.limitBytes === formerLeafBytes(rate);
+  return found.rate === leaf.rate && found.limitBytes === leaf.limitBytes;
+}
+
 /**
  * The alias comes last when limits change, and is where a process without CAP_SYS_ADMIN finds the
  * lease again.
@@ -146,7 +152,7 @@ function isInPlace(
     found.queueBytes === tbf.limitBytes &&
     found.rate === htb.rate &&
     found.ceil === htb.ceil &&
-    found.leafBytes === htb.leafLimitBytes &&
+    isLeafInPlace(htb, found.leaf) &&
     found.alias === formatAlias(lease)
   );
 }

@@ -8,11 +8,13 @@ export const CAPACITY_MINOR = 1;
 export const DEFAULT_MINOR = 2;
 /** Minors below are the network's own. */
 export const FIRST_GUEST_MINOR = 0x10;
-/**
- * A leaf's handle is its minor with the top bit as generation (see leafHandle), so minors have 15
- * bits.
- */
-const LAST_MINOR = 0x7fff;
+/** A leaf's handle is its minor with two more bits (see leafHandle). The last would be TC_H_ROOT's. */
+const LAST_MINOR = 0x3ffe;
+const MINOR_BITS = 0x3fff;
+/** As many as there can be. */
+export const MOST_CLASSES = LAST_MINOR - FIRST_GUEST_MINOR + 1;
+/** Tells our leaves from those of the release before: the kernel changes no queue's kind under its handle. */
+const LEAF = 0x4000;
 
 /** A class of one guest, or the inner class of a group. */
 export interface ClassClaim {
@@ -128,7 +130,12 @@ export class ClassPool {
 
 /** The handle of a class's leaf qdisc: its minor as major, the generation in the top bit. */
 export function leafHandle(claim: { minor: number; flip: 0 | 1 }): number {
-  return ((claim.minor | (claim.flip << 15)) << 16) >>> 0;
+  return ((claim.minor | LEAF | (claim.flip << 15)) << 16) >>> 0;
+}
+
+/** The minor of the class whose leaf has this handle, also of the release before. */
+export function minorOfLeaf(handle: number): number {
+  return (handle >>> 16) & MINOR_BITS;
 }
 
 /** The generation in a leaf's handle. */

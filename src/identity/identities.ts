@@ -5,7 +5,7 @@ import { ForknetError } from "../errors.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { AddressPool } from "./address-pool.js";
 import type { AddressClaim, PortClaim } from "./claims.js";
-import { type ClassClaim, ClassPool } from "./class-pool.js";
+import { type ClassClaim, ClassPool, MOST_CLASSES } from "./class-pool.js";
 import { contains, formatIpv4, formatMac, macOf, type Subnet } from "./ipv4.js";
 import { StrandedIdentities } from "./stranded.js";
 
@@ -74,7 +74,7 @@ export class Identities {
   claimClass(parent?: number): ClassClaim {
     const claim = this.#classes.claim(parent);
     if (claim) return claim;
-    const text = "no class is left on the shaper (32752 in use)";
+    const text = `no class is left on the shaper (${MOST_CLASSES} in use)`;
     throw new ForknetError("ERR_FORKNET_EXHAUSTED", text);
   }
 

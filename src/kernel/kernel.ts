@@ -97,7 +97,11 @@ export function createKernel(): Kernel {
     link: (which) =>
       guarded("RTM_GETLINK", "name" in which ? which.name : "", () => netlink.link(which)),
     qdiscs: (ifindex) => guarded("RTM_GETQDISC", "", () => netlink.qdiscs(ifindex)),
-    classes: (ifindex) => guarded("RTM_GETTCLASS", "", () => netlink.classes(ifindex)),
+    // A TBF counts as a class of its own, 4010:1 for the leaf 4010:.
+    classes: (ifindex) =>
+      guarded("RTM_GETTCLASS", "", () => netlink.classes(ifindex)).filter(
+        ({ kind }) => kind === "htb",
+      ),
     filters: (ifindex, parent) =>
       guarded("RTM_GETTFILTER", "", () => netlink.filters(ifindex, parent)),
     addresses: (ifindex) => guarded("RTM_GETADDR", "", () => netlink.addresses(ifindex)),

@@ -120,8 +120,8 @@ export interface RouteAdd {
 export type TcVerb = "add" | "change" | "replace";
 
 /**
- * `tc qdisc VERB dev INDEX root handle HANDLE tbf rate R burst B limit L`. Rate in bytes per
- * second.
+ * `tc qdisc VERB dev INDEX root handle HANDLE tbf rate R burst B limit L`, or `parent PARENT`. Rate
+ * in bytes per second.
  */
 export interface QdiscTbf {
   op: "qdisc.tbf";

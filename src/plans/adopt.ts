@@ -28,9 +28,15 @@ export interface AdoptedGuest {
     queueBytes?: number;
     rate?: number;
     ceil?: number;
-    leafBytes?: number;
+    leaf?: FoundLeaf;
     alias: string;
   };
+}
+
+/** A class's queue: the TBF of this release, or the bfifo of the one before, which has no rate. */
+export interface FoundLeaf {
+  rate?: number;
+  limitBytes: number;
 }
 
 /** A TAP of ours that no lease covers: it is deleted in the background. */
@@ -63,9 +69,10 @@ export function adopt(
   const qdiscs = kernel.qdiscs();
   const tbfs = new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : [])));
   const leaves = new Map(
-    qdiscs.flatMap(({ ifindex, handle, bfifo }) =>
-      bfifo && ifindex === facts.shaper.ifindex ? [[handle, bfifo.limitBytes]] : [],
-    ),
+    qdiscs.flatMap(({ ifindex, handle, bfifo, tbf }) => {
+      const leaf: FoundLeaf | undefined = tbf ?? bfifo;
+      return leaf && ifindex === facts.shaper.ifindex ? [[handle, leaf] as const] : [];
+    }),
   );
   const byMinor = new Map(classes.map((one) => [one.handle & 0xffff, one]));
   const isAdopted = mapAdopted || taps.length > 0;
@@ -199,11 +206,11 @@ function attachPrograms(
 function enforced(
   tbf: QdiscInfo["tbf"],
   one: ClassInfo | undefined,
-  leafBytes: number | undefined,
+  leaf: FoundLeaf | undefined,
 ): Omit<AdoptedGuest["inPlace"], "alias"> {
   return {
     ...(tbf ? { download: tbf.rate, queueBytes: tbf.limitBytes } : {}),
     ...(one ? { rate: one.rate, ceil: one.ceil } : {}),
-    ...(leafBytes === undefined ? {} : { leafBytes }),
+    ...(leaf ? { leaf } : {}),
   };
 }

@@ -6,11 +6,12 @@ import type { ClassInfo } from "../kernel/binding.js";
 import type {
   ClassHtb,
   Message,
-  QdiscBfifo,
   QdiscBlackhole,
   QdiscHtb,
   QdiscTbf,
+  TcHandle,
 } from "../kernel/messages.js";
+import { formerLeafBytes } from "../limits.js";
 import { type Finding, finding } from "./finding.js";
 import type { Found } from "./found.js";
 import { tbfMessages } from "./shape.js";
@@ -94,16 +95,31 @@ function classText(one: Pick<ClassHtb, "rate" | "ceil" | "burstBytes" | "cburstB
   return `rate ${one.rate} ceil ${one.ceil} burst ${one.burstBytes} cburst ${one.cburstBytes}`;
 }
 
-export function compareLeaf(found: Found, message: QdiscBfifo | QdiscBlackhole): Finding[] {
+/** `parent`: the class it stands in. */
+export function compareLeaf(
+  found: Found,
+  message: QdiscTbf | QdiscBlackhole,
+  parent: TcHandle,
+): Finding[] {
+  const { ifindex } = message;
   const kind = message.op.slice("qdisc.".length);
-  const leaf = found.classes.has(message.parent)
-    ? found.qdisc(message.ifindex, message.parent)
-    : undefined;
-  const limit = "limitBytes" in message ? message.limitBytes : undefined;
-  if (leaf?.kind === kind && leaf.bfifo?.limitBytes === limit) return [];
-  const expected = limit === undefined ? kind : `${kind} limit ${limit}`;
-  const text = leaf && `${leaf.kind} limit ${leaf.bfifo?.limitBytes ?? "none"}`;
-  return [finding("leaf", expected, text, [{ ...message, verb: "replace" }])];
+  const own = found.classes.get(parent);
+  const leaf = own && found.qdisc(ifindex, parent);
+  const wanted = message.op === "qdisc.tbf" ? message : undefined;
+  const isSame =
+    leaf?.kind === kind &&
+    leaf.tbf?.rate === wanted?.rate &&
+    leaf.tbf?.limitBytes === wanted?.limitBytes;
+  const isFormer = wanted && leaf?.bfifo?.limitBytes === formerLeafBytes(own?.rate ?? 0);
+  if (isSame || isFormer) return [];
+  const text = (of: { rate?: number; limitBytes?: number } | undefined) =>
+    of ? ` rate ${of.rate ?? "none"} limit ${of.limitBytes}` : "";
+  // A handle that another kind of queue has cannot be replaced, only freed.
+  const isTaken = leaf && leaf.kind !== kind && leaf.handle === message.handle;
+  const away: Message[] = isTaken ? [{ op: "qdisc.delete", ifindex, parent }] : [];
+  const actual = leaf && `${leaf.kind}${text(leaf.tbf ?? leaf.bfifo)}`;
+  const repair: Message[] = [...away, { ...message, verb: "replace" }];
+  return [finding("leaf", `${kind}${text(wanted)}`, actual, repair)];
 }
 
 function isSameBucket(bytes: number, wanted: number, rate: number): boolean {

@@ -34,14 +34,15 @@ function compareOne(found: Found, message: Message): Finding[] {
     case "filter.bpf":
       return compareFilter(found, message);
     case "qdisc.tbf":
-      return compareTbf(found, message);
+      return message.parent === undefined
+        ? compareTbf(found, message)
+        : compareLeaf(found, message, message.parent);
     case "qdisc.htb":
       return compareTree(found, message);
     case "class.htb":
       return compareClass(found, message);
-    case "qdisc.bfifo":
     case "qdisc.blackhole":
-      return compareLeaf(found, message);
+      return compareLeaf(found, message, message.parent);
     default:
       throw new Error(`Expected a message that can be compared, but received ${message.op}`);
   }

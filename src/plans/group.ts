@@ -2,7 +2,7 @@
 // changes it, and what takes it away with the classes under it.
 
 import { classHandle, type NetworkFacts } from "../facts.js";
-import { CAPACITY_MINOR, leafHandle } from "../identity/class-pool.js";
+import { CAPACITY_MINOR } from "../identity/class-pool.js";
 import type { Message } from "../kernel/messages.js";
 import { type GroupLimits, groupRates, HTB_QUANTUM_BYTES } from "../limits.js";
 
@@ -36,9 +36,14 @@ export function proofMessage(facts: NetworkFacts, { minor }: GroupClass): Messag
     verb: "replace",
     ifindex: facts.shaper.ifindex,
     parent: classHandle(minor),
-    handle: leafHandle({ minor, flip: 0 }),
+    handle: groupProof(minor),
     limitBytes: HTB_QUANTUM_BYTES,
   };
+}
+
+/** A number of its own: a guest's leaf under the same class is another queue. */
+function groupProof(minor: number): number {
+  return (minor << 16) >>> 0;
 }
 
 /** In this order: the kernel keeps a class that others stand under. */

@@ -1,6 +1,6 @@
 // What proves that a TAP or a class is this network's. Nothing else is ever touched.
 
-import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
+import { FIRST_GUEST_MINOR, minorOfLeaf } from "../identity/class-pool.js";
 import type { Subnet } from "../identity/ipv4.js";
 import { contains } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo } from "../kernel/binding.js";
@@ -41,7 +41,7 @@ export function foreignClasses(
 ): number[] {
   const minorOf = (handle: number) => handle & 0xffff;
   const isOurs = ({ handle, leaf }: ClassInfo) =>
-    named.has(minorOf(handle)) || minorOf(handle) === ((leaf >>> 16) & 0x7fff);
+    named.has(minorOf(handle)) || minorOf(handle) === minorOfLeaf(leaf);
   const own = classes.filter(isOurs);
   const ours = new Set(own.flatMap(({ handle, parent }) => [minorOf(handle), minorOf(parent)]));
   const minors = classes.map(({ handle }) => minorOf(handle));

@@ -146,7 +146,7 @@ export function classMessages(
   limits: KernelLimits,
   verb: TcVerb,
 ): Message[] {
-  const { leafLimitBytes, ...rates } = limits.htb;
+  const { leaf, ...rates } = limits.htb;
   const on = { ifindex: facts.shaper.ifindex };
   return [
     {
@@ -161,12 +161,12 @@ export function classMessages(
     // A handle that differs from the present leaf's makes a new queue; the dead guest's backlog
     // goes with the old one.
     {
-      op: "qdisc.bfifo",
+      op: "qdisc.tbf",
       verb: "replace",
       ...on,
       parent: classHandle(claim.minor),
       handle: leafHandle(claim),
-      limitBytes: leafLimitBytes,
+      ...leaf,
     },
   ];
 }
@@ -215,7 +215,9 @@ function sendAll(
   undo: Undo,
 ) {
   const deviceOf = (message: Message) =>
-    message.op === "class.htb" || message.op === "qdisc.bfifo" ? facts.shaper.name : spec.tapName;
+    "ifindex" in message && message.ifindex === facts.shaper.ifindex
+      ? facts.shaper.name
+      : spec.tapName;
   try {
     const results = kernel.talk(messages, deviceOf);
     noteUndo(kernel, facts, spec, messages, results, undo);

@@ -78,6 +78,7 @@ export async function inspect(
         uploadBurstMultiplier: options.uploadBurstMultiplier,
         downloadBurstMultiplier: options.downloadBurstMultiplier,
         downloadLatencyMs: options.downloadLatencyMs,
+        uploadLatencyMs: options.uploadLatencyMs,
         baseLimit: options.baseLimit,
       },
       taps,

@@ -51,11 +51,35 @@ it("before the alias was written: the lease can be read from it again", async ()
 it("before the class's queue got its length", async () => {
   const options = testOptions();
   const { classId } = await leftGuest(options);
-  const { ifindex, parent, handle } = leaf(classId);
-  const queue = { ifindex, parent, handle, limitBytes: 99_999 };
+  const { ifindex, parent, handle, tbf } = leaf(classId);
+  const queue = {
+    ifindex,
+    parent,
+    handle,
+    rate: tbf?.rate ?? 0,
+    burstBytes: 1540,
+    limitBytes: 99_999,
+  };
   await expectMended(
     options,
-    { op: "qdisc.bfifo", verb: "change", ...queue },
-    () => leaf(classId).bfifo,
+    { op: "qdisc.tbf", verb: "change", ...queue },
+    () => leaf(classId).tbf,
   );
+});
+
+it("leaves the queue that the release before gave a class, until the guest's limits change", async () => {
+  const options = testOptions();
+  const { classId } = await leftGuest(options);
+  const { ifindex, parent } = leaf(classId);
+  const minor = Number.parseInt(classId.slice(2), 16);
+  // That release's handle and length: 100 ms at 20 mbit and 256 KiB on top.
+  const former = { handle: (minor << 16) >>> 0, limitBytes: 250_000 + 262_144 };
+  tellKernel({ op: "qdisc.bfifo", verb: "replace", ifindex, parent, ...former });
+  const network = await openForTest(options);
+  await network.getAllocation("vm-1")?.shaped;
+  expect((await network.verify()).differences).toEqual([]);
+  expect(leaf(classId)).toMatchObject({ kind: "bfifo", handle: former.handle });
+  await network.updateLimits("vm-1", { upload: "10mbit" });
+  expect(leaf(classId)).toMatchObject({ kind: "tbf", tbf: { limitBytes: 62_500 } });
+  expect((await network.verify()).differences).toEqual([]);
 });

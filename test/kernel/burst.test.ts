@@ -12,6 +12,7 @@ import {
 import {
   classNamed,
   fdbOf,
+  htbClasses,
   indexOf,
   ipNumber,
   linkNamed,
@@ -47,7 +48,7 @@ function forkAll(network: Network): Promise<Allocation[]> {
 function withoutFreeClasses(state: KernelState): KernelState {
   return state.filter(
     (line) =>
-      !line.startsWith(`class htb`) && !(line.startsWith("qdisc bfifo") && line.endsWith(SHAPER)),
+      !line.startsWith(`class htb`) && !(line.startsWith("qdisc tbf") && line.endsWith(SHAPER)),
   );
 }
 
@@ -122,7 +123,7 @@ it("hands released addresses, names and classes to a second burst", async () => 
     await Promise.all(allocations.map(({ instanceId }) => network.releaseAllocation(instanceId)));
   }
   // The second and third took the classes of the first.
-  const classes = withNetlink((netlink) => netlink.classes(indexOf(SHAPER)));
+  const classes = htbClasses(SHAPER);
   expect(classes).toHaveLength(FORKS + 2);
 });
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
 import type { ClassInfo } from "../../src/kernel/binding.js";
-import { classNamed, indexOf, linkNamed, readLeases, withNetlink } from "../support/kernel-view.js";
+import { classNamed, htbClasses, linkNamed, readLeases } from "../support/kernel-view.js";
 import { expectRefused, openForTest, poolFilled, SHAPER, testOptions } from "../support/network.js";
 import { readEverything } from "../support/network-state.js";
 
@@ -24,7 +24,7 @@ function groupClass(network: Network, name = "team-a") {
 }
 
 function classes(): ClassInfo[] {
-  return withNetlink((netlink) => netlink.classes(indexOf(SHAPER)));
+  return htbClasses(SHAPER);
 }
 
 describe("the class of a group", () => {

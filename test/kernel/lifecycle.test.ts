@@ -70,10 +70,10 @@ describe("a fork", () => {
     expect(tbfOf(allocation.tap)).toMatchObject({ rate: 12_500_000 });
     const own = classNamed(SHAPER, allocation.classId);
     expect(own).toMatchObject({ parent: CAPACITY_CLASS, rate: 2_500_000, ceil: 3_750_000 });
-    // 100 ms at the rate and 256 KiB on top.
+    // 50 ms at the rate; what is longer than a frame is cut.
     expect(own && leafOf(own)).toMatchObject({
-      kind: "bfifo",
-      bfifo: { limitBytes: 250_000 + 262_144 },
+      kind: "tbf",
+      tbf: { rate: 10e12, limitBytes: 125_000 },
     });
   });
 
@@ -192,7 +192,7 @@ describe("a release", () => {
     await network.releaseAllocation("vm-1");
     expect(compareKernelStates(before, readNetworkLines())).toEqual([
       expect.stringMatching(`^\\+ class htb 100${classId.slice(2)} on ${SHAPER}$`),
-      expect.stringMatching(`^\\+ qdisc bfifo .* on ${SHAPER}$`),
+      expect.stringMatching(`^\\+ qdisc tbf .* on ${SHAPER}$`),
     ]);
     expect(readLeases(SHAPER)).toEqual(new Map());
 

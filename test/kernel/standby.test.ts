@@ -54,7 +54,7 @@ describe("standby", () => {
     expect(neighborsOf(BRIDGE)).toEqual([]);
     const left = compareKernelStates(before, readNetworkLines());
     expect(
-      left.every((line) => line.startsWith("+ class htb") || line.startsWith("+ qdisc bfifo")),
+      left.every((line) => line.startsWith("+ class htb") || line.startsWith("+ qdisc tbf")),
     ).toBe(true);
   });
 

@@ -60,7 +60,8 @@ function linkLines(netlink: Netlink, link: LinkInfo): string[] {
       }
     }
   }
-  for (const cls of netlink.classes(ifindex))
+  // A TBF's own class comes and goes with it.
+  for (const cls of netlink.classes(ifindex).filter((one) => one.kind !== "tbf"))
     lines.push(`class ${cls.kind} ${hex(cls.handle)} on ${name}`);
   if (kind === "bridge") {
     for (const entry of netlink.fdb(ifindex))

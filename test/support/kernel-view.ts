@@ -206,3 +206,10 @@ function decode(value: Buffer): LeaseEntry {
     blocked: value.readUInt32LE(4) === 1,
   };
 }
+
+/** The HTB classes of a link: a TBF, which every leaf is, counts as a class, too. */
+export function htbClasses(link: string): ClassInfo[] {
+  return withNetlink((netlink) => netlink.classes(indexOf(link))).filter(
+    ({ kind }) => kind === "htb",
+  );
+}

@@ -69,7 +69,7 @@ export function readEverything(network?: Network): KernelState {
 }
 
 function withoutLeafGeneration(line: string): string {
-  return line.replace(/^(qdisc bfifo )([0-9a-f]+)/, (_, kind: string, handle: string) => {
+  return line.replace(/^(qdisc tbf )([0-9a-f]+)(?= on fku)/, (_, kind: string, handle: string) => {
     return kind + (Number.parseInt(handle, 16) & ~LEAF_GENERATION).toString(16);
   });
 }

@@ -22,6 +22,13 @@ export async function pingedHop(ip: string, ttl: number, from: Guest): Promise<s
   return /^From (\S+) .*Time to live exceeded/m.exec(said)?.[1];
 }
 
+/** Round trips of `count` packets beside whatever else is on the way, in milliseconds, shortest first. */
+export async function roundTrips(ip: string, count: number, from?: Guest): Promise<number[]> {
+  const said = await ping(["-i", "0.2", "-c", String(count), ip], from);
+  const times = Array.from(said.matchAll(/ time=([\d.]+) ms/g), ([, ms]) => Number(ms));
+  return times.sort((a, b) => a - b);
+}
+
 async function ping(args: readonly string[], from: Guest | undefined): Promise<string> {
   const inside = from ? ["nsenter", `--net=/proc/${from.pid}/ns/net`] : [];
   const wait = ["-n", "-c", "1", "-W", String(patiently(ANSWER_MS) / 1000)];

@@ -3,6 +3,7 @@
 
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
+import { MOST_CLASSES } from "../../src/identity/class-pool.js";
 import { Identities } from "../../src/identity/identities.js";
 import { formatIpv4, macOf, parseMac, parseSubnet } from "../../src/identity/ipv4.js";
 
@@ -87,7 +88,9 @@ describe("ports", () => {
 
   test("run out of classes, and leave the name free then", () => {
     const identities = new Identities(SUBNET);
-    const ports = Array.from({ length: 32_752 }, (_, i) => identities.claimPort(FIRST, `tap${i}`));
+    const ports = Array.from({ length: MOST_CLASSES }, (_, i) =>
+      identities.claimPort(FIRST, `tap${i}`),
+    );
     expect(() => identities.claimPort(FIRST, "late")).toThrow(
       failure("EXHAUSTED", "no class is left on the shaper"),
     );

@@ -16,6 +16,7 @@ const DEFAULTS = {
   uploadBurstMultiplier: 4,
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
+  uploadLatencyMs: 50,
   baseLimit: 10e6,
 };
 const LARGEST_U32 = 0xffffffff;
@@ -30,15 +31,16 @@ const defaults = fc.record({
   uploadBurstMultiplier: fc.double({ min: 1, max: 1000, noNaN: true }),
   downloadBurstMultiplier: fc.double({ min: 1, max: 1000, noNaN: true }),
   downloadLatencyMs: fc.double({ min: 1, max: 10_000, noNaN: true }),
+  uploadLatencyMs: fc.double({ min: 1, max: 10_000, noNaN: true }),
   baseLimit: bits,
 });
 
 describe("toKernelLimits", () => {
   test.each([
-    [8, { rate: 1, burstBytes: 1540, limitBytes: 24_224 }],
-    [1e6, { rate: 125_000, burstBytes: 2000, limitBytes: 24_224 }],
-    [2 ** 32 * 8, { rate: 2 ** 32, burstBytes: 68_719_477, limitBytes: 283_467_842 }],
-    [100e9, { rate: 12.5e9, burstBytes: 200_000_000, limitBytes: 825_000_000 }],
+    [8, { rate: 1, burstBytes: 1540, limitBytes: 6056 }],
+    [1e6, { rate: 125_000, burstBytes: 2000, limitBytes: 6250 }],
+    [2 ** 32 * 8, { rate: 2 ** 32, burstBytes: 68_719_477, limitBytes: 214_748_365 }],
+    [100e9, { rate: 12.5e9, burstBytes: 200_000_000, limitBytes: 625_000_000 }],
     [LARGEST, { rate: 1_125_899_906_842_623, burstBytes: LARGEST_U32, limitBytes: LARGEST_U32 }],
   ])("tells TBF of a download of %d bit/s", (download, expected) => {
     expect(toKernelLimits({ download, upload: null }, DEFAULTS).tbf).toEqual(expected);
@@ -51,8 +53,19 @@ describe("toKernelLimits", () => {
       ceil: 10_000_000,
       burstBytes: 11_540,
       cburstBytes: 41_540,
-      leafLimitBytes: 512_144,
+      leaf: { rate: 10e12, burstBytes: 1540, limitBytes: 125_000 },
     });
+  });
+
+  test.each([
+    ["cuts frames of a slow guest", 128e3, 128e3, { rate: 10e12, limitBytes: 6056 }],
+    ["holds what the rate carries in 50 ms", 10e6, 40e6, { rate: 10e12, limitBytes: 62_500 }],
+    ["cuts up to a ceil of 100 mbit", 20e6, 100e6, { rate: 10e12, limitBytes: 125_000 }],
+    ["holds two whole frames beyond", 20e6, 100e6 + 8, { rate: 20e12, limitBytes: 139_288 }],
+    ["cuts nothing where two have room", 100e6, 100e6, { rate: 20e12, limitBytes: 625_000 }],
+  ])("%s", (_, rate, ceil, expected) => {
+    const limits = { download: null, upload: { rate, ceil } };
+    expect(toKernelLimits(limits, DEFAULTS).htb.leaf).toMatchObject(expected);
   });
 
   test("makes unlimited a rate no host reaches, and guarantees the base limit", () => {
@@ -83,15 +96,17 @@ describe("toKernelLimits", () => {
         tbf.limitBytes,
         htb.burstBytes,
         htb.cburstBytes,
-        htb.leafLimitBytes,
+        htb.leaf.burstBytes,
+        htb.leaf.limitBytes,
       ];
       for (const field of fields) {
         expect(Number.isInteger(field)).toBe(true);
         expect(field).toBeLessThanOrEqual(LARGEST_U32);
         expect(field).toBeGreaterThanOrEqual(1540);
       }
-      expect(tbf.limitBytes).toBeGreaterThanOrEqual(Math.min(tbf.burstBytes, 16 * 1514));
-      expect(htb.leafLimitBytes).toBeGreaterThanOrEqual(128 * 1024);
+      // The longest frame that is not cut has room.
+      for (const { burstBytes, limitBytes } of [tbf, htb.leaf])
+        expect(limitBytes).toBeGreaterThanOrEqual(Math.min(burstBytes, 2 * 65_536));
     },
   );
 

@@ -32,6 +32,7 @@ describe("openNetwork's options", () => {
       uploadBurstMultiplier: 4,
       downloadBurstMultiplier: 4,
       downloadLatencyMs: 50,
+      uploadLatencyMs: 50,
       unshaped: "limit",
       baseLimit: 10e6,
       poolSize: 32,

@@ -22,6 +22,7 @@ const DEFAULTS = {
   uploadBurstMultiplier: 4,
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
+  uploadLatencyMs: 50,
   baseLimit: 10e6,
 };
 const [EPERM, EBUSY] = [1, 16] as const;
