@@ -11,6 +11,19 @@
 #include "netlink/attributes.h"
 
 namespace forknet {
+namespace {
+
+std::vector<int32_t> ParseHops(Bytes hops) {
+  std::vector<int32_t> links;
+  // Each has its length, attributes included: RTNH_NEXT() in the kernel's header.
+  for (rtnexthop hop; hops.Read(&hop) && hop.rtnh_len >= sizeof hop && hop.rtnh_len <= hops.size;
+       hops = hops.Skip(RTNH_ALIGN(hop.rtnh_len))) {
+    links.push_back(hop.rtnh_ifindex);
+  }
+  return links;
+}
+
+}  // namespace
 
 void EncodeAddressDump(std::optional<int32_t> ifindex, MessageBuilder* out) {
   ifaddrmsg header{};
@@ -68,6 +81,7 @@ bool ParseRoute(Bytes payload, RouteInfo* out) {
     if (a.type == RTA_GATEWAY) out->gateway = a.Ipv4();
     if (a.type == RTA_OIF) out->ifindex = a.As<int32_t>();
     if (a.type == RTA_PRIORITY) out->metric = a.U32();
+    if (a.type == RTA_MULTIPATH) out->hops = ParseHops(a.value);
     // Table numbers above 255 do not fit into the header.
     if (a.type == RTA_TABLE) out->table = a.U32();
   });

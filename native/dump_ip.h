@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "bytes.h"
 #include "netlink/message.h"
@@ -25,6 +26,8 @@ struct RouteInfo {
   uint32_t metric = 0;
   uint32_t table = 0;
   uint8_t type = 0;
+  /** Links of a route that has several next hops. */
+  std::vector<int32_t> hops;
 };
 
 /** A policy routing rule, as far as it says which table is asked. */

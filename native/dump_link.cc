@@ -3,8 +3,10 @@
 
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/socket.h>
 
 #include "netlink/attributes.h"
 
@@ -71,6 +73,24 @@ void ParseLinkInfo(Bytes info, LinkInfo* out) {
   if (port_kind == "bridge") out->port = ParsePort(port_data);
 }
 
+/** The settings are an array of 32-bit numbers, the first being number 1. */
+bool Ipv4Setting(Bytes settings, size_t number) {
+  uint32_t value = 0;
+  settings.Skip((number - 1) * sizeof value).Read(&value);
+  return value != 0;
+}
+
+void ParseFamilies(Bytes families, LinkInfo* out) {
+  ForEachAttribute(families, [&](const Attribute& family) {
+    if (family.type != AF_INET) return;
+    ForEachAttribute(family.value, [&](const Attribute& a) {
+      if (a.type != IFLA_INET_CONF) return;
+      out->forwarding = Ipv4Setting(a.value, IPV4_DEVCONF_FORWARDING);
+      out->send_redirects = Ipv4Setting(a.value, IPV4_DEVCONF_SEND_REDIRECTS);
+    });
+  });
+}
+
 void StartGet(uint16_t flags, int32_t ifindex, MessageBuilder* out) {
   ifinfomsg link{};
   link.ifi_index = ifindex;
@@ -116,6 +136,7 @@ bool ParseLink(Bytes payload, LinkInfo* out) {
     if (a.type == IFLA_IFALIAS) out->alias = a.Text();
     if (a.type == IFLA_TXQLEN) out->tx_queue_length = a.U32();
     if (a.type == IFLA_LINKINFO) ParseLinkInfo(a.value, out);
+    if (a.type == IFLA_AF_SPEC) ParseFamilies(a.value, out);
   });
   return true;
 }

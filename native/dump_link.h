@@ -53,6 +53,9 @@ struct LinkInfo {
   uint32_t group = 0;
   std::string alias;
   uint32_t tx_queue_length = 0;
+  /** Of IPv4, what the link itself says; false where it has no IPv4. */
+  bool forwarding = false;
+  bool send_redirects = false;
   std::optional<PortInfo> port;
   std::optional<BridgeInfo> bridge;
   std::optional<TunInfo> tun;

@@ -2,6 +2,7 @@
 #include "link.h"
 
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -17,9 +18,19 @@ void Alias(const std::string& alias, MessageBuilder* out) {
 }
 
 void NoAddressGeneration(MessageBuilder* out) {
-  out->Nest(IFLA_AF_SPEC, [&] {
-    out->Nest(AF_INET6,
-              [&] { out->Attr(IFLA_INET6_ADDR_GEN_MODE, uint8_t{IN6_ADDR_GEN_MODE_NONE}); });
+  out->Nest(AF_INET6,
+            [&] { out->Attr(IFLA_INET6_ADDR_GEN_MODE, uint8_t{IN6_ADDR_GEN_MODE_NONE}); });
+}
+
+/** Each setting is an attribute of its own, numbered as the kernel numbers its sysctl. */
+void Ipv4Settings(const LinkSet& request, MessageBuilder* out) {
+  out->Nest(AF_INET, [&] {
+    out->Nest(IFLA_INET_CONF, [&] {
+      if (request.forwarding) out->Attr(IPV4_DEVCONF_FORWARDING, uint32_t{*request.forwarding});
+      if (request.send_redirects) {
+        out->Attr(IPV4_DEVCONF_SEND_REDIRECTS, uint32_t{*request.send_redirects});
+      }
+    });
   });
 }
 
@@ -54,7 +65,9 @@ void Encode(const LinkCreate& request, MessageBuilder* out) {
   out->Then().Start(RTM_NEWLINK, kChangeRequest, ifinfomsg{});
   out->Text(IFLA_IFNAME, request.name);
   if (request.alias) Alias(*request.alias, out);
-  if (request.no_address_generation) NoAddressGeneration(out);
+  if (request.no_address_generation) {
+    out->Nest(IFLA_AF_SPEC, [&] { NoAddressGeneration(out); });
+  }
 }
 
 void Encode(const LinkSet& request, MessageBuilder* out) {
@@ -72,7 +85,12 @@ void Encode(const LinkSet& request, MessageBuilder* out) {
   if (request.master) out->Attr(IFLA_MASTER, *request.master);
   if (request.group) out->Attr(IFLA_GROUP, *request.group);
   if (request.alias) Alias(*request.alias, out);
-  if (request.no_address_generation) NoAddressGeneration(out);
+  const bool has_ipv4 = request.forwarding || request.send_redirects;
+  if (!has_ipv4 && !request.no_address_generation) return;
+  out->Nest(IFLA_AF_SPEC, [&] {
+    if (has_ipv4) Ipv4Settings(request, out);
+    if (request.no_address_generation) NoAddressGeneration(out);
+  });
 }
 
 void Encode(const LinkDelete& request, MessageBuilder* out) {

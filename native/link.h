@@ -36,6 +36,8 @@ struct LinkSet {
   std::optional<uint32_t> mtu;
   std::optional<uint64_t> mac;
   bool no_address_generation = false;
+  std::optional<bool> forwarding;
+  std::optional<bool> send_redirects;
 };
 
 struct LinkDelete {

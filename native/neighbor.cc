@@ -56,4 +56,13 @@ void Encode(const NeighborDelete& request, MessageBuilder* out) {
   out->Attr(NDA_DST, htonl(request.ip));
 }
 
+void Encode(const NeighborTable& request, MessageBuilder* out) {
+  out->Start(RTM_SETNEIGHTBL, kChangeRequest, ndtmsg{});
+  out->Text(NDTA_NAME, "arp_cache");
+  out->Nest(NDTA_PARMS, [&] {
+    out->Attr(NDTPA_IFINDEX, request.ifindex);
+    out->Attr(NDTPA_MCAST_PROBES, request.multicast_probes);
+  });
+}
+
 }  // namespace forknet

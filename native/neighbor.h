@@ -1,5 +1,5 @@
 // Who is where: forwarding entries of a bridge and permanent IPv4 neighbours (RTM_NEWNEIGH,
-// RTM_DELNEIGH).
+// RTM_DELNEIGH), and how a link asks for those it does not know (RTM_SETNEIGHTBL).
 #ifndef FORKNET_NEIGHBOR_H_
 #define FORKNET_NEIGHBOR_H_
 
@@ -32,10 +32,20 @@ struct NeighborDelete {
   uint32_t ip = 0;
 };
 
+/**
+ * `ip ntable change name arp_cache dev DEV mcast_probes N`: how often an ARP request is broadcast,
+ * the sysctl mcast_solicit.
+ */
+struct NeighborTable {
+  int32_t ifindex = 0;
+  uint32_t multicast_probes = 0;
+};
+
 void Encode(const FdbAdd& request, MessageBuilder* out);
 void Encode(const FdbDelete& request, MessageBuilder* out);
 void Encode(const NeighborSet& request, MessageBuilder* out);
 void Encode(const NeighborDelete& request, MessageBuilder* out);
+void Encode(const NeighborTable& request, MessageBuilder* out);
 
 }  // namespace forknet
 

@@ -19,9 +19,9 @@ namespace forknet {
 
 using Request =
     std::variant<LinkCreate, LinkSet, LinkDelete, LinkDeleteGroup, PortSet, FdbAdd, FdbDelete,
-                 NeighborSet, NeighborDelete, AddressAdd, AddressDelete, RouteAdd, QdiscTbf,
-                 QdiscHtb, QdiscClsact, QdiscBfifo, QdiscFqCodel, QdiscBlackhole, QdiscDelete,
-                 ClassHtb, ClassDelete, FilterBpf, FilterDelete>;
+                 NeighborSet, NeighborDelete, NeighborTable, AddressAdd, AddressDelete, RouteAdd,
+                 QdiscTbf, QdiscHtb, QdiscClsact, QdiscBfifo, QdiscFqCodel, QdiscBlackhole,
+                 QdiscDelete, ClassHtb, ClassDelete, FilterBpf, FilterDelete>;
 
 /** Appends the request: one message, or one and a dependent second (see LinkCreate). */
 void EncodeRequest(const Request& request, const Psched& psched, MessageBuilder* out);

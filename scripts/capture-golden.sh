@@ -71,6 +71,7 @@ record neighbor fdb-add bridge fdb add 02:00:0a:00:00:07 dev ifb1 master static
 record neighbor fdb-delete bridge fdb del 02:00:0a:00:00:07 dev ifb1 master
 record neighbor set ip neigh replace 10.0.0.7 lladdr 02:00:0a:00:00:07 dev br0 nud permanent
 record neighbor delete ip neigh del 10.0.0.7 dev br0
+record neighbor table ip ntable change name arp_cache dev br0 mcast_probes 0
 
 record address add ip addr add 10.0.0.1/24 brd + dev br0
 record address add-30 ip addr add 10.9.0.1/30 brd + dev br0

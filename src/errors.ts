@@ -99,10 +99,16 @@ const EPERM = 1;
 const ENOENT = 2;
 const EACCES = 13;
 const ENODEV = 19;
+const EROFS = 30;
 /** The bridge has BR_MAX_PORTS (1 << 10) minus one ports: net/bridge/br_if.c, find_portno. */
 const EXFULL = 54;
 const EOPNOTSUPP = 95;
 export const BRIDGE_PORTS = 1023;
+/** What to do about a container whose /proc/sys is read-only. */
+export const READ_ONLY_SYSCTLS =
+  "/proc/sys is read-only here: run `mount -o remount,rw /proc/sys`, or start the container with it writable " +
+  "(docker run --security-opt systempaths=unconfined, podman run --security-opt unmask=/proc/sys, " +
+  "ProtectKernelTunables=no in a systemd unit)";
 
 /** "EEXIST" for 17, as Linux calls it; "errno 999" for a number the C library does not know. */
 export function errnoName(errno: number): string {
@@ -145,6 +151,8 @@ function classify(failure: KernelFailure, said: string): [ForknetErrorCode, stri
       `${said}: /dev/net/tun is missing (modprobe tun, or give the container the device)`,
     ];
   }
+  if (errno === EROFS && operation.includes("/proc/sys"))
+    return ["ERR_FORKNET_PERMISSION", `${said}: ${READ_ONLY_SYSCTLS}`];
   if (errno === EPERM || errno === EACCES) {
     const needs = operation.startsWith("BPF") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_ADMIN";
     return [

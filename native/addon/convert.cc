@@ -47,6 +47,8 @@ LinkSet ToLinkSet(const Fields& fields) {
   link.mtu = fields.MaybeInteger<uint32_t>("mtu", 1, kMaxIfindex);
   link.mac = fields.MaybeMac("mac");
   link.no_address_generation = NoAddressGeneration(fields);
+  link.forwarding = fields.MaybeBoolean("forwarding");
+  link.send_redirects = fields.MaybeBoolean("sendRedirects");
   return link;
 }
 
@@ -92,6 +94,9 @@ std::optional<Request> ToLinkRequest(const std::string& op, const Fields& fields
     return NeighborSet{fields.Ifindex(), Ip(fields, "ip"), fields.Mac("mac")};
   }
   if (op == "neighbor.delete") return NeighborDelete{fields.Ifindex(), Ip(fields, "ip")};
+  if (op == "neighbor.table") {
+    return NeighborTable{fields.Ifindex(), fields.Integer<uint32_t>("multicastProbes")};
+  }
   if (op == "address.add") return ToAddress<AddressAdd>(fields);
   if (op == "address.delete") return ToAddress<AddressDelete>(fields);
   if (op == "route.add") return ToRouteAdd(fields);

@@ -154,10 +154,19 @@ Napi::Value Netlink::Addresses(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Netlink::Routes(const Napi::CallbackInfo& info) {
+  std::optional<uint8_t> prefix_length;
+  if (!info[0].IsUndefined()) {
+    const Fields filter(CheckObject(info[0], "filter"), "filter");
+    prefix_length = filter.MaybeInteger<uint8_t>("prefixLength", 0, 32);
+  }
   return Guarded(info.Env(), [&]() -> Napi::Value {
     MessageBuilder request;
     EncodeRouteDump(&request);
-    return ToJs(info.Env(), Open().Dump<RouteInfo>(&request, "RTM_GETROUTE", ParseRoute));
+    const auto parse = [&](Bytes payload, RouteInfo* route) {
+      return ParseRoute(payload, route) &&
+             route->prefix_length == prefix_length.value_or(route->prefix_length);
+    };
+    return ToJs(info.Env(), Open().Dump<RouteInfo>(&request, "RTM_GETROUTE", parse));
   });
 }
 

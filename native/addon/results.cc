@@ -92,7 +92,9 @@ Napi::Object ToJs(Napi::Env env, const LinkInfo& link) {
       .Number("mtu", link.mtu)
       .Number("group", link.group)
       .Text("alias", link.alias)
-      .Number("txQueueLength", link.tx_queue_length);
+      .Number("txQueueLength", link.tx_queue_length)
+      .Flag("forwarding", link.forwarding)
+      .Flag("sendRedirects", link.send_redirects);
   if (link.port) result.Object("port", Port(env, *link.port));
   if (link.bridge) result.Object("bridge", Bridge(env, *link.bridge));
   if (link.tun) result.Object("tun", Tun(env, *link.tun));
@@ -171,15 +173,21 @@ Napi::Object ToJs(Napi::Env env, const AddressInfo& address) {
 }
 
 Napi::Object ToJs(Napi::Env env, const RouteInfo& route) {
-  return Builder(env)
-      .Number("destination", route.destination)
+  Builder result(env);
+  result.Number("destination", route.destination)
       .Number("prefixLength", route.prefix_length)
       .Number("ifindex", route.ifindex)
       .Number("gateway", route.gateway)
       .Number("metric", route.metric)
       .Number("table", route.table)
-      .Number("type", route.type)
-      .Done();
+      .Number("type", route.type);
+  if (!route.hops.empty()) {
+    Napi::Array hops = Napi::Array::New(env, route.hops.size());
+    for (uint32_t i = 0; i < route.hops.size(); i++)
+      hops.Set(i, Napi::Number::New(env, route.hops[i]));
+    result.Object("hops", hops);
+  }
+  return result.Done();
 }
 
 Napi::Object ToJs(Napi::Env env, const RuleInfo& rule) {

@@ -30,6 +30,8 @@ size_t BodySize(uint16_t type) {
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
       return sizeof(ndmsg);
+    case RTM_SETNEIGHTBL:
+      return sizeof(ndtmsg);
     default:
       return sizeof(tcmsg);
   }

@@ -82,6 +82,8 @@ LinkSet MakeLinkSet(Source* from) {
   link.mtu = from->MaybeNumber<uint32_t>(1, kMaxIfindex);
   if (from->Flag()) link.mac = from->Mac();
   link.no_address_generation = from->Flag();
+  link.forwarding = from->MaybeFlag();
+  link.send_redirects = from->MaybeFlag();
   return link;
 }
 
@@ -138,6 +140,8 @@ Request Make(Source* from) {
     return NeighborSet{from->Ifindex(), from->Number<uint32_t>(), from->Mac()};
   } else if constexpr (std::is_same_v<Type, NeighborDelete>) {
     return NeighborDelete{from->Ifindex(), from->Number<uint32_t>()};
+  } else if constexpr (std::is_same_v<Type, NeighborTable>) {
+    return NeighborTable{from->Ifindex(), from->Number<uint32_t>()};
   } else if constexpr (std::is_same_v<Type, AddressAdd> || std::is_same_v<Type, AddressDelete>) {
     return MakeAddress<Type>(from);
   } else if constexpr (std::is_same_v<Type, RouteAdd>) {

@@ -2,12 +2,12 @@
 // harm.
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <linux/fib_rules.h>
 #include <linux/gen_stats.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
@@ -166,6 +166,25 @@ TEST_CASE("what a bridge is set to") {
   CHECK(link.bridge->default_vlan == uint16_t{4094});
 }
 
+TEST_CASE("a link's settings of IPv4, as far as the kernel sends them") {
+  for (const size_t count : {0, 1, 33}) {
+    MessageBuilder reply;
+    std::vector<uint32_t> settings(count, 0);
+    if (count > 0) settings[IPV4_DEVCONF_FORWARDING - 1] = 1;
+    if (count > 1) settings[IPV4_DEVCONF_SEND_REDIRECTS - 1] = 1;
+    reply.Start(RTM_NEWLINK, 0, ifinfomsg{});
+    reply.Nest(IFLA_AF_SPEC, [&] {
+      reply.Nest(AF_INET, [&] {
+        reply.AttrRaw(IFLA_INET_CONF, settings.data(), settings.size() * sizeof(uint32_t));
+      });
+    });
+    LinkInfo link;
+    REQUIRE(ParseLink(Payload(reply), &link));
+    CHECK(link.forwarding == (count > 0));
+    CHECK(link.send_redirects == (count > 1));
+  }
+}
+
 TEST_CASE("filters that the kernel does not apply") {
   const MessageBuilder reply = Tap();
   LinkInfo link;
@@ -234,38 +253,6 @@ TEST_CASE("a filter that redirects; one that mirrors does not") {
     CHECK(filter.bpf->redirect_ifindex.value_or(0) == (eaction == TCA_EGRESS_REDIR ? 20U : 0U));
     CHECK_FALSE(filter.bpf->direct_action);
   }
-}
-
-TEST_CASE("other families' entries are not IPv4's") {
-  MessageBuilder reply;
-  ifaddrmsg header{};
-  header.ifa_family = AF_INET6;
-  reply.Start(RTM_NEWADDR, 0, header);
-  AddressInfo address;
-  CHECK_FALSE(ParseAddress(Payload(reply), &address));
-}
-
-TEST_CASE("a rule tells its table, also one that the header has no room for") {
-  MessageBuilder reply;
-  fib_rule_hdr header{};
-  header.family = AF_INET;
-  header.table = 252;  // RT_TABLE_COMPAT
-  header.action = FR_ACT_TO_TBL;
-  reply.Start(RTM_NEWRULE, 0, header).Attr(FRA_TABLE, uint32_t{51820});
-  RuleInfo rule;
-  REQUIRE(ParseRule(Payload(reply), &rule));
-  CHECK(rule.table == 51820);
-  CHECK(rule.action == FR_ACT_TO_TBL);
-}
-
-TEST_CASE("forwarding entries of another bridge are left out") {
-  MessageBuilder reply;
-  ndmsg header{};
-  header.ndm_family = PF_BRIDGE;
-  reply.Start(RTM_NEWNEIGH, 0, header).Attr(NDA_MASTER, int32_t{4});
-  FdbInfo entry;
-  CHECK(ParseFdb(Payload(reply), 4, &entry));
-  CHECK_FALSE(ParseFdb(Payload(reply), 5, &entry));
 }
 
 TEST_CASE("replies cut at every length are safe to parse") {

@@ -32,7 +32,7 @@ export async function checkFirewall({ bridgeName }: Scene): Promise<Finding[]> {
   try {
     const own = tableName(bridgeName);
     const naming = await rulesNaming(bridgeName);
-    const chains = await readChains(bridgeName, own);
+    const { chains } = await readChains(bridgeName);
     return [
       foreignRules(
         naming.filter(({ table }) => table !== own),

@@ -1,6 +1,9 @@
 // Settings of the host that decide whether and how fast guests' packets go on: forwarding, reverse
 // path filter, netfilter on bridges, the console's log level.
 
+import { accessSync, constants } from "node:fs";
+import { READ_ONLY_SYSCTLS } from "../errors.js";
+import { defaultLinks, forwardingKey } from "../nat/forwarding.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
 import { quoted } from "./shell.js";
@@ -12,6 +15,10 @@ const KERN_INFO = 6;
 const forward = about(
   "host.ip-forward",
   "without it a guest reaches the host and nothing beyond; `nat` with `enableForwarding` turns it on, too",
+);
+const writable = about(
+  "host.proc-sys",
+  "what netlink cannot set stays as it is: IPv6 on a bridge of others, and the host's switch for forwarding",
 );
 const reverse = about(
   "host.rp-filter",
@@ -28,42 +35,49 @@ const console_ = about(
 
 export function checkSysctls(scene: Scene): Finding[] {
   return [
-    ...checkForwarding(scene),
+    checkForwarding(scene),
+    checkWritable(scene),
     checkReversePath(scene),
     checkBridgeNetfilter(scene),
     checkConsole(scene),
   ];
 }
 
-function checkForwarding({ host, bridgeName, bridge }: Scene): Finding[] {
-  const isOff = (key: string) => host.read(`/proc/sys/${key.replaceAll(".", "/")}`) === "0";
-  if (isOff("net.ipv4.ip_forward"))
-    return [forward.warning("net.ipv4.ip_forward is 0", "sysctl -w net.ipv4.ip_forward=1")];
-  // A link's name may hold dots, and sysctl(8) takes slashes as well.
-  const key = `net/ipv4/conf/${bridgeName}/forwarding`;
-  if (bridge && host.read(`/proc/sys/${key}`) === "0")
-    return [
-      forward.warning(
-        `net.ipv4.ip_forward is 1, but ${key} is 0`,
-        `sysctl -w ${quoted(`${key}=1`)}`,
-      ),
-    ];
-  return [forward.ok("net.ipv4.ip_forward is 1")];
+/** At the links that packets of guests and answers come in by; without any, the host's own switch. */
+function checkForwarding({ host, netlink, bridge }: Scene): Finding {
+  const uplinks = defaultLinks(netlink);
+  const isOff = host.read("/proc/sys/net/ipv4/ip_forward") === "0";
+  if (isOff && uplinks.length === 0)
+    return forward.warning("net.ipv4.ip_forward is 0", "sysctl -w net.ipv4.ip_forward=1");
+  const links = bridge ? [bridge, ...uplinks] : uplinks;
+  const off = links.filter(({ forwarding }) => !forwarding).map(({ name }) => forwardingKey(name));
+  if (off.length > 0)
+    return forward.warning(
+      `${off.join(", ")} ${off.length === 1 ? "is" : "are"} 0`,
+      ...off.map((key) => `sysctl -w ${quoted(`${key}=1`)}`),
+    );
+  const names = links.map(({ name }) => name).join(", ");
+  return forward.ok(names === "" ? "net.ipv4.ip_forward is 1" : `on at ${names}`);
 }
 
-/** The stricter of `all` and the link's own is in force, and 2 (loose) is above 1 (strict). */
+function checkWritable({ host }: Scene): Finding {
+  try {
+    accessSync(host.path("/proc/sys/net/ipv4/ip_forward"), constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EROFS")
+      return writable.warning(READ_ONLY_SYSCTLS, "mount -o remount,rw /proc/sys");
+  }
+  return writable.ok("/proc/sys is not read-only");
+}
+
 /** The larger of `all`'s and the link's own value is in force: 2, loose, wins over 1, strict. */
 function checkReversePath({ host, netlink, bridgeName, bridge }: Scene): Finding {
   const value = (link: string) =>
     Number(host.read(`/proc/sys/net/ipv4/conf/${link}/rp_filter`) ?? "0");
-  const uplinks = netlink
-    .routes()
-    .filter(({ prefixLength, ifindex }) => prefixLength === 0 && ifindex > 0)
-    .map(({ ifindex }) => netlink.link({ ifindex })?.name);
-  const links = new Set([bridge ? bridgeName : undefined, ...uplinks]);
-  links.delete(undefined);
+  const uplinks = defaultLinks(netlink).map(({ name }) => name);
+  const links = new Set(bridge ? [bridgeName, ...uplinks] : uplinks);
   const strict = [...links].filter(
-    (link) => Math.max(value("all"), value(link as string)) === RP_FILTER_STRICT,
+    (link) => Math.max(value("all"), value(link)) === RP_FILTER_STRICT,
   );
   if (strict.length === 0)
     return reverse.ok(`not strict at ${[...links].join(", ") || "any link that matters"}`);

@@ -4,8 +4,8 @@
 
 import { monotonicMs } from "../clock.js";
 import { loadAddon } from "../kernel/addon.js";
-import type { Heard } from "../kernel/binding.js";
 import { type Change, unpack } from "../kernel/changes.js";
+import type { Heard } from "../kernel/listeners.js";
 import type { Parts } from "../parts.js";
 import { isSteady } from "../reconcile/inspection.js";
 import { verify } from "../reconcile/verify.js";

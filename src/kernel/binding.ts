@@ -3,6 +3,7 @@
 
 import type { BpfFilter } from "./bpf-filter.js";
 import type { LinkInfo } from "./link-info.js";
+import type { Monitor } from "./listeners.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
 import type { ProgramName } from "./program-name.js";
 import type { RouteInfo, RuleInfo } from "./route-info.js";
@@ -102,8 +103,8 @@ export interface Netlink {
   filters(ifindex: number, parent: TcHandle): FilterInfo[];
   /** IPv4 only. */
   addresses(ifindex?: number): AddressInfo[];
-  /** IPv4 only, every table. */
-  routes(): RouteInfo[];
+  /** IPv4 only, every table. Filtered here, as the kernel cannot: hosts may have very many. */
+  routes(filter?: { prefixLength?: number }): RouteInfo[];
   /** IPv4 only: `ip rule`. */
   rules(): RuleInfo[];
   /** IPv4 only. */
@@ -114,28 +115,6 @@ export interface Netlink {
   forgetFlows(ips: readonly Ipv4[]): number;
   /** The socket's own number, by which a Monitor tells what it caused. */
   port(): number;
-  close(): void;
-}
-
-/** What a Monitor read, packed; src/kernel/changes.ts unpacks it. */
-export interface Heard {
-  /** Seven for each change. */
-  numbers: Float64Array;
-  /** Name and alias of each change that tells what a link is like. */
-  texts: string[];
-  /** Some were lost. */
-  overrun: boolean;
-  /** There may be more to read. */
-  more: boolean;
-}
-
-/** Hears what changes at links, traffic control and neighbours in the thread's namespace. */
-export interface Monitor {
-  /**
-   * Reads at most so many datagrams and never waits. Of several changes of a link only the last is
-   * told.
-   */
-  read(datagrams: number): Heard;
   close(): void;
 }
 

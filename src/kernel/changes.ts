@@ -1,7 +1,8 @@
 // What a Monitor heard, unpacked: one change of a link, a port, a queue, a class, a filter, a
 // neighbour or a forwarding entry.
 
-import type { Heard, LinkInfo, PortFlags } from "./binding.js";
+import type { LinkInfo, PortFlags } from "./binding.js";
+import type { Heard } from "./listeners.js";
 import type { Ipv4, Mac, TcHandle } from "./messages.js";
 
 /** What a link is like after a change. */

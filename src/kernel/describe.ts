@@ -30,6 +30,8 @@ export function describe(message: Message): string {
       return `RTM_NEWNEIGH ${formatIpv4(message.ip)}`;
     case "neighbor.delete":
       return `RTM_DELNEIGH ${formatIpv4(message.ip)}`;
+    case "neighbor.table":
+      return "RTM_SETNEIGHTBL mcast_probes";
     case "address.add":
       return `RTM_NEWADDR ${formatIpv4(message.ip)}/${message.prefixLength}`;
     case "address.delete":

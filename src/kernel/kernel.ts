@@ -26,6 +26,7 @@ export const ENOENT = 2;
 export const EBUSY = 16;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const EROFS = 30;
 export const EOPNOTSUPP = 95;
 
 // Of a neighbour's or a forwarding entry's state: a static entry, and one that nothing ages.

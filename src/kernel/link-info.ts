@@ -44,6 +44,10 @@ export interface LinkInfo {
   group: number;
   alias: string;
   txQueueLength: number;
+  /** IPv4: what comes in here may be sent on. */
+  forwarding: boolean;
+  /** IPv4. */
+  sendRedirects: boolean;
   /** Present on a bridge's port. */
   port?: PortInfo;
   /** Present on a bridge. */

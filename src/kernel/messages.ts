@@ -40,6 +40,10 @@ export interface LinkSet {
   mtu?: number;
   mac?: Mac;
   addressGeneration?: "none";
+  /** `sysctl net.ipv4.conf.DEV.forwarding=0|1`, but that LRO is left as it is. */
+  forwarding?: boolean;
+  /** `sysctl net.ipv4.conf.DEV.send_redirects=0|1`. */
+  sendRedirects?: boolean;
 }
 
 /** `ip link delete dev INDEX`. */
@@ -94,6 +98,14 @@ export interface NeighborDelete {
   op: "neighbor.delete";
   ifindex: number;
   ip: Ipv4;
+}
+
+/** `ip ntable change name arp_cache dev DEV mcast_probes N`, which is `sysctl net.ipv4.neigh.DEV.mcast_solicit=N`. */
+export interface NeighborTable {
+  op: "neighbor.table";
+  ifindex: number;
+  /** Broadcasts before the kernel gives an unknown neighbour up; 0 for none. */
+  multicastProbes: number;
 }
 
 /** `ip addr add IP/LEN dev INDEX` (with the subnet's broadcast address) and `ip addr del`. */
@@ -251,6 +263,7 @@ export type Message =
   | FdbEntry
   | NeighborSet
   | NeighborDelete
+  | NeighborTable
   | Address
   | RouteAdd
   | QdiscTbf

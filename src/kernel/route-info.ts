@@ -13,6 +13,8 @@ export interface RouteInfo {
   table: number;
   /** RTN_UNICAST is 1. */
   type: number;
+  /** Ifindexes of the links of a route with several next hops. */
+  hops?: number[];
 }
 
 /** A policy routing rule, as far as it says which table is asked. */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { must, refused, run } from "./command.js";
-import { type AcceptRule, mark } from "./rules.js";
+import { type AcceptRule, isNetworksTable, mark, tableName } from "./rules.js";
 
 /** The command that a chain belongs to. */
 export type Tool = "nft" | "iptables-nft" | "iptables-legacy";
@@ -38,16 +38,23 @@ const FORWARD = "FORWARD";
 export const WAIT = ["-w", "5"] as const;
 
 /** Every chain that could hold rules of ours, whoever manages it. */
-export async function readChains(bridge: string, ownTable: string): Promise<Chain[]> {
-  const chains = await listForwardChains();
-  const found = [];
-  for (const one of chains.filter(({ table }) => table !== ownTable)) {
+export async function readChains(
+  bridge: string,
+): Promise<{ chains: Chain[]; hasOtherNetworks: boolean }> {
+  const own = tableName(bridge);
+  const others = (await listForwardChains()).filter(({ table }) => table !== own);
+  const chains = [];
+  for (const one of others) {
     const isIptables = one.family === "ip" && one.table === "filter" && one.name === FORWARD;
-    found.push(...(isIptables ? await readShared(one, bridge) : [await readNftChain(one, bridge)]));
+    chains.push(
+      ...(isIptables ? await readShared(one, bridge) : [await readNftChain(one, bridge)]),
+    );
   }
-  if (!isLegacyInUse()) return found;
-  const listed = await must("iptables-legacy", [...WAIT, "-S"]);
-  return [...found, ...iptablesChains("iptables-legacy", listed, bridge)];
+  if (isLegacyInUse()) {
+    const text = await must("iptables-legacy", [...WAIT, "-S"]);
+    chains.push(...iptablesChains("iptables-legacy", text, bridge));
+  }
+  return { chains, hasOtherNetworks: others.some(({ table }) => isNetworksTable(table)) };
 }
 
 /** What has the names of iptables' table: iptables no longer reads it with a rule of nft's in it. */

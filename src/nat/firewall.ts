@@ -10,6 +10,8 @@ export interface FirewallState {
   /** The own table as nft lists it; undefined when there is none. */
   table: string | undefined;
   chains: readonly Chain[];
+  /** Tables of other networks are here. */
+  hasOtherNetworks: boolean;
 }
 
 /** What should be. */
@@ -26,9 +28,8 @@ const RESTORE: Record<Exclude<Tool, "nft">, Command> = {
 };
 
 export async function readFirewall(bridge: string): Promise<FirewallState> {
-  const name = tableName(bridge);
   const table = await readTable(bridge);
-  return { table, chains: await readChains(bridge, name) };
+  return { table, ...(await readChains(bridge)) };
 }
 
 /** The own table as nft lists it, without what changes by itself. */

@@ -11,7 +11,10 @@ export interface NatOptions {
    * the bridge.
    */
   uplink?: string;
-  /** Turns net.ipv4.ip_forward on when it is off; without, that is an error. Default false. */
+  /**
+   * Turns forwarding of IPv4 on where it is off: at the bridge and the uplink, or the links of the
+   * default routes. Without, that is an error. Default false.
+   */
   enableForwarding?: boolean;
   /**
    * What of the host guests may reach beside the gateway's address: "tcp:8080", "udp:5000-5100" and

@@ -1,11 +1,8 @@
 // NAT and firewall of one network, from its opening to its destruction. The rules outlive this
 // process, as the guests do; what they say is in rules.ts, how they get there in firewall.ts.
 
-import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { configError, ForknetError } from "../errors.js";
 import { loadAddon } from "../kernel/addon.js";
-import { diskError } from "../lease/state-dir.js";
 import type { ResolvedOptions } from "../options.js";
 import type { Difference } from "../plans/finding.js";
 import type { Chain } from "./chains.js";
@@ -20,7 +17,18 @@ import {
   readFirewall,
   readTable,
 } from "./firewall.js";
-import { enableForwarding, forwardingIsOff, isForwarding } from "./forwarding.js";
+import {
+  asTurnedOn,
+  checkAllowed,
+  differencesOf,
+  type ForwardingWish,
+  findLacking,
+  type Lacking,
+  putBack,
+  type TurnedOn,
+  turnOn,
+} from "./forwarding.js";
+import { NatRecord } from "./nat-record.js";
 import { iptablesAccepts, nftAccepts, tableName, tableText, type Wish } from "./rules.js";
 
 /** What was done while opening, and how to take it back. */
@@ -33,8 +41,8 @@ export class Nat {
   readonly #bridge: string;
   readonly #options: ResolvedOptions["nat"];
   readonly #target: FirewallTarget;
-  /** In the state directory: there may be rules of this network. */
-  readonly #record: string;
+  readonly #forwarding: ForwardingWish;
+  readonly #record: NatRecord;
   readonly #undo: Undo[] = [];
   /** The table as it was listed when it had just been made. */
   #listed: string | undefined;
@@ -44,7 +52,9 @@ export class Nat {
   constructor({ bridge, subnet, isolated, translate, nat, stateDir }: ResolvedOptions) {
     this.#bridge = bridge;
     this.#options = nat;
-    this.#record = join(stateDir, "nat");
+    this.#record = new NatRecord(stateDir);
+    const { uplink, enableForwarding: enable = false } = nat ?? {};
+    this.#forwarding = { bridge, uplink, enable };
     this.#target = nat
       ? targetOf({
           bridge,
@@ -59,7 +69,7 @@ export class Nat {
 
   /** Whether opening has anything to do here: rules to make, or those of an earlier open to remove. */
   get isConcerned(): boolean {
-    return this.#options !== undefined || existsSync(this.#record);
+    return this.#options !== undefined || this.#record.exists;
   }
 
   /**
@@ -70,9 +80,9 @@ export class Nat {
   async establish(): Promise<void> {
     try {
       this.#checkUplink();
-      this.#forward();
+      const lacking = this.#lacking();
       const before = await this.#readOwn();
-      if (this.#options) this.#keepRecord();
+      if (lacking) this.#forward(lacking);
       this.#undo.push({
         what: `the firewall rules of ${this.#bridge}`,
         run: () => this.#goBackTo(before),
@@ -106,7 +116,9 @@ export class Nat {
   /** The network is open: what was done stays. */
   settle(): void {
     this.#undo.length = 0;
-    if (!this.#options) this.#dropRecord();
+    if (this.#options || !this.#record.exists) return;
+    putBack(this.#record.read());
+    this.#record.remove();
   }
 
   /** What is not as it should be, or that it cannot be told. Changes nothing, never rejects. */
@@ -123,19 +135,26 @@ export class Nat {
   repair(): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#options) return;
-      this.#forward();
-      this.settle();
       await bring(this.#bridge, await this.#readOwn(), this.#target);
       this.#listed = await readTable(this.#bridge);
+      // Last, because it may be refused: the firewall is there all the same.
+      const lacking = this.#lacking();
+      if (lacking) this.#forward(lacking);
+      this.settle();
     });
   }
 
-  /** Removes every rule of this network. IPv4 forwarding stays on: others may count on it by now. */
+  /**
+   * Removes every rule of this network, and turns off the forwarding of links that it turned on. The
+   * host's own switch stays on, and so do the links when other networks are here: they count on it.
+   */
   remove(): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#options) return;
-      await bring(this.#bridge, await this.#readOwn(true), NOTHING);
-      this.#dropRecord();
+      const state = await this.#readOwn(true);
+      await bring(this.#bridge, state, NOTHING);
+      if (!state.hasOtherNetworks) putBack(this.#record.read());
+      this.#record.remove();
     });
   }
 
@@ -145,8 +164,7 @@ export class Nat {
 
   async #differences(): Promise<Difference[]> {
     const { table, chains } = await readFirewall(this.#bridge);
-    const found = [];
-    if (!isForwarding()) found.push({ what: "ip_forward", expected: "1", found: "0" });
+    const found = differencesOf(findLacking(this.#forwarding));
     if (table !== this.#listed) {
       const text = table === undefined ? "nothing" : "changed";
       found.push({ what: "nat", expected: this.#wanted, found: text });
@@ -172,10 +190,29 @@ export class Nat {
     throw configError("nat.uplink", "an interface that exists", uplink);
   }
 
-  #forward(): void {
-    if (!this.#options || isForwarding()) return;
-    if (!this.#options.enableForwarding) throw forwardingIsOff();
-    this.#undo.push({ what: "net.ipv4.ip_forward = 1", run: enableForwarding() });
+  /** Undefined without NAT. Throws CONFIG when something lacks that may not be turned on. */
+  #lacking(): Lacking | undefined {
+    if (!this.#options) return undefined;
+    const lacking = findLacking(this.#forwarding);
+    checkAllowed(lacking, this.#forwarding);
+    return lacking;
+  }
+
+  /** Notes it first: whoever dies in between leaves a note too many. */
+  #forward(lacking: Lacking): void {
+    this.#note(lacking);
+    turnOn(lacking, (what, run) => this.#undo.push({ what, run }));
+  }
+
+  #note(lacking: Lacking): void {
+    const hadRecord = this.#record.exists;
+    const former = this.#record.read();
+    const now = asTurnedOn(lacking);
+    if (hadRecord && now.length === 0) return;
+    const isAnew = ({ ifindex }: TurnedOn) => now.some((one) => one.ifindex === ifindex);
+    this.#record.write([...former.filter((one) => !isAnew(one)), ...now]);
+    const run = hadRecord ? () => this.#record.write(former) : () => this.#record.remove();
+    this.#undo.push({ what: this.#record.path, run });
   }
 
   async #readOwn(isLeaving = false): Promise<FirewallState> {
@@ -189,24 +226,6 @@ export class Nat {
 
   async #goBackTo(before: FirewallState): Promise<void> {
     await bring(this.#bridge, await this.#readOwn(), asTarget(before));
-  }
-
-  #keepRecord(): void {
-    if (existsSync(this.#record)) return;
-    try {
-      writeFileSync(this.#record, "");
-    } catch (error) {
-      throw diskError(this.#record, error);
-    }
-    this.#undo.push({ what: this.#record, run: () => rmSync(this.#record, { force: true }) });
-  }
-
-  #dropRecord(): void {
-    try {
-      rmSync(this.#record, { force: true });
-    } catch (error) {
-      throw diskError(this.#record, error);
-    }
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {

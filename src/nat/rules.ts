@@ -27,6 +27,11 @@ export function tableName(bridge: string): string {
   return `forknet-${bridge}`;
 }
 
+/** Whether a table is called like a network's, this one's or another's. */
+export function isNetworksTable(name: string): boolean {
+  return name.startsWith("forknet-");
+}
+
 /** Stands in the comment of everything that is this network's. */
 export function mark(bridge: string): string {
   return `forknet1:nat:${bridge}`;

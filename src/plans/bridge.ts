@@ -5,11 +5,11 @@ import type { NetworkFacts } from "../facts.js";
 import { formatIpv4, macOf, type Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
-import type { Message } from "../kernel/messages.js";
+import type { LinkSet } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { createLink } from "./link.js";
 import { type Shaper, shaperAlias } from "./shaper.js";
-import { setLinkSysctl } from "./sysctl.js";
+import { disableIpv6, multicastProbes } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
 /** What the bridge should be, and what is there: `found` comes from checkConflicts. */
@@ -18,13 +18,15 @@ export interface BridgeWish {
   subnet: Subnet;
   found: LinkInfo | undefined;
   ipv6: boolean;
+  /** A new bridge forwards what comes from guests; one that is there is left to nat/forwarding.ts. */
+  forwards: boolean;
   shaper: Shaper;
 }
 
 /** Makes the bridge, or brings the one that is there to the same state. */
 export function ensureBridge(
   kernel: Kernel,
-  { name, subnet, found, ipv6, shaper }: BridgeWish,
+  { name, subnet, found, ipv6, forwards, shaper }: BridgeWish,
   undo: Undo,
 ): NetworkFacts["bridge"] {
   const mac = macOf(subnet.gateway);
@@ -34,7 +36,11 @@ export function ensureBridge(
   const bridge =
     found && !isHalfMade
       ? found
-      : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), alias, ipv6);
+      : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), {
+          alias,
+          ...(ipv6 ? { addressGeneration: "none" } : {}),
+          ...(forwards ? { forwarding: true } : {}),
+        });
   const steps: Step[] = [];
   // Without an explicit MAC a bridge takes the lowest of its ports', and restored guests' ARP
   // caches go stale.
@@ -58,11 +64,20 @@ export function ensureBridge(
       back: { op: "address.delete", ...address },
     });
   }
-  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1, undo);
-  setLinkSysctl("ipv4/conf", name, "send_redirects", 0, undo);
+  if (ipv6) disableIpv6(name, !madeByUs, undo);
+  if (bridge.sendRedirects)
+    steps.push({
+      message: { op: "link.set", ifindex, sendRedirects: false },
+      back: { op: "link.set", ifindex, sendRedirects: true },
+    });
   // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent
   // neighbours instead.
-  setLinkSysctl("ipv4/neigh", name, "mcast_solicit", 0, undo);
+  const probes = multicastProbes(name);
+  if (probes > 0)
+    steps.push({
+      message: { op: "neighbor.table", ifindex, multicastProbes: 0 },
+      back: { op: "neighbor.table", ifindex, multicastProbes: probes },
+    });
   if (!bridge.up)
     steps.push({
       message: { op: "link.set", ifindex, up: true },
@@ -93,15 +108,13 @@ function createBridge(kernel: Kernel, name: string, mac: number, undo: Undo): Li
 }
 
 /** An alias cannot be given when a link is made, so it is the second step. */
-function nameBridge(kernel: Kernel, bridge: LinkInfo, alias: string, ipv6: boolean): LinkInfo {
-  const settings: Message = {
-    op: "link.set",
-    ifindex: bridge.ifindex,
-    alias,
-    ...(ipv6 ? { addressGeneration: "none" as const } : {}),
-  };
-  mustTalk(kernel, [settings], bridge.name);
-  return { ...bridge, alias };
+function nameBridge(
+  kernel: Kernel,
+  bridge: LinkInfo,
+  settings: Omit<LinkSet, "op" | "ifindex"> & { alias: string },
+): LinkInfo {
+  mustTalk(kernel, [{ op: "link.set", ifindex: bridge.ifindex, ...settings }], bridge.name);
+  return { ...bridge, alias: settings.alias };
 }
 
 /** The proof that a bridge is forknet's: `forknet1 /bridge 10.100.0.0/16`. */

@@ -29,6 +29,8 @@ export interface OpenJob {
   uploadCapacity: BitsPerSecond;
   tap: NetworkFacts["tap"];
   unverifiedChecksums: "drop" | "accept" | undefined;
+  /** Undefined: nothing of the guests is forwarded as far as forknet goes. */
+  nat: object | undefined;
 }
 
 export interface Opened {
@@ -85,11 +87,13 @@ function ensureDevices(
   found: LinkInfo | undefined,
   undo: Undo,
 ): Devices {
-  const { bridge: name, subnet, uploadCapacity } = job;
+  const { bridge: name, subnet, uploadCapacity, nat } = job;
   const ipv6 = hasIpv6();
   const shaper = ensureShaper(kernel, name, subnet.gateway, uploadCapacity, ipv6, undo);
   writeSettings(kernel, maps, subnet, shaper.ifindex, job, undo);
-  const bridge = ensureBridge(kernel, { name, subnet, found, ipv6, shaper }, undo);
+  const forwards = nat !== undefined;
+  const wish = { name, subnet, found, ipv6, forwards, shaper };
+  const bridge = ensureBridge(kernel, wish, undo);
   return {
     bridge,
     shaper: { name: shaper.name, ifindex: shaper.ifindex },

@@ -10,7 +10,7 @@ import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { createLink } from "./link.js";
 import { CLASSIFIER } from "./slot.js";
-import { setLinkSysctl } from "./sysctl.js";
+import { disableIpv6 } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
 /**
@@ -89,7 +89,10 @@ export function ensureShaper(
   // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
   const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
-  if (ipv6) setLinkSysctl("ipv6/conf", name, "disable_ipv6", 1, undo);
+  if (ipv6) {
+    mustTalk(kernel, [{ op: "link.set", ifindex, addressGeneration: "none" }], name);
+    disableIpv6(name, false, undo);
+  }
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
   return { name, ifindex, addressAdded };
 }

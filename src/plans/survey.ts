@@ -121,7 +121,7 @@ function compareNetwork(found: Found, { facts, capacity }: SurveyJob): Finding[]
     return missing.map(([what, { name }]) => finding(what, name, undefined, []));
   const { ifindex } = bridge;
   return compare(found, [
-    { op: "link.set", ifindex, mac: gateway.mac },
+    { op: "link.set", ifindex, mac: gateway.mac, sendRedirects: false },
     ...shaperMessages(facts, capacity),
     { op: "link.set", ifindex, up: true },
   ]);

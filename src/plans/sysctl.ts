@@ -1,8 +1,8 @@
-// Settings of a link that only /proc/sys has. The calling thread's network namespace decides whose
-// they are.
+// Settings of a link that only /proc/sys has; what netlink can set goes by link.set. The calling
+// thread's network namespace decides whose they are.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { failureOf, Refused } from "../kernel/kernel.js";
+import { EROFS, failureOf, Refused } from "../kernel/kernel.js";
 import type { Undo } from "./undo.js";
 
 /** The kernel has IPv6 compiled in and enabled at boot. */
@@ -11,22 +11,31 @@ export function hasIpv6(): boolean {
 }
 
 /**
- * Writes one setting of a link, `sysctl net.ipv4.conf.LINK.KEY=VALUE`, and notes the way back; does
- * nothing when it has the value already.
+ * `sysctl net.ipv6.conf.LINK.disable_ipv6=1`, and notes the way back; does nothing when it is so
+ * already. `makesAddresses` is false for a link whose `addressGeneration` is "none": it has no IPv6
+ * to speak of, so it stays as it is where /proc/sys is read-only, as in a container.
  */
-export function setLinkSysctl(
-  tree: "ipv4/conf" | "ipv4/neigh" | "ipv6/conf",
-  link: string,
-  key: string,
-  value: number,
-  undo: Undo,
-): void {
-  const path = `/proc/sys/net/${tree}/${link}/${key}`;
-  const former = guarded(link, `read ${path}`, () => readFileSync(path, "utf8").trim());
-  if (former === String(value)) return;
-  const write = (text: string) => guarded(link, `write ${path}`, () => writeFileSync(path, text));
-  write(String(value));
-  undo.push(`${former} in ${path}`, () => write(former));
+export function disableIpv6(link: string, makesAddresses: boolean, undo: Undo): void {
+  const path = `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`;
+  if (readSetting(link, path) === 1) return;
+  const write = (value: number) =>
+    guarded(link, `write ${path}`, () => writeFileSync(path, String(value)));
+  try {
+    write(1);
+  } catch (error) {
+    if (!makesAddresses && failureOf(error, "", "").errno === EROFS) return;
+    throw error;
+  }
+  undo.push(`0 in ${path}`, () => write(0));
+}
+
+/** How often the kernel broadcasts an ARP request on the link: `sysctl net.ipv4.neigh.LINK.mcast_solicit`. */
+export function multicastProbes(link: string): number {
+  return readSetting(link, `/proc/sys/net/ipv4/neigh/${link}/mcast_solicit`);
+}
+
+function readSetting(link: string, path: string): number {
+  return guarded(link, `read ${path}`, () => Number(readFileSync(path, "utf8")));
 }
 
 function guarded<T>(link: string, operation: string, run: () => T): T {

@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
-import type { Message } from "../../src/kernel/messages.js";
+import type { LinkSet, Message } from "../../src/kernel/messages.js";
 import { cases } from "./cases.js";
 
 const addon = loadAddon();
@@ -14,9 +14,11 @@ const wrong = (message: Message, change: Record<string, unknown>) => () =>
   encode({ ...message, ...change });
 
 const examples = new Map(cases.map(({ message }) => [message.op, message]));
+const SETTINGS = { forwarding: true, sendRedirects: true };
+examples.set("link.set", { ...(examples.get("link.set") as LinkSet), ...SETTINGS });
 const OPTIONAL =
   "mac mtu txQueueLength alias multicastSnooping vlanFiltering addressGeneration master " +
-  "up group name state isolated learning unicastFlood multicastFlood broadcastFlood gateway classid redirectTo";
+  "up group name state isolated forwarding sendRedirects learning unicastFlood multicastFlood broadcastFlood gateway classid redirectTo";
 const optional = new Set(OPTIONAL.split(" "));
 
 describe.each([...examples])("%s", (op, message) => {

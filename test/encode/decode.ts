@@ -68,7 +68,16 @@ const link: Schema = {
     20: "IFLA_IFALIAS",
     26: {
       name: "IFLA_AF_SPEC",
-      nested: { 10: { name: "AF_INET6", nested: { 8: "IFLA_INET6_ADDR_GEN_MODE" } } },
+      nested: {
+        2: {
+          name: "AF_INET",
+          nested: {
+            // Numbered as in <linux/ip.h>: IPV4_DEVCONF_*.
+            1: { name: "IFLA_INET_CONF", nested: { 1: "forwarding", 6: "send_redirects" } },
+          },
+        },
+        10: { name: "AF_INET6", nested: { 8: "IFLA_INET6_ADDR_GEN_MODE" } },
+      },
     },
     27: "IFLA_GROUP",
   },
@@ -77,6 +86,14 @@ const link: Schema = {
 const neighbor: Schema = {
   body: struct("family:1 pad1:1 pad2:2 index:4 state:2 flags:1 type:1"),
   attributes: { 1: "NDA_DST", 2: "NDA_LLADDR" },
+};
+
+const neighborTable: Schema = {
+  body: struct("family:1 pad1:1 pad2:2"),
+  attributes: {
+    1: "NDTA_NAME",
+    6: { name: "NDTA_PARMS", nested: { 1: "NDTPA_IFINDEX", 11: "NDTPA_MCAST_PROBES" } },
+  },
 };
 
 const address: Schema = {
@@ -157,6 +174,7 @@ const families: Record<number, Schema> = {
   20: address,
   24: route,
   28: neighbor,
+  64: neighborTable,
   36: { body: tcBody, attributes: { 1: "TCA_KIND" } }, // qdisc
   40: { body: tcBody, attributes: { 1: "TCA_KIND" } }, // class
   44: { body: tcBody, attributes: { 1: "TCA_KIND" } }, // filter

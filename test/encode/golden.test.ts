@@ -6,7 +6,8 @@ import { describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/kernel/addon.js";
 import type { Message } from "../../src/kernel/messages.js";
 import { cases } from "./cases.js";
-import { differences } from "./decode.js";
+import { decode, differences } from "./decode.js";
+import { settingCases } from "./link-cases.js";
 
 interface Area {
   iproute2: string;
@@ -55,6 +56,18 @@ describe("pinned bytes", () => {
   });
 });
 
+describe("settings that only sysctl(8) writes otherwise", () => {
+  it.each(settingCases)("$message", ({ message, sets }) => {
+    const bytes = encodeOne(message);
+    const values = [...decode(bytes)].filter(([, value]) => value !== "nested");
+    const header = ["type", "nlmsg_flags", "nlmsg_pid"];
+    const body = ["family", "pad", "type", "index", "flags", "change"];
+    const settings = values.filter(([path]) => ![...header, ...body].includes(path));
+    expect(Object.fromEntries(settings)).toEqual(sets);
+    expect(bytes.toString("hex")).toMatchSnapshot();
+  });
+});
+
 describe("the fixtures", () => {
   it("are all used", () => {
     const recorded = [...areas].flatMap(([area, { fixtures }]) =>
@@ -75,6 +88,7 @@ describe("the fixtures", () => {
       "fdb.delete": true,
       "neighbor.set": true,
       "neighbor.delete": true,
+      "neighbor.table": true,
       "address.add": true,
       "address.delete": true,
       "route.add": true,

@@ -1,4 +1,5 @@
 // The messages about links, ports, neighbours, addresses and routes.
+import type { Message } from "../../src/kernel/messages.js";
 import type { Case } from "./cases.js";
 
 const BR0 = 10;
@@ -11,6 +12,28 @@ const deletedState = {
 const fdbState = {
   state: "NUD_NOARP alone is static; bridge adds NUD_REACHABLE, which the kernel then ignores",
 };
+
+/** What iproute2 has no command for: settings of IPv4 that it leaves to sysctl(8). */
+export const settingCases: { message: Message; sets: Record<string, string> }[] = [
+  {
+    message: { op: "link.set", ifindex: BR0, forwarding: true },
+    sets: { "IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF/forwarding": "01000000" },
+  },
+  {
+    message: { op: "link.set", ifindex: BR0, forwarding: false, sendRedirects: true },
+    sets: {
+      "IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF/forwarding": "00000000",
+      "IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF/send_redirects": "01000000",
+    },
+  },
+  {
+    message: { op: "link.set", ifindex: BR0, sendRedirects: false, addressGeneration: "none" },
+    sets: {
+      "IFLA_AF_SPEC/AF_INET/IFLA_INET_CONF/send_redirects": "00000000",
+      "IFLA_AF_SPEC/AF_INET6/IFLA_INET6_ADDR_GEN_MODE": "01",
+    },
+  },
+];
 
 export const linkCases: Case[] = [
   {
@@ -86,6 +109,11 @@ export const linkCases: Case[] = [
     golden: "neighbor/delete",
     message: { op: "neighbor.delete", ifindex: BR0, ip: 0x0a000007 },
     differs: deletedState,
+  },
+  {
+    golden: "neighbor/table",
+    message: { op: "neighbor.table", ifindex: BR0, multicastProbes: 0 },
+    differs: { nlmsg_flags: "ip adds NLM_F_REPLACE, which the kernel does not look at here" },
   },
   {
     golden: "address/add",

@@ -1,9 +1,11 @@
 // Links through the addon: made, changed, listed, renamed and deleted.
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Message } from "../../src/kernel/messages.js";
 import {
   EEXIST,
   ENODEV,
+  ENOENT,
   LOOPBACK,
   linkNamed,
   makeLink,
@@ -42,6 +44,8 @@ describe("making a link", () => {
       group: 0,
       alias: "forknet test",
       txQueueLength: 77,
+      forwarding: false,
+      sendRedirects: true,
       // defaultVlan is there where the kernel filters VLANs.
       bridge: expect.objectContaining({
         multicastSnooping: false,
@@ -74,6 +78,38 @@ describe("making a link", () => {
     const name = "fifteen-bytes-x";
     expect(name).toHaveLength(15);
     makeLink(netlink(), "ifb", name);
+  });
+});
+
+describe("settings of IPv4", () => {
+  const setting = (path: string) => readFileSync(`/proc/sys/net/ipv4/${path}`, "utf8").trim();
+
+  it("are set one by one, and listed as sysctl(8) has them", () => {
+    const ifindex = makeLink(netlink(), "bridge", "br0");
+    const now = () => {
+      const { forwarding, sendRedirects } = linkNamed(netlink(), "br0") ?? {};
+      expect(setting("conf/br0/forwarding")).toBe(forwarding ? "1" : "0");
+      expect(setting("conf/br0/send_redirects")).toBe(sendRedirects ? "1" : "0");
+      return [forwarding, sendRedirects];
+    };
+    expect(now()).toEqual([false, true]);
+    must(netlink(), { op: "link.set", ifindex, forwarding: true });
+    expect(now()).toEqual([true, true]);
+    must(netlink(), { op: "link.set", ifindex, sendRedirects: false, alias: "and more" });
+    expect(now()).toEqual([true, false]);
+    must(netlink(), { op: "link.set", ifindex, forwarding: false, sendRedirects: true });
+    expect(now()).toEqual([false, true]);
+  });
+
+  it("say how often a link asks for a neighbour", () => {
+    const ifindex = makeLink(netlink(), "bridge", "br0");
+    makeLink(netlink(), "bridge", "br1");
+    must(netlink(), { op: "neighbor.table", ifindex, multicastProbes: 0 });
+    const probes = ["br0", "br1"].map((name) => setting(`neigh/${name}/mcast_solicit`));
+    expect(probes).toEqual(["0", "3"]);
+    expect(
+      refused(netlink(), { op: "neighbor.table", ifindex: 9999, multicastProbes: 0 }).errno,
+    ).toBe(ENOENT);
   });
 });
 

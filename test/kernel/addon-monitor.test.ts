@@ -2,8 +2,8 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Monitor } from "../../src/kernel/binding.js";
 import { type Change, unpack } from "../../src/kernel/changes.js";
+import type { Monitor } from "../../src/kernel/listeners.js";
 import { addon, must, thrown, useNetlink } from "./addon-fixture.js";
 
 const netlink = useNetlink();

@@ -1,7 +1,7 @@
 // The life of a network's firewall rules: made once, found again, replaced, repaired, removed; and
 // what happens when they cannot be made. What they let through is in nat-traffic.test.ts.
 
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { ForknetError, type Network, type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
@@ -17,6 +17,9 @@ const TABLE = "table ip forknet-vmbr0";
 const COMMANDS_OF_AN_OPEN = 5;
 const OPERATIONS_OF_AN_OPEN = 20;
 const REDIRECTS = "/proc/sys/net/ipv4/conf/all/accept_redirects";
+
+/** A link that an operator lets forward, though the host does not. */
+const ONE_LINK = "/proc/sys/net/ipv4/conf/lo/forwarding";
 
 const withNat = (nat: NetworkOptions["nat"] = {}) => testOptions({ nat: nat as object });
 
@@ -224,9 +227,11 @@ describe.each([false, true])("a failure half way, with a network to adopt: %s", 
       ).close();
       setForwarding(false);
     }
+    writeFileSync(ONE_LINK, "1");
     return options;
   };
-  const state = () => [...readRules(), isForwarding(), readFileSync(REDIRECTS, "utf8")];
+  const switches = () => [REDIRECTS, ONE_LINK].map((path) => readFileSync(path, "utf8"));
+  const state = () => [...readRules(), isForwarding(), ...switches()];
 
   it("of a firewall command leaves rules and settings as they were", async () => {
     const options = await prepare();

@@ -190,4 +190,9 @@ export const NETWORK_DAMAGES: { name: string; what: string[]; messages: () => Me
     what: ["mac", "up", "neighbor", "neighbor"],
     messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), up: false, mac: 0x020000000001 }],
   },
+  {
+    name: "the bridge tells guests of a way past the gateway",
+    what: ["sendRedirects"],
+    messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), sendRedirects: true }],
+  },
 ];

@@ -16,6 +16,8 @@ const LINK: LinkInfo = {
   mtu: 1500,
   group: 0,
   alias: "",
+  forwarding: false,
+  sendRedirects: true,
   txQueueLength: 1000,
 };
 const FINE: BridgeInfo = {

@@ -1,0 +1,24 @@
+// The raw layer's listening sockets, as the C++ addon has them: asked from time to time, they never
+// wait. Types only.
+
+/** What a Monitor read, packed; src/kernel/changes.ts unpacks it. */
+export interface Heard {
+  /** Seven for each change. */
+  numbers: Float64Array;
+  /** Name and alias of each change that tells what a link is like. */
+  texts: string[];
+  /** Some were lost. */
+  overrun: boolean;
+  /** There may be more to read. */
+  more: boolean;
+}
+
+/** Hears what changes at links, traffic control and neighbours in the thread's namespace. */
+export interface Monitor {
+  /**
+   * Reads at most so many datagrams and never waits. Of several changes of a link only the last is
+   * told.
+   */
+  read(datagrams: number): Heard;
+  close(): void;
+}
