@@ -54,7 +54,9 @@ function tens(bytes: number): number {
 function linkLine(link: LinkInfo, bridge: number | undefined): string {
   const { name, kind, alias, up, group, port, mtu, master } = link;
   const where = master === 0 ? "" : ` ${master === bridge ? "on the bridge" : `under ${master}`}`;
-  const flags = Object.entries(port ?? {}).flatMap(([flag, isSet]) => (isSet ? [flag] : []));
+  const flags = Object.entries(port ?? {}).flatMap(([flag, value]) =>
+    value === true ? [flag] : [],
+  );
   const state = `${up ? "up" : "down"} group ${group} mtu ${mtu}${where}`;
   return `link ${name} ${kind} ${state} [${flags.join(" ")}] "${alias}"`;
 }

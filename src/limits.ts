@@ -83,9 +83,12 @@ const SEGMENTED_FRAME_BYTES = 46 * FULL_FRAME_BYTES;
 const WHOLE_FRAMES_QUEUE_BYTES = 2 * SEGMENTED_FRAME_BYTES;
 /** Cutting costs the host a frame's way for each segment: 8,300 a second at 100 mbit. */
 const FASTEST_TO_SPLIT = 12_500_000;
-/** So fast that 64 KB cost no nanosecond: TBF never waits, and HTB never finds it silent. */
-const SPLITTING = 10e12;
-const NOT_SPLITTING = 20e12;
+/**
+ * So fast that no frame costs a nanosecond, or one that waits while the bucket shrinks would never be
+ * sent (see plans/shape.ts): TBF never holds back, and HTB never finds it silent.
+ */
+const SPLITTING = 1e15;
+const NOT_SPLITTING = 2e15;
 /** More than any frame: nothing is cut. */
 const NO_BURST_BYTES = 2 * 65_536;
 /**

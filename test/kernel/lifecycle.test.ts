@@ -73,7 +73,7 @@ describe("a fork", () => {
     // 50 ms at the rate; what is longer than a frame is cut.
     expect(own && leafOf(own)).toMatchObject({
       kind: "tbf",
-      tbf: { rate: 10e12, limitBytes: 125_000 },
+      tbf: { rate: 1e15, limitBytes: 125_000 },
     });
   });
 

@@ -69,9 +69,12 @@ export function readEverything(network?: Network): KernelState {
 }
 
 function withoutLeafGeneration(line: string): string {
-  return line.replace(/^(qdisc tbf )([0-9a-f]+)(?= on fku)/, (_, kind: string, handle: string) => {
-    return kind + (Number.parseInt(handle, 16) & ~LEAF_GENERATION).toString(16);
-  });
+  return line.replace(
+    /^(qdisc tbf )([0-9a-f]+)(?= parent \S+ on fku)/,
+    (_, kind: string, handle: string) => {
+      return kind + (Number.parseInt(handle, 16) & ~LEAF_GENERATION).toString(16);
+    },
+  );
 }
 
 /**

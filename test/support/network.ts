@@ -70,7 +70,7 @@ export async function destroyNetwork(network: Network, options: NetworkOptions):
 
 /** A free class gets a new queue at every try to use it, under one of two handles in turn. */
 function withoutLeafHandle(line: string): string {
-  return line.replace(/^(qdisc tbf) [0-9a-f]+(?= on fku)/, "$1");
+  return line.replace(/^(qdisc tbf) [0-9a-f]+(?= parent \S+ on fku)/, "$1");
 }
 
 /**

@@ -53,16 +53,16 @@ describe("toKernelLimits", () => {
       ceil: 10_000_000,
       burstBytes: 11_540,
       cburstBytes: 41_540,
-      leaf: { rate: 10e12, burstBytes: 1540, limitBytes: 125_000 },
+      leaf: { rate: 1e15, burstBytes: 1540, limitBytes: 125_000 },
     });
   });
 
   test.each([
-    ["cuts frames of a slow guest", 128e3, 128e3, { rate: 10e12, limitBytes: 6056 }],
-    ["holds what the rate carries in 50 ms", 10e6, 40e6, { rate: 10e12, limitBytes: 62_500 }],
-    ["cuts up to a ceil of 100 mbit", 20e6, 100e6, { rate: 10e12, limitBytes: 125_000 }],
-    ["holds two whole frames beyond", 20e6, 100e6 + 8, { rate: 20e12, limitBytes: 139_288 }],
-    ["cuts nothing where two have room", 100e6, 100e6, { rate: 20e12, limitBytes: 625_000 }],
+    ["cuts frames of a slow guest", 128e3, 128e3, { rate: 1e15, limitBytes: 6056 }],
+    ["holds what the rate carries in 50 ms", 10e6, 40e6, { rate: 1e15, limitBytes: 62_500 }],
+    ["cuts up to a ceil of 100 mbit", 20e6, 100e6, { rate: 1e15, limitBytes: 125_000 }],
+    ["holds two whole frames beyond", 20e6, 100e6 + 8, { rate: 2e15, limitBytes: 139_288 }],
+    ["cuts nothing where two have room", 100e6, 100e6, { rate: 2e15, limitBytes: 625_000 }],
   ])("%s", (_, rate, ceil, expected) => {
     const limits = { download: null, upload: { rate, ceil } };
     expect(toKernelLimits(limits, DEFAULTS).htb.leaf).toMatchObject(expected);
