@@ -53,7 +53,7 @@ export const programMutants = [
     ...offload,
     name: "guard: fragments may begin anywhere",
     from: "type == ENUMERATOR(SKB_GSO_UDP) && bytes % FRAGMENT_UNIT_BYTES == 0",
-    to: "type == ENUMERATOR(SKB_GSO_UDP)",
+    to: "type == ENUMERATOR(SKB_GSO_UDP) && bytes % 1 == 0",
   },
   {
     ...offload,

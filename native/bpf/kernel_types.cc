@@ -23,10 +23,8 @@ constexpr uint32_t kTypeBytes = sizeof(btf_type);
 constexpr uint32_t kByteBits = 8;
 // Since Linux 6.0; older headers lack it.
 constexpr uint32_t kKindEnum64 = 19;
-// Nameless structs within each other, in any kernel: three or so. More would be a circle.
-constexpr int kDeepest = 16;
-// Members that a search may look at: sk_buff has some 150.
-constexpr int kMostMembers = 10'000;
+// Members that a search may look at: sk_buff has some 150, a circle of structs has no end.
+constexpr size_t kMostMembers = 10'000;
 
 KernelError Nonsense(const std::string& what) { return {EINVAL, kCall, kPath, what}; }
 
@@ -71,13 +69,6 @@ struct KernelTypes::Type {
   // Members tell the length of a bit-field beside its offset.
   bool has_bit_fields;
   size_t tail;
-};
-
-struct KernelTypes::Search {
-  const std::string& member;
-  // Of the struct that is looked at; of the member once it is found.
-  uint64_t bit = 0;
-  int left = kMostMembers;
 };
 
 KernelTypes KernelTypes::Read() {
@@ -126,13 +117,10 @@ uint32_t KernelTypes::StructId(const std::string& name) const {
 }
 
 uint32_t KernelTypes::MemberBit(const std::string& type, const std::string& member) const {
-  Search search{member};
-  if (!FindMember(TypeOf(Find(BTF_KIND_STRUCT, type)), 0, &search)) {
-    throw KernelError(ENOENT, kCall, type + "." + member);
-  }
+  const uint64_t bit = PlaceOf(TypeOf(Find(BTF_KIND_STRUCT, type)), member);
   // A patched instruction holds no more.
-  if (search.bit > INT32_MAX) throw Nonsense(type + "." + member);
-  return static_cast<uint32_t>(search.bit);
+  if (bit > INT32_MAX) throw Nonsense(type + "." + member);
+  return static_cast<uint32_t>(bit);
 }
 
 uint32_t KernelTypes::EnumeratorValue(const std::string& name) const {
@@ -180,27 +168,35 @@ uint32_t KernelTypes::Find(uint32_t kind, const std::string& name) const {
   throw KernelError(ENOENT, kCall, name);
 }
 
-bool KernelTypes::FindMember(const Type& type, int depth, Search* search) const {
-  const uint64_t start = search->bit;
-  for (uint32_t i = 0; i < type.count; i++) {
-    if (search->left-- == 0) throw Nonsense("more members than a struct has");
-    const size_t at = type.tail + i * sizeof(btf_member);
-    const uint32_t name = Word(at);
-    const uint32_t place = Word(at + offsetof(btf_member, offset));
-    search->bit = start + (type.has_bit_fields ? BTF_MEMBER_BIT_OFFSET(place) : place);
-    if (IsNamed(name, search->member)) {
-      const uint32_t bits = type.has_bit_fields ? BTF_MEMBER_BITFIELD_SIZE(place) : 0;
-      const uint64_t within = search->bit % kByteBits;
-      if (bits == 0 ? within != 0 : within + bits > kByteBits) throw Nonsense(search->member);
-      return true;
+uint64_t KernelTypes::PlaceOf(const Type& type, const std::string& member) const {
+  struct Part {
+    Type type;
+    uint64_t start;
+  };
+  // The struct, and what has no name within: the names in there are the struct's own.
+  std::vector<Part> parts = {{type, 0}};
+  size_t looked_at = 0;
+  for (size_t part = 0; part < parts.size(); part++) {
+    const auto [inner, start] = parts[part];
+    for (uint32_t i = 0; i < inner.count; i++) {
+      if (++looked_at > kMostMembers) throw Nonsense("more members than a struct has");
+      const size_t at = inner.tail + i * sizeof(btf_member);
+      const uint32_t name = Word(at);
+      const uint32_t place = Word(at + offsetof(btf_member, offset));
+      const uint64_t bit = start + (inner.has_bit_fields ? BTF_MEMBER_BIT_OFFSET(place) : place);
+      if (IsNamed(name, member)) {
+        const uint32_t bits = inner.has_bit_fields ? BTF_MEMBER_BITFIELD_SIZE(place) : 0;
+        const uint64_t within = bit % kByteBits;
+        if (bits == 0 ? within != 0 : within + bits > kByteBits) throw Nonsense(member);
+        return bit;
+      }
+      if (!IsNamed(name, "")) continue;
+      const Type nested = TypeOf(Word(at + offsetof(btf_member, type)));
+      const bool has_members = nested.kind == BTF_KIND_STRUCT || nested.kind == BTF_KIND_UNION;
+      if (has_members) parts.push_back({nested, bit});
     }
-    if (!IsNamed(name, "")) continue;
-    const Type nested = TypeOf(Word(at + offsetof(btf_member, type)));
-    if (nested.kind != BTF_KIND_STRUCT && nested.kind != BTF_KIND_UNION) continue;
-    if (depth == kDeepest) throw Nonsense("structs within each other");
-    if (FindMember(nested, depth + 1, search)) return true;
   }
-  return false;
+  throw KernelError(ENOENT, kCall, member);
 }
 
 }  // namespace forknet

@@ -30,14 +30,13 @@ class KernelTypes {
 
  private:
   struct Type;
-  struct Search;
 
   uint32_t Word(size_t at) const;
   Type TypeAt(size_t at) const;
   Type TypeOf(uint32_t id) const;
   bool IsNamed(uint32_t name, const std::string& wanted) const;
   uint32_t Find(uint32_t kind, const std::string& name) const;
-  bool FindMember(const Type& type, int depth, Search* search) const;
+  uint64_t PlaceOf(const Type& type, const std::string& member) const;
 
   std::string btf_;
   size_t strings_ = 0;

@@ -12,6 +12,7 @@ import { Agent } from "../support/agent.js";
 import { withPendingChecksum, wrongChecksums } from "../support/checksums.js";
 import { published } from "../support/events.js";
 import { BROADCAST_MAC, parseFrame, udpFrame } from "../support/frames.js";
+import { CAN_JUDGE, helpersWork } from "../support/judging.js";
 import { IS_BEFORE_6_2 } from "../support/kernel-release.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { readNetworkLines, tellKernel, withNetlink } from "../support/kernel-view.js";
@@ -27,6 +28,7 @@ import { patiently } from "../support/patience.js";
 import { RawTap } from "../support/raw-tap.js";
 import { paddingFor } from "../support/virtio.js";
 
+const HELPERS_WORK = helpersWork();
 const INGRESS = 0xfffffff2;
 const TC_ROOT = 0xffffffff;
 const UDP_AT = 34;
@@ -115,7 +117,7 @@ it.skipIf(IS_BEFORE_6_2)("by kfuncs, where the kernel has them", async () => {
   expect(network.drops()).toMatchObject({ checksum: 1 });
 });
 
-describe.runIf(helpersWork())("by helpers", () => {
+describe.runIf(HELPERS_WORK)("by helpers", () => {
   it.each([
     ["not translating", {}],
     ["translating", { translate: true }],
@@ -206,13 +208,6 @@ describe("where neither works", () => {
     expect(nameOfGuard(vm)).toBe("guard");
     const network = await openForTest(IS_BEFORE_6_2 ? options : judging);
     expect(await network.verify()).toMatchObject({ compared: 1, differences: [] });
-    const isJudged = !IS_BEFORE_6_2 || helpersWork();
-    expect(await portsHeard(vm)).toEqual(isJudged ? [HONEST] : [FORGED, HONEST]);
+    expect(await portsHeard(vm)).toEqual(CAN_JUDGE ? [HONEST] : [FORGED, HONEST]);
   });
 });
-
-/** Whether this kernel's helpers do: Debian's Linux 6.1 has others from 6.1.190 on. */
-function helpersWork(): boolean {
-  const script = fileURLToPath(new URL("../support/helper-trial.mjs", import.meta.url));
-  return spawnSync(process.execPath, [script]).status === 0;
-}
