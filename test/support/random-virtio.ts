@@ -12,6 +12,8 @@ export const CHECKSUM_OFFSET = new Map<number, number>([
 /** Longer than any header that the kernel takes off before it compares: whether a frame is cut is clear. */
 const HEADERS_BYTES = 94;
 const SMALL_SEGMENTS = [1, 7, 8, 9, 12, 16, 24, 40] as const;
+/** Some kernels raise smaller ones to it: Debian's Linux 6.1.192 does. */
+const LEAST_TCP_BYTES = 8;
 const NOT_CUT_BYTES = 0x4000;
 
 /** A TCP or UDP packet that is no fragment, and has a whole header up to its checksum. */
@@ -72,7 +74,11 @@ function segments(
   const most = frame.length - HEADERS_BYTES - 1;
   // IP fragments begin at multiples of eight bytes.
   const step = isHonest && gsoType === GSO.udp ? 8 : 1;
-  const fitting = SMALL_SEGMENTS.filter((bytes) => bytes <= most && bytes % step === 0);
+  const isUdp = gsoType === GSO.udp || gsoType === GSO.udpL4;
+  const least = isUdp && !isHonest ? 1 : LEAST_TCP_BYTES;
+  const fitting = SMALL_SEGMENTS.filter(
+    (bytes) => bytes >= least && bytes <= most && bytes % step === 0,
+  );
   if (fitting.length === 0) return { gsoType, segmentBytes: NOT_CUT_BYTES };
   return { gsoType, segmentBytes: random.of(fitting) };
 }
