@@ -17,7 +17,8 @@ export type ForknetErrorCode =
   | "ERR_FORKNET_KERNEL"
   | "ERR_FORKNET_CLOSED"
   | "ERR_FORKNET_ABORTED"
-  | "ERR_FORKNET_ROLLBACK";
+  | "ERR_FORKNET_ROLLBACK"
+  | "ERR_FORKNET_WORKER";
 
 /**
  * What the kernel (or a lane) said about one operation that failed, as data that crosses threads.
@@ -109,9 +110,16 @@ export const READ_ONLY_SYSCTLS =
   "/proc/sys is read-only here: run `mount -o remount,rw /proc/sys`, or start the container with it writable " +
   "(docker run --security-opt systempaths=unconfined, podman run --security-opt unmask=/proc/sys, " +
   "ProtectKernelTunables=no in a systemd unit)";
+/** MAX_ERRNO of the kernel. */
+const LARGEST_ERRNO = 4095;
 
-/** "EEXIST" for 17, as Linux calls it; "errno 999" for a number the C library does not know. */
+/**
+ * "EEXIST" for 17, as Linux calls it; "errno 999" for a number the C library does not know, or that
+ * is none.
+ */
 export function errnoName(errno: number): string {
+  // Node throws for what is not a negative 32-bit integer, -0 included.
+  if (!Number.isInteger(errno) || errno <= 0 || errno > LARGEST_ERRNO) return `errno ${errno}`;
   // libuv says ENOTSUP for 95, which on Linux is the other name, and does not know EXFULL.
   if (errno === EOPNOTSUPP) return "EOPNOTSUPP";
   if (errno === EXFULL) return "EXFULL";

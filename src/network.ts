@@ -26,7 +26,7 @@ export interface Network extends AsyncDisposable {
   /**
    * Resolves when the TAP exists, is on the bridge, isolated and up. The identity is visible at
    * once, as "pending". Rejects with CONFIG, ID_EXISTS, NAME_EXISTS, ADDRESS_IN_USE, EXHAUSTED,
-   * CONFLICT, ABORTED, KERNEL or ROLLBACK; then the kernel is as it was.
+   * CONFLICT, ABORTED, KERNEL, WORKER or ROLLBACK; then the kernel is as it was.
    */
   createAllocation(
     request: AllocationRequest,

@@ -11,13 +11,15 @@ import { Groups } from "./groups/groups.js";
 import { Guarantees } from "./groups/guarantees.js";
 import { ClassSwitch } from "./guests/class-switch.js";
 import { allocationFacts } from "./guests/guest.js";
+import { wiped } from "./guests/lost-slot.js";
 import { Reaper } from "./guests/reaper.js";
 import { Registry } from "./guests/registry.js";
 import { Shaping } from "./guests/shaping.js";
 import { SlotPool } from "./guests/slot-pool.js";
 import { Identities } from "./identity/identities.js";
 import { loadAddon } from "./kernel/addon.js";
-import { type LaneName, Lanes } from "./lanes/lanes.js";
+import type { LaneName } from "./lanes/job.js";
+import { Lanes } from "./lanes/lanes.js";
 import { readDrops } from "./lease/drops.js";
 import { GroupStore } from "./lease/group-store.js";
 import { LeaseTable } from "./lease/lease-table.js";
@@ -38,6 +40,8 @@ import { endSpan, startSpan } from "./telemetry/traces.js";
 export interface Internals {
   /** URL of a module whose `createKernel` the workers use instead of the real one. */
   kernelModule?: string;
+  /** Bounds each worker's heap. */
+  heapMb?: number;
 }
 
 /** How to end what was started, in order of starting. */
@@ -138,8 +142,12 @@ async function assemble(
 ) {
   let metrics: Metrics | undefined;
   const onFailure = (lane: LaneName, { errno, code }: KernelFailure) =>
-    metrics?.kernelError(lane, code ?? errnoName(errno));
-  const lanes = new Lanes(internals.kernelModule, onFailure);
+    metrics?.kernelError(lane, code ?? (errno ? errnoName(errno) : "ERR_FORKNET_KERNEL"));
+  const onLost = (worker: LaneName, error: ForknetError) => {
+    metrics?.workerLost(worker);
+    publish("forknet:worker-lost", { bridge: options.bridge, worker, error });
+  };
+  const lanes = new Lanes({ ...internals, onFailure, onLost });
   endings.push(() => lanes.stop());
   const { facts, adoption, warnings } = await lanes.open(
     options,
@@ -172,6 +180,7 @@ async function assemble(
     identities,
     lane: lanes.create,
     reaper,
+    wiped: (error, remains) => wiped(parts, error, remains),
     hasLink: (ifindex) => loadAddon().hasLink(ifindex),
     isBusy: () => lanes.shape.depth > 0 || lanes.create.depth > pool.counts.making,
     guests: () => registry.all().length,

@@ -3,6 +3,9 @@
 #include <napi.h>
 #include <unistd.h>
 
+#include <utility>
+#include <vector>
+
 #include "addon/bpf.h"
 #include "addon/environment.h"
 #include "addon/error.h"
@@ -41,7 +44,7 @@ Napi::Value OpenTapJs(const Napi::CallbackInfo& info) {
     result.Set("ifindex", Napi::Number::New(env, tap.ifindex));
     result.Set("name", Napi::String::New(env, tap.name));
     result.Set("fd", Napi::Number::New(env, tap.fd.get()));
-    tap.fd.Release();  // JavaScript owns it from here.
+    Environment::Of(env).fds.Hold(std::move(tap.fd));
     return result;
   });
 }
@@ -55,9 +58,16 @@ void SetTapPersistentJs(const Napi::CallbackInfo& info) {
 void CloseFd(const Napi::CallbackInfo& info) {
   const int fd = Fd(info[0], "fd");
   Guarded(info.Env(), [&] {
+    HeldFds::Forget(fd);
     // EINTR has closed it all the same.
     if (close(fd) && errno != EINTR) throw KernelError(errno, "close");
   });
+}
+
+Napi::Value TakeOver(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> given = CheckIntegers(info[0], 0, "an array of descriptors", "fds");
+  const std::vector<int> fds(given.begin(), given.end());
+  return Napi::Boolean::New(info.Env(), Environment::Of(info.Env()).fds.TakeOver(fds));
 }
 
 Napi::Value HasLink(const Napi::CallbackInfo& info) {
@@ -148,6 +158,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
+  exports.Set("takeOver", Napi::Function::New<TakeOver>(env, "takeOver"));
   exports.Set("hasLink", Napi::Function::New<HasLink>(env, "hasLink"));
   exports.Set("bootMs", Napi::Function::New<BootMsJs>(env, "bootMs"));
   exports.Set("unshareNetwork", Napi::Function::New<UnshareNetworkJs>(env, "unshareNetwork"));

@@ -1,12 +1,14 @@
 // N-API around bpf/map.h and bpf/program.h: checks what JavaScript hands in, and turns refusals
-// into its errors. Keeps no state. A descriptor is given away only once the object that carries it
-// is complete.
+// into its errors. A descriptor is given away only once the object that carries it is complete; the
+// environment closes it unless JavaScript did.
 #include "addon/bpf.h"
 
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 
+#include "addon/environment.h"
 #include "addon/error.h"
 #include "addon/fields.h"
 #include "bpf/map.h"
@@ -61,7 +63,7 @@ Napi::Value CreateMapCall(const Napi::CallbackInfo& info) {
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("id", DescribeMap(fd.get()).id);
     result.Set("fd", fd.get());
-    fd.Release();
+    Environment::Of(info.Env()).fds.Hold(std::move(fd));
     return result;
   });
 }
@@ -87,7 +89,7 @@ Napi::Value LoadProgramCall(const Napi::CallbackInfo& info) {
     result.Set("id", program.id);
     result.Set("tag", program.tag);
     result.Set("fd", fd.get());
-    fd.Release();
+    Environment::Of(info.Env()).fds.Hold(std::move(fd));
     return result;
   });
 }
@@ -146,7 +148,7 @@ Napi::Value ProgramById(const Napi::CallbackInfo& info) {
     result.Set("name", program.name);
     result.Set("mapIds", map_ids);
     result.Set("fd", fd.get());
-    fd.Release();
+    Environment::Of(info.Env()).fds.Hold(std::move(fd));
     return result;
   });
 }
@@ -162,7 +164,7 @@ Napi::Value MapById(const Napi::CallbackInfo& info) {
     result.Set("valueSize", map.value_bytes);
     result.Set("maxEntries", map.max_entries);
     result.Set("fd", fd.get());
-    fd.Release();
+    Environment::Of(info.Env()).fds.Hold(std::move(fd));
     return result;
   });
 }

@@ -4,11 +4,13 @@
 
 #include <napi.h>
 
+#include "addon/held_fds.h"
 #include "link_lookup.h"
 
 namespace forknet {
 
 struct Environment {
+  HeldFds fds;
   /** Of the network namespace the thread is in: it has to be renewed when the thread moves. */
   LookupSocket lookup;
 

@@ -32,6 +32,10 @@ uint32_t BitsOf(const LinkInfo& link) {
   return bits;
 }
 
+std::vector<uint32_t> CheckPorts(Napi::Value value) {
+  return CheckIntegers(value, 1, "an array of ports", "ownPorts");
+}
+
 void PutNumbers(const Change& change, double* out) {
   out[0] = static_cast<double>(change.object);
   out[1] = change.removed ? 1 : 0;
@@ -53,12 +57,20 @@ void PutNumbers(const Change& change, double* out) {
 Napi::Function MonitorObject::Define(Napi::Env env) {
   return DefineClass(env, "Monitor",
                      {InstanceMethod<&MonitorObject::Read>("read"),
+                      InstanceMethod<&MonitorObject::LeaveOut>("leaveOut"),
                       InstanceMethod<&MonitorObject::Close>("close")});
 }
 
 MonitorObject::MonitorObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-  const std::vector<uint32_t> ports = CheckIntegers(info[0], 1, "an array of ports", "ownPorts");
+  const std::vector<uint32_t> ports = CheckPorts(info[0]);
   Guarded(info.Env(), [&] { monitor_.emplace(ports); });
+}
+
+void MonitorObject::LeaveOut(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> ports = CheckPorts(info[0]);
+  Guarded(info.Env(), [&] {
+    if (monitor_) monitor_->LeaveOut(ports);
+  });
 }
 
 Napi::Value MonitorObject::Read(const Napi::CallbackInfo& info) {

@@ -18,6 +18,7 @@ class MonitorObject : public Napi::ObjectWrap<MonitorObject> {
 
  private:
   Napi::Value Read(const Napi::CallbackInfo& info);
+  void LeaveOut(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::optional<Monitor> monitor_;

@@ -82,16 +82,22 @@ Monitor::Monitor(const std::vector<uint32_t>& own_ports)
   if (setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBufferBytes, sizeof(int))) {
     Option(fd_.get(), SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", &kSocketBufferBytes, sizeof(int));
   }
-  Filter filter;
-  LeaveOutOwn(own_ports, &filter);
-  LeaveOutDown(&filter);
-  Attach(fd_.get(), std::move(filter));
+  LeaveOut(own_ports);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_TC;
   if (bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address)) {
     throw KernelError(errno, "bind", "NETLINK_ROUTE");
   }
+}
+
+// The kernel asks the filter when a message comes in: what a port that is left out no more caused
+// before is not heard later.
+void Monitor::LeaveOut(const std::vector<uint32_t>& own_ports) {
+  Filter filter;
+  LeaveOutOwn(own_ports, &filter);
+  LeaveOutDown(&filter);
+  Attach(fd_.get(), std::move(filter));
 }
 
 Heard Monitor::Read(size_t datagrams) {

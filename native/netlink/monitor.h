@@ -29,6 +29,9 @@ class Monitor {
    */
   explicit Monitor(const std::vector<uint32_t>& own_ports);
 
+  /** From now on these ports are left out, and no others. Throws KernelError. */
+  void LeaveOut(const std::vector<uint32_t>& own_ports);
+
   /** Reads at most so many datagrams, without waiting. Throws KernelError. */
   Heard Read(size_t datagrams);
 

@@ -68,6 +68,15 @@ export interface Events {
   "forknet:flows-kept": { bridge: string; ip: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */
   "forknet:reap-failed": { bridge: string; tap: string; error: ForknetError };
+  /**
+   * A worker thread died, and is started again: calls it had under way are repeated where that is
+   * safe, and reject with WORKER where it is not. `error.cause` is what it died of.
+   */
+  "forknet:worker-lost": {
+    bridge: string;
+    worker: "create" | "shape" | "reap";
+    error: ForknetError;
+  };
 }
 
 /** Held, because the hot path asks them whether anybody listens. */
@@ -87,6 +96,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:flows-kept": diagnostics.channel("forknet:flows-kept"),
   "forknet:reap-failed": diagnostics.channel("forknet:reap-failed"),
   "forknet:warning": diagnostics.channel("forknet:warning"),
+  "forknet:worker-lost": diagnostics.channel("forknet:worker-lost"),
   "forknet:control-failed": diagnostics.channel("forknet:control-failed"),
 };
 

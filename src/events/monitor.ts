@@ -43,6 +43,7 @@ export class Monitor {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#socket = new (loadAddon().Monitor)(parts.lanes.ports);
+    parts.lanes.onPorts = (ports) => this.#socket.leaveOut(ports);
     this.#timer = setInterval(() => {
       if (!this.#nextTurn && !this.#isInTheWay()) this.#read();
     }, READ_EVERY_MS).unref();
@@ -52,6 +53,7 @@ export class Monitor {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     clearImmediate(this.#nextTurn);
+    this.#parts.lanes.onPorts = undefined;
     this.#socket.close();
     await this.#looking;
   }

@@ -5,6 +5,7 @@ import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "../clock.js";
 import { ForknetError } from "../errors.js";
 import type { PortClaim } from "../identity/claims.js";
+import { remainsOf } from "../identity/stranded.js";
 import type { Done, Ticket } from "../lanes/lane.js";
 import { formatAlias } from "../lease/alias.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "../limits.js";
@@ -12,6 +13,7 @@ import type { Parts } from "../parts.js";
 import type { FormerSlot, SlotSpec } from "../plans/slot.js";
 import { addChild } from "../telemetry/traces.js";
 import type { Guest } from "./guest.js";
+import { wiped } from "./lost-slot.js";
 import type { Donor } from "./reservations.js";
 import type { WarmSlot } from "./slot-pool.js";
 
@@ -139,7 +141,15 @@ export class Creation {
     if (attempt.abandoned) return Promise.reject(attempt.abandoned);
     const ticket = this.#parts.lanes.create.submit(() => this.#specOf(attempt, former));
     attempt.ticket = ticket;
-    return ticket.done.then((done) => this.#made(attempt, done));
+    return ticket.done.then(
+      (done) => this.#made(attempt, done),
+      (error: Error) => this.#failed(attempt, error),
+    );
+  }
+
+  async #failed({ guest, abandoned }: Attempt, error: Error): Promise<never> {
+    const told = await wiped(this.#parts, error, remainsOf(guest.lease, guest.port as PortClaim));
+    throw told === error && abandoned ? abandoned : told;
   }
 
   #made({ guest, span }: Attempt, { value: ifindex, time }: Done<number>): void {

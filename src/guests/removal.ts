@@ -148,11 +148,13 @@ export class Removal {
     );
     // Not the port from before: the job that just settled may have given it another class.
     identities.releasePort(guest.port ?? port);
-    if (guest.moving) identities.releaseClass(guest.moving);
+    const { moving } = guest;
     guest.port = undefined;
     guest.moving = undefined;
     guest.ifindex = 0;
     guest.applied = undefined;
+    if (moving?.wasSent) await groups.remove([moving.minor]);
+    else if (moving) identities.releaseClass(moving);
     await groups.leave(guest.lease.group);
   }
 }

@@ -8,7 +8,7 @@ import { publish } from "../events/events.js";
 import type { NetworkFacts } from "../facts.js";
 import { formatClass } from "../identity/class-pool.js";
 import type { Done, Lane, Ticket } from "../lanes/lane.js";
-import type { Late } from "../lanes/lanes.js";
+import type { Late } from "../lanes/late.js";
 import { formatAlias } from "../lease/alias.js";
 import { type KernelLimits, type Limits, type ShapingDefaults, toKernelLimits } from "../limits.js";
 import type { ShapeJob } from "../plans/shape.js";
@@ -156,12 +156,12 @@ export class Shaping {
     const work = line.next;
     delete line.next;
     line.current = work;
-    work.ticket = this.#lane.submit(() => this.#jobFor(guest, work));
+    work.ticket = this.#lane.submit(() => this.#jobFor(guest, work), {
+      onLost: () => notKnown(guest),
+    });
     work.ticket.done
-      .then(
-        (done) => this.#succeeded(guest, work, done),
-        (error: ForknetError) => this.#failed(guest, work, error),
-      )
+      .then((done) => this.#succeeded(guest, work, done))
+      .catch((error: ForknetError) => this.#failed(guest, work, error))
       .finally(() => {
         if (line.current === work) delete line.current;
         this.#advance(guest, line);
@@ -203,10 +203,8 @@ export class Shaping {
   #failed(guest: Guest, work: Work, error: ForknetError): void {
     const at = monotonicMs();
     this.#trace(guest, { queuedMs: work.askedMs, startedMs: at, endedMs: at }, error);
-    // After a failed undo, or with the worker gone, nobody knows what is in place: the next job
-    // writes all of it.
-    if (error.code === "ERR_FORKNET_ROLLBACK" || error.errno === undefined)
-      guest.applied = undefined;
+    // After a failed undo nobody knows what is in place, nor what refused without a number.
+    if (error.code === "ERR_FORKNET_ROLLBACK" || error.errno === undefined) notKnown(guest);
     if (work.cancelled) return;
     this.#metrics.shaped((at - work.askedMs) / 1000, "failed");
     publish("forknet:shaping-failed", {
@@ -228,6 +226,12 @@ export class Shaping {
     addChild(span, "forknet.shape.apply", time.startedMs, time.endedMs);
     endSpan(span, error, time.endedMs);
   }
+}
+
+/** Nobody knows what is in place: the next job writes all of it. */
+function notKnown(guest: Guest): void {
+  guest.applied = undefined;
+  if (guest.moving) guest.moving = { ...guest.moving, wasSent: true };
 }
 
 /** An overtaken wish settles as the one that overtook it. */

@@ -6,10 +6,10 @@ import { BRIDGE_PORTS, type ForknetError, isRollback } from "../errors.js";
 import { publish } from "../events/events.js";
 import type { AddressClaim, PortClaim } from "../identity/claims.js";
 import type { Identities } from "../identity/identities.js";
-import { remainsOf } from "../identity/stranded.js";
+import { type Remains, remainsOf } from "../identity/stranded.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Lane } from "../lanes/lane.js";
-import type { Late } from "../lanes/lanes.js";
+import type { Late } from "../lanes/late.js";
 import { formatSlotAlias } from "../lease/alias.js";
 import type { KernelLimits } from "../limits.js";
 import type { SlotSpec } from "../plans/slot.js";
@@ -30,6 +30,8 @@ export interface PoolSource {
   identities: Identities;
   lane: Lane<Late<SlotSpec>, number>;
   reaper: Reaper;
+  /** See lost-slot.ts. */
+  wiped: (error: Error, remains: Remains) => Promise<Error>;
   /** Whether a TAP is still there, without waiting for RTNL. */
   hasLink: (ifindex: number) => boolean;
   /** Forks or limits are on their way. */
@@ -193,17 +195,27 @@ export class SlotPool {
       if (this.#closed) await this.#discard(slot);
       else this.#ready.set(address.ip, slot);
     } catch (error) {
-      const failed = error as ForknetError;
-      const giveBack = () => {
-        if (port) identities.releasePort(port);
-        if (address) identities.releaseAddress(address);
-      };
-      // What an undo left behind must not be claimed by anybody.
-      if (isRollback(failed) && address && port)
-        identities.stranded.add(remainsOf(address, port), giveBack);
-      else giveBack();
-      this.#backOff(failed);
+      this.#backOff(await this.#unmade(error as Error, address, port));
     }
+  }
+
+  /** Gives back what a slot that was not made had claimed; resolves with the error to tell. */
+  async #unmade(error: Error, address?: AddressClaim, port?: PortClaim): Promise<ForknetError> {
+    const { identities } = this.#source;
+    const giveBack = () => {
+      if (port) identities.releasePort(port);
+      if (address) identities.releaseAddress(address);
+    };
+    if (!address || !port) {
+      giveBack();
+      return error as ForknetError;
+    }
+    const remains = remainsOf(address, port);
+    const told = (await this.#source.wiped(error, remains)) as ForknetError;
+    // What an undo left behind must not be claimed by anybody.
+    if (isRollback(told)) identities.stranded.add(remains, giveBack);
+    else giveBack();
+    return told;
   }
 
   #specOf(address: AddressClaim, port: PortClaim): SlotSpec {

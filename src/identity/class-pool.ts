@@ -26,6 +26,8 @@ export interface ClassClaim {
    * backlog.
    */
   flip: 0 | 1;
+  /** It may be in the kernel, whatever `exists` says: nobody knows how the job ended that adds it. */
+  wasSent?: true;
   /** Minor of the group's class it stands under; absent: under the capacity class. */
   parent?: number;
 }

@@ -166,6 +166,11 @@ export interface Addon {
   /** TUNSETPERSIST. */
   setTapPersistent(fd: number, persistent: boolean): void;
   closeFd(fd: number): void;
+  /**
+   * What a thread opened and did not close is closed when it ends, however it ends. From now on these
+   * descriptors are this thread's; false, with nothing taken, when one of them is gone already.
+   */
+  takeOver(fds: readonly number[]): boolean;
 
   /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
   hasLink(ifindex: number): boolean;

@@ -20,5 +20,7 @@ export interface Monitor {
    * told.
    */
   read(datagrams: number): Heard;
+  /** From now on leaves out what these ports cause, and no others. */
+  leaveOut(ownPorts: readonly number[]): void;
   close(): void;
 }

@@ -2,12 +2,14 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Kernel } from "../kernel/kernel.js";
 import { type Candidates, confirm } from "../plans/leftovers.js";
 import { check, destroy, type OpenJob, open, restore } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
+import { type WipeJob, wipe } from "../plans/wipe.js";
 import { type JobResult, type LaneCall, runEach } from "./job.js";
-import { workerKernel } from "./worker-kernel.js";
+import { withKernel } from "./worker-kernel.js";
 
 export type CreateCall =
   | LaneCall<"check", OpenJob>
@@ -15,11 +17,15 @@ export type CreateCall =
   | (LaneCall<"slots", SlotSpec> & { facts: NetworkFacts })
   | LaneCall<"restore", OpenJob & { facts: NetworkFacts }>
   | LaneCall<"confirm", Candidates & { facts: NetworkFacts; subnet: Subnet }>
+  | LaneCall<"wipe", WipeJob>
   | LaneCall<"port", undefined>
   | LaneCall<"destroy", { facts: NetworkFacts; subnet: Subnet }>;
 
-export default async function work(call: CreateCall): Promise<JobResult<unknown>[]> {
-  const kernel = await workerKernel(call.kernelModule);
+export default function work(call: CreateCall): Promise<JobResult<unknown>[]> {
+  return withKernel("create", call, (kernel) => run(kernel, call));
+}
+
+function run(kernel: Kernel, call: CreateCall): JobResult<unknown>[] {
   switch (call.method) {
     case "check":
       return runEach(call.jobs, (job) => check(kernel, job));
@@ -35,6 +41,8 @@ export default async function work(call: CreateCall): Promise<JobResult<unknown>
       return runEach(call.jobs, (job) => restore(kernel, job));
     case "confirm":
       return runEach(call.jobs, (job) => confirm(kernel, job));
+    case "wipe":
+      return runEach(call.jobs, (job) => wipe(kernel, job));
     case "port":
       return runEach(call.jobs, () => kernel.port());
     case "destroy":

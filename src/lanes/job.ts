@@ -4,6 +4,9 @@ import { monotonicMs } from "../clock.js";
 import type { KernelFailure } from "../errors.js";
 import { failureOf } from "../kernel/kernel.js";
 
+/** The three workers of a network. */
+export type LaneName = "create" | "shape" | "reap";
+
 /**
  * One call of a worker. `kernelModule` is where it gets its kernel from; undefined for the real
  * one.

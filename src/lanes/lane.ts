@@ -5,6 +5,7 @@
 import { monotonicMs } from "../clock.js";
 import { errorFromFailure, type KernelFailure } from "../errors.js";
 import type { JobResult, WorkTime } from "./job.js";
+import { WorkerLost } from "./worker-lost.js";
 
 /** A job that was done: its value and when it waited and ran. */
 export interface Done<Value> {
@@ -31,15 +32,30 @@ export interface LaneOptions {
    * tens of microseconds, and whoever waits for the fork that brought the job should not pay them.
    */
   afterTurn?: boolean;
-  /** Called for every failure that is retried or given up. */
+  /**
+   * A job may be done again when nobody knows whether it was: jobs that a dead worker had are
+   * repeated, each in a call of its own, so that one that kills the worker harms no other.
+   */
+  isRepeatable?: boolean;
+  /** Called for every failure that is retried or given up. What it throws is dropped. */
   onFailure?: (failure: KernelFailure) => void;
+}
+
+export interface SubmitOptions {
+  /** Runs only when no other job waits. */
+  background?: boolean;
+  /** Called when the worker died under the job, before it is repeated or rejects. */
+  onLost?: () => void;
 }
 
 interface Entry<Job, Value> {
   job: Job;
   background: boolean;
+  onLost: (() => void) | undefined;
   queuedMs: number;
   attempts: number;
+  /** Workers that died under it. */
+  losses: number;
   resolve: (done: Done<Value>) => void;
   reject: (error: Error) => void;
 }
@@ -48,10 +64,14 @@ interface Entry<Job, Value> {
 const PASSING_ERRNOS = new Set([4, 11, 16, 105]);
 const MOST_ATTEMPTS = 6;
 const FIRST_DELAY_MS = 2;
+/** A job that killed so many workers is given up. */
+const MOST_LOSSES = 3;
 
 export class Lane<Job, Value> {
   readonly #call: (jobs: readonly Job[]) => Promise<JobResult<Value>[]>;
   readonly #options: LaneOptions;
+  /** Entries whose worker died. */
+  readonly #lost = new Set<Entry<Job, Value>>();
   readonly #urgent = new Set<Entry<Job, Value>>();
   readonly #background = new Set<Entry<Job, Value>>();
   /** Entries that wait for their next attempt. */
@@ -68,18 +88,20 @@ export class Lane<Job, Value> {
 
   /** Jobs that wait or run. */
   get depth(): number {
-    return this.#urgent.size + this.#background.size + this.#resting.size + this.#running;
+    const waiting = this.#lost.size + this.#urgent.size + this.#background.size;
+    return waiting + this.#resting.size + this.#running;
   }
 
-  /** Queues a job; background jobs run only when no other waits. */
-  submit(job: Job, options: { background?: boolean } = {}): Ticket<Value> {
+  submit(job: Job, options: SubmitOptions = {}): Ticket<Value> {
     let entry: Entry<Job, Value> | undefined;
     const done = new Promise<Done<Value>>((resolve, reject) => {
       entry = {
         job,
         background: options.background ?? false,
+        onLost: options.onLost,
         queuedMs: monotonicMs(),
         attempts: 0,
+        losses: 0,
         resolve,
         reject,
       };
@@ -111,20 +133,24 @@ export class Lane<Job, Value> {
   #cancel(entry: Entry<Job, Value>, reason: Error | undefined): boolean {
     const timer = this.#resting.get(entry);
     clearTimeout(timer);
-    const waited =
-      this.#resting.delete(entry) || this.#urgent.delete(entry) || this.#background.delete(entry);
+    const waited = this.#resting.delete(entry) || this.#queues.some((queue) => queue.delete(entry));
     if (waited && reason) entry.reject(reason);
     this.#tellIdle();
     return waited;
   }
 
+  get #queues(): readonly Set<Entry<Job, Value>>[] {
+    return [this.#lost, this.#urgent, this.#background];
+  }
+
   #next(): void {
     if (this.#running > 0) return;
-    const from = this.#urgent.size > 0 ? this.#urgent : this.#background;
+    const from = this.#queues.find(({ size }) => size > 0);
+    const most = from === this.#lost ? 1 : this.#options.maxBatch;
     const batch: Entry<Job, Value>[] = [];
-    for (const entry of from) {
-      if (batch.length === this.#options.maxBatch) break;
-      from.delete(entry);
+    for (const entry of from ?? []) {
+      if (batch.length === most) break;
+      from?.delete(entry);
       batch.push(entry);
     }
     this.#running = batch.length;
@@ -132,27 +158,26 @@ export class Lane<Job, Value> {
     else this.#tellIdle();
   }
 
+  /** Never rejects. */
   async #run(batch: Entry<Job, Value>[]): Promise<void> {
-    let results: JobResult<Value>[];
     try {
-      results = await this.#call(batch.map((entry) => entry.job));
+      const results = await this.#call(batch.map((entry) => entry.job));
+      batch.forEach((entry, i) => {
+        this.#settle(entry, results[i] as JobResult<Value>);
+      });
     } catch (error) {
-      // The worker itself failed; its jobs may or may not have run, so they are not repeated.
-      const failure = {
-        operation: "lane",
-        device: "",
-        errno: 0,
-        text: String(error),
-        leftBehind: [],
-      };
-      const at = monotonicMs();
-      results = batch.map(() => ({ ok: false, failure, startedMs: at, endedMs: at }));
+      for (const entry of batch) this.#failed(entry, error as Error);
     }
     this.#running = 0;
-    batch.forEach((entry, i) => {
-      this.#settle(entry, results[i] as JobResult<Value>);
-    });
     this.#next();
+  }
+
+  /** Without a worker's answer. */
+  #failed(entry: Entry<Job, Value>, error: Error): void {
+    const isLost = error instanceof WorkerLost;
+    if (isLost) entry.onLost?.();
+    if (isLost && this.#options.isRepeatable && ++entry.losses < MOST_LOSSES) this.#lost.add(entry);
+    else entry.reject(error);
   }
 
   #settle(entry: Entry<Job, Value>, result: JobResult<Value>): void {
@@ -165,7 +190,7 @@ export class Lane<Job, Value> {
       return;
     }
     const { failure } = result;
-    this.#options.onFailure?.(failure);
+    this.#tellFailure(failure);
     const isPassing =
       PASSING_ERRNOS.has(failure.errno) && !failure.code && failure.leftBehind.length === 0;
     entry.attempts++;
@@ -182,6 +207,14 @@ export class Lane<Job, Value> {
       this.#enqueue(entry);
     }, delay);
     this.#resting.set(entry, timer);
+  }
+
+  #tellFailure(failure: KernelFailure): void {
+    try {
+      this.#options.onFailure?.(failure);
+    } catch {
+      // Whoever counts failures must not stop the jobs behind this one.
+    }
   }
 
   #tellIdle(): void {

@@ -1,10 +1,11 @@
-// The three lanes of a network and the worker threads behind them. The only file that knows
-// Piscina.
+// The three lanes of a network and the workers behind them: what runs in which thread, how much in
+// one call, and what is repeated after a thread died.
 
-import { Piscina } from "piscina";
-import { errorFromFailure, ForknetError, type KernelFailure } from "../errors.js";
+import { ForknetError, type KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
+import type { Remains } from "../identity/stranded.js";
+import { loadAddon } from "../kernel/addon.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import type { Counted, CountJob } from "../plans/count.js";
 import type { Candidates } from "../plans/leftovers.js";
@@ -15,8 +16,11 @@ import type { ShapeJob } from "../plans/shape.js";
 import type { SlotSpec } from "../plans/slot.js";
 import type { Survey, SurveyJob } from "../plans/survey.js";
 import type { CreateCall } from "./create.worker.js";
-import type { JobResult } from "./job.js";
-import { Lane } from "./lane.js";
+import type { JobResult, LaneName } from "./job.js";
+import { Lane, type LaneOptions } from "./lane.js";
+import { type Late, makeJobs } from "./late.js";
+import type { WorkerLost } from "./worker-lost.js";
+import { WorkerThread } from "./worker-thread.js";
 
 /**
  * Small, so that the first of a burst does not wait for the last; a call's own cost is a twentieth
@@ -38,27 +42,22 @@ const REAPS_PER_CALL = 50;
 const ADDRESSES_PER_CALL = 1024;
 /** Some ten messages each at worst, and the limits of new forks wait behind them. */
 const MENDS_PER_CALL = 4;
-/** A worker's first call costs 50 ms, so workers are kept for as long as the network is open. */
-const FOREVER = 0x7fffffff;
 /**
- * Of what a worker's call allocates nothing outlives it. V8 would let it grow to 48 MB before it
- * collects: 16 MB of memory in three workers after a thousand forks.
+ * Undone as a whole when it fails, so it is retried as a whole, too. Also after its thread died:
+ * each of them takes over what an earlier one has left half done.
  */
-const YOUNG_GENERATION_MB = 2;
-
-/** Undone as a whole when it fails, so it is retried as a whole, too. */
 interface WholeJob {
   method: Exclude<CreateCall["method"], "slots" | "port">;
   job: object;
 }
 
-/**
- * Made only when the worker is called: the fork that asks for it does not wait for it, a thousand
- * that wait do not hold theirs, and it knows the latest. Made again for every attempt.
- */
-export type Late<Job> = () => Job;
-
-export type LaneName = "create" | "shape" | "reap";
+export interface LanesOptions {
+  /** See Internals. */
+  kernelModule?: string | undefined;
+  heapMb?: number | undefined;
+  onFailure: (lane: LaneName, failure: KernelFailure) => void;
+  onLost: (worker: LaneName, error: WorkerLost) => void;
+}
 
 export class Lanes {
   readonly create: Lane<Late<SlotSpec>, number>;
@@ -74,29 +73,38 @@ export class Lanes {
   readonly #count: Lane<Late<CountJob>, Counted>;
   /** Jobs about the network as a whole: in the create lane's thread, beside its queue. */
   readonly #whole: Lane<WholeJob, unknown>;
-  readonly #pools: Record<LaneName, Piscina>;
-  readonly #kernelModule: string | undefined;
+  readonly #threads: Record<LaneName, WorkerThread>;
+  readonly #ports = new Map<LaneName, number>();
   #facts: NetworkFacts | undefined;
-  /** Of the threads' sockets: what these cause is no change from outside. */
-  ports: readonly number[] = [];
+  /** Called with the ports of the threads' sockets when a thread was started again. */
+  onPorts: ((ports: readonly number[]) => void) | undefined;
 
-  constructor(
-    kernelModule: string | undefined,
-    onFailure: (lane: LaneName, failure: KernelFailure) => void,
-  ) {
-    this.#kernelModule = kernelModule;
-    this.#pools = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
-    const options = (lane: LaneName, maxBatch: number) => ({
+  constructor({ onFailure, onLost, ...seams }: LanesOptions) {
+    const thread = (name: LaneName) =>
+      new WorkerThread({
+        ...seams,
+        name,
+        file: new URL(`./${name}.worker.js`, import.meta.url),
+        onPort: (port) => {
+          this.#ports.set(name, port);
+          this.onPorts?.(this.ports);
+        },
+        onLost: (error) => onLost(name, error),
+      });
+    this.#threads = { create: thread("create"), shape: thread("shape"), reap: thread("reap") };
+    const options = (lane: LaneName, maxBatch: number): LaneOptions => ({
       maxBatch,
       afterTurn: lane === "reap",
+      isRepeatable: true,
       onFailure: (failure: KernelFailure) => onFailure(lane, failure),
     });
-    this.create = new Lane(
-      (jobs) => this.#run("create", { method: "slots", jobs: made(jobs), facts: this.#known() }),
-      options("create", SLOTS_PER_CALL),
-    );
+    this.create = new Lane((jobs) => this.#late("create", "slots", jobs), {
+      ...options("create", SLOTS_PER_CALL),
+      // A TAP of its name may be there: whoever asked for it has to wipe it away first.
+      isRepeatable: false,
+    });
     this.shape = new Lane(
-      (jobs) => this.#run("shape", { method: "shape", jobs: made(jobs), facts: this.#known() }),
+      (jobs) => this.#late("shape", "shape", jobs),
       options("shape", SHAPES_PER_CALL),
     );
     this.reap = new Lane(
@@ -111,14 +119,8 @@ export class Lanes {
       (jobs) => this.#run("shape", { method: "mend", jobs, facts: this.#known() }),
       options("shape", MENDS_PER_CALL),
     );
-    this.#look = new Lane(
-      (jobs) => this.#run("reap", { method: "survey", jobs: made(jobs) }),
-      options("reap", 1),
-    );
-    this.#count = new Lane(
-      (jobs) => this.#run("reap", { method: "count", jobs: made(jobs) }),
-      options("reap", 1),
-    );
+    this.#look = new Lane((jobs) => this.#late("reap", "survey", jobs), options("reap", 1));
+    this.#count = new Lane((jobs) => this.#late("reap", "count", jobs), options("reap", 1));
     this.#whole = new Lane(
       ([one]) => {
         const { method, job } = one as WholeJob;
@@ -128,19 +130,19 @@ export class Lanes {
     );
   }
 
+  /** Of the threads' sockets: what these cause is no change from outside. */
+  get ports(): readonly number[] {
+    return [...this.#ports.values()];
+  }
+
   /**
-   * Opens the network in the create lane's thread, and starts the other threads meanwhile. `before`
-   * runs when nothing stands in the network's way, and nothing of it has been made.
+   * Starts the threads, and opens the network in the create lane's. `before` runs when nothing
+   * stands in the network's way, and nothing of it has been made.
    */
   async open(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
-    const others = Promise.all([this.#port("shape"), this.#port("reap")]);
-    const opening = this.#checkedOpen(job, before);
-    // Also when it fails: a thread that is stopped while it loads its modules leaves a file
-    // descriptor open.
-    await Promise.allSettled([opening, others]);
-    const ports = await others;
-    const opened = await opening;
-    this.ports = [...ports, await this.#port("create")];
+    // All of them first: a network that has no thread to delete with must not be made.
+    await Promise.all(Object.values(this.#threads).map((thread) => thread.start()));
+    const opened = await this.#checkedOpen(job, before);
     this.#facts = opened.facts;
     return opened;
   }
@@ -150,7 +152,12 @@ export class Lanes {
       await this.#one("check", job);
       await before();
     }
-    return this.#one<Opened>("open", job);
+    for (;;) {
+      const opened = await this.#one<Opened>("open", job);
+      const { maps, programs } = opened.facts;
+      // A thread that died after it answered took them along: the next one opens them again.
+      if (loadAddon().takeOver([...Object.values(maps), ...Object.values(programs)])) return opened;
+    }
   }
 
   /** Compares with what is in the kernel, between two calls of the reap lane. */
@@ -174,6 +181,14 @@ export class Lanes {
     return this.#one("confirm", { facts: this.#known(), subnet, ...candidates });
   }
 
+  /**
+   * Takes away what a slot whose worker died may have left; whether that was a TAP. The job that
+   * made it is over.
+   */
+  wipe(subnet: Subnet, remains: Remains): Promise<boolean> {
+    return this.#one("wipe", { facts: this.#known(), subnet, remains });
+  }
+
   /** Makes bridge and shaper anew where they are gone; from then on the facts name the new ones. */
   async restore(job: OpenJob): Promise<void> {
     const facts = this.#known();
@@ -188,7 +203,7 @@ export class Lanes {
   /** Waits until nothing is queued or running. */
   async idle(): Promise<void> {
     const { create, shape, reap, forget, mend } = this;
-    const lanes = [create, shape, reap, forget, mend, this.#look, this.#count];
+    const lanes = [create, shape, reap, forget, mend, this.#look, this.#count, this.#whole];
     while (lanes.some(({ depth }) => depth > 0)) {
       await Promise.all(lanes.map((lane) => lane.idle()));
     }
@@ -196,45 +211,28 @@ export class Lanes {
 
   /** Ends the threads. */
   async stop(): Promise<void> {
-    await Promise.all(Object.values(this.#pools).map((pool) => pool.destroy()));
-  }
-
-  async #port(lane: LaneName): Promise<number> {
-    const [result] = await this.#run(lane, { method: "port", jobs: [undefined] });
-    if (!result?.ok) throw errorFromFailure(result?.failure as KernelFailure);
-    return result.value;
+    await Promise.all(Object.values(this.#threads).map((thread) => thread.stop()));
   }
 
   async #one<Value>(method: WholeJob["method"], job: object): Promise<Value> {
     return (await this.#whole.submit({ method, job }).done).value as Value;
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: each worker file types its own calls; results are typed by the lane.
-  #run(lane: LaneName, call: object): Promise<JobResult<any>[]> {
-    const kernelModule = this.#kernelModule;
-    return this.#pools[lane].run(kernelModule === undefined ? call : { ...call, kernelModule });
+  async #run<Value>(worker: LaneName, call: object): Promise<JobResult<Value>[]> {
+    return this.#threads[worker].run<Value>(call);
+  }
+
+  async #late<Value>(
+    worker: LaneName,
+    method: string,
+    late: readonly Late<object>[],
+  ): Promise<JobResult<Value>[]> {
+    const facts = this.#known();
+    return makeJobs(late, (jobs) => this.#run<Value>(worker, { method, jobs, facts }));
   }
 
   #known(): NetworkFacts {
     if (!this.#facts) throw new ForknetError("ERR_FORKNET_CLOSED", "the network is not open");
     return this.#facts;
   }
-}
-
-function made<Job>(jobs: readonly Late<Job>[]): Job[] {
-  return jobs.map((make) => make());
-}
-
-function thread(lane: LaneName): Piscina {
-  return new Piscina({
-    filename: new URL(`./${lane}.worker.js`, import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    idleTimeout: FOREVER,
-    // A lane sends one call at a time, so there is never a second one to run beside it.
-    concurrentTasksPerWorker: 1,
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    // Two histograms of 350 KB each that nobody reads.
-    recordTiming: false,
-  });
 }

@@ -2,12 +2,13 @@
 // the kernel, reads counters.
 
 import type { NetworkFacts } from "../facts.js";
+import type { Kernel } from "../kernel/kernel.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import { type CountJob, count } from "../plans/count.js";
 import { type ReapJob, reap } from "../plans/reap.js";
 import { type SurveyJob, survey } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach, runTogether } from "./job.js";
-import { workerKernel } from "./worker-kernel.js";
+import { withKernel } from "./worker-kernel.js";
 
 export type ReapCall =
   | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
@@ -16,8 +17,11 @@ export type ReapCall =
   | LaneCall<"count", CountJob>
   | LaneCall<"port", undefined>;
 
-export default async function work(call: ReapCall): Promise<JobResult<unknown>[]> {
-  const kernel = await workerKernel(call.kernelModule);
+export default function work(call: ReapCall): Promise<JobResult<unknown>[]> {
+  return withKernel("reap", call, (kernel) => run(kernel, call));
+}
+
+function run(kernel: Kernel, call: ReapCall): JobResult<unknown>[] {
   if (call.method === "port") return runEach(call.jobs, () => kernel.port());
   if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
   if (call.method === "count") return runEach(call.jobs, (job) => count(kernel, job));

@@ -76,7 +76,8 @@ export function limitMessages(facts: NetworkFacts, job: ShapeJob, limits: Kernel
     ...(job.unproved && { up: true }),
   };
   const verb = job.previous ? "change" : "replace";
-  const toClass = job.isMove && !job.class.exists ? "add" : verb;
+  const isNew = job.isMove && !job.class.exists && !job.class.wasSent;
+  const toClass = isNew ? "add" : verb;
   return [
     ...tbfMessages(job, limits, verb),
     ...classMessages(facts, job.class, limits, toClass),

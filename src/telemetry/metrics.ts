@@ -2,7 +2,9 @@
 // an address.
 
 import { metrics, type ObservableCallback } from "@opentelemetry/api";
+import type { LaneName } from "../lanes/job.js";
 import { VERSION } from "../version.js";
+import { harmless } from "./harmless.js";
 
 /** What the gauges show, read when an exporter collects. */
 export interface Readings {
@@ -42,12 +44,17 @@ export class Metrics {
   readonly #reaped = this.#meter.createCounter("forknet.reaped", {
     description: "Kernel objects deleted",
   });
+  readonly #lost = this.#meter.createCounter("forknet.worker.lost", {
+    description: "Worker threads that died",
+  });
   readonly #stopObserving: (() => void)[] = [];
   /** Packets the shaper sent without a class, as the last inspection found. */
   #direct = 0;
 
   constructor(bridge: string, readings: Readings) {
     this.#bridge = { "forknet.bridge": bridge };
+    // From 0 on, so that the first death is a rise.
+    for (const worker of ["create", "shape", "reap"] as const) this.#addLost(worker, 0);
     this.#gauge("forknet.allocations", "state", "Guests by state", readings.allocations);
     this.#gauge("forknet.lane.depth", "lane", "Jobs that wait or run", readings.laneDepths);
     this.#gauge("forknet.pool.slots", "state", "Warm slots", readings.poolSlots);
@@ -72,27 +79,33 @@ export class Metrics {
     slot: string | undefined,
     errorType: string | undefined,
   ): void {
-    this.#duration.record(seconds, {
+    const attributes = {
       ...this.#bridge,
       operation,
       ...(slot ? { slot } : {}),
       ...(errorType ? { "error.type": errorType } : {}),
-    });
+    };
+    harmless(() => this.#duration.record(seconds, attributes));
   }
 
   shaped(seconds: number, outcome: "shaped" | "failed" | "cancelled"): void {
-    this.#delay.record(seconds, { ...this.#bridge, outcome });
+    harmless(() => this.#delay.record(seconds, { ...this.#bridge, outcome }));
   }
 
   kernelError(operation: string, errorType: string): void {
-    this.#errors.add(1, { ...this.#bridge, operation, "error.type": errorType });
+    const attributes = { ...this.#bridge, operation, "error.type": errorType };
+    harmless(() => this.#errors.add(1, attributes));
   }
 
   reaped(
     kind: "tap" | "class" | "lease" | "neighbor",
     reason: "release" | "standby" | "leftover" | "pool" | "failed_create",
   ): void {
-    this.#reaped.add(1, { ...this.#bridge, kind, reason });
+    harmless(() => this.#reaped.add(1, { ...this.#bridge, kind, reason }));
+  }
+
+  workerLost(worker: LaneName): void {
+    this.#addLost(worker, 1);
   }
 
   /** Packets that HTB sent past its classes, which count as unclassified. Never falls. */
@@ -103,6 +116,10 @@ export class Metrics {
   /** Stops the gauges of this network. */
   close(): void {
     for (const stop of this.#stopObserving.splice(0)) stop();
+  }
+
+  #addLost(worker: LaneName, count: number): void {
+    harmless(() => this.#lost.add(count, { ...this.#bridge, worker }));
   }
 
   #gauge(

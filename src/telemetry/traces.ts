@@ -4,6 +4,7 @@
 import {
   type Attributes,
   context,
+  INVALID_SPAN_CONTEXT,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -14,6 +15,7 @@ import {
 import { monotonicMs } from "../clock.js";
 import { ForknetError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { harmless } from "./harmless.js";
 
 /** Fetched at each use: an SDK may be registered after forknet was imported. */
 const tracer = () => trace.getTracer("forknet", VERSION);
@@ -28,7 +30,16 @@ function epochMs(at: number): number {
 
 /** Starts an operation's span under the caller's active one. */
 export function startSpan(name: string, attributes: Attributes): Span {
-  return tracer().startSpan(name, { kind: SpanKind.INTERNAL, attributes });
+  return started(() => tracer().startSpan(name, { kind: SpanKind.INTERNAL, attributes }));
+}
+
+/** A span that records nothing where the SDK refuses one. */
+function started(start: () => Span): Span {
+  let span: Span | undefined;
+  harmless(() => {
+    span = start();
+  });
+  return span ?? trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 }
 
 /** Starts the root of a trace of its own, linked to the span that caused it. */
@@ -39,11 +50,8 @@ export function startLinkedRoot(
   attributes: Attributes,
 ): Span {
   const links = cause ? [{ context: cause }] : [];
-  return tracer().startSpan(
-    name,
-    { root: true, links, startTime: epochMs(startedMs), attributes },
-    ROOT_CONTEXT,
-  );
+  const options = { root: true, links, startTime: epochMs(startedMs), attributes };
+  return started(() => tracer().startSpan(name, options, ROOT_CONTEXT));
 }
 
 /** Adds a finished child for something that happened between two time stamps. */
@@ -52,19 +60,20 @@ export function addChild(parent: Span, name: string, startedMs: number, endedMs:
   // has no time to spare.
   if (!parent.isRecording()) return;
   const under = trace.setSpan(context.active(), parent);
-  tracer()
-    .startSpan(name, { startTime: epochMs(startedMs) }, under)
-    .end(epochMs(endedMs));
+  const startTime = epochMs(startedMs);
+  harmless(() => tracer().startSpan(name, { startTime }, under).end(epochMs(endedMs)));
 }
 
 /** Ends a span; with an error it gets its status, `error.type` and the exception. */
 export function endSpan(span: Span, error?: unknown, endedMs?: number): void {
-  if (error !== undefined) {
-    span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message });
-    span.setAttribute("error.type", errorType(error));
-    span.recordException(error as Error);
-  }
-  span.end(endedMs === undefined ? undefined : epochMs(endedMs));
+  harmless(() => {
+    if (error !== undefined) {
+      span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message });
+      span.setAttribute("error.type", errorType(error));
+      span.recordException(error as Error);
+    }
+    span.end(endedMs === undefined ? undefined : epochMs(endedMs));
+  });
 }
 
 /** The low-cardinality name of an error: its code. */

@@ -55,6 +55,7 @@ const METRICS: Record<string, [DataPointType, string, string[]]> = {
   "forknet.pool.slots": [GAUGE, "", ["state"]],
   "forknet.reaped": [SUM, "", ["kind", "reason"]],
   "forknet.shaping.delay": [HISTOGRAM, "s", ["outcome"]],
+  "forknet.worker.lost": [SUM, "", ["worker"]],
   "forknet.unclassified": [SUM, "{packet}", []],
 };
 

@@ -20,6 +20,11 @@ const failure = (fields: Partial<KernelFailure>): KernelFailure => ({
   ...fields,
 });
 
+test("an errno that is none has a name, too", () => {
+  for (const errno of [0, -0, -5, Number.NaN, 2 ** 31, 1.5])
+    expect(errnoName(errno)).toMatch(/^errno /);
+});
+
 describe("a refusal of the kernel", () => {
   test("says the operation, the device, the errno and the kernel's words", () => {
     const error = errorFromFailure(failure({ errno: 17, text: "Class exists" }));

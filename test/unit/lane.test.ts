@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deferred } from "../../src/deferred.js";
 import { LaneWorker, ok, refused, settled, TIME } from "../support/lane-worker.js";
 
-const [EPERM, EINTR, EAGAIN, EBUSY, ENOBUFS] = [1, 4, 11, 16, 105] as const;
+const [EPERM, ENOENT, EINTR, EAGAIN, EBUSY, ENOBUFS] = [1, 2, 4, 11, 16, 105] as const;
 const MOST_ATTEMPTS = 6;
 
 /** Each job's value is its own name. */
@@ -211,22 +211,25 @@ describe("a refusal", () => {
     await expect(c.done).resolves.toMatchObject({ value: "c" });
   });
 
-  test("by a worker that died rejects its jobs without repeating them, and the lane goes on", async () => {
-    const lane = worker.lane();
-    const first = lane.submit("a");
-    const outcome = expect(first.done).rejects.toMatchObject({
-      code: "ERR_FORKNET_KERNEL",
-      message: "lane (Error: gone)",
-      syscall: "lane",
-    });
+  test("is settled whatever the one who is told of it throws", async () => {
+    const onFailure = () => {
+      throw new Error("its own");
+    };
+    const lane = worker.lane({ onFailure });
+    const [a, b] = [lane.submit("a"), lane.submit("b")];
     await settled();
-    const second = lane.submit("b");
-    await worker.crash(new Error("gone"));
+    const outcome = expect(a.done).rejects.toMatchObject({ code: "ERR_FORKNET_KERNEL" });
+    await worker.answer(refused(ENOENT), ok("b"));
     await outcome;
-    await vi.runAllTimersAsync();
-    expect(worker.calls).toEqual([["a"], ["b"]]);
-    await worker.done();
-    await expect(second.done).resolves.toMatchObject({ value: "b" });
+    await expect(b.done).resolves.toMatchObject({ value: "b" });
+  });
+
+  test("without an errno is an error of its own", async () => {
+    const ticket = worker.lane().submit("a");
+    const outcome = expect(ticket.done).rejects.toThrow("not a number");
+    await settled();
+    await worker.answer(refused(-0, { text: "not a number" }));
+    await outcome;
   });
 });
 

@@ -10,7 +10,7 @@ import { allocationFacts, Guest } from "../../src/guests/guest.js";
 import { Shaping } from "../../src/guests/shaping.js";
 import { Identities } from "../../src/identity/identities.js";
 import { parseSubnet } from "../../src/identity/ipv4.js";
-import type { Late } from "../../src/lanes/lanes.js";
+import type { Late } from "../../src/lanes/late.js";
 import type { LeaseTable } from "../../src/lease/lease-table.js";
 import { type Limits, toKernelLimits } from "../../src/limits.js";
 import type { ShapeJob } from "../../src/plans/shape.js";
