@@ -17,6 +17,7 @@ export const PEER = /** @type {const} */ ({
   plan: "forknet's plan by the caller",
   cold: "forknet cold",
   warm: "forknet warm",
+  owned: "forknet warm, given to an owner",
   inline: "usual way, in-line",
   deferred: "usual way, deferred",
   bounded: "usual way, deferred by 4 workers",

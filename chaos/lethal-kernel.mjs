@@ -96,6 +96,7 @@ export function createKernel() {
   const bpf = Object.entries(real.bpf).map(([name, call]) =>
     BPF_WRITES.includes(name) ? counted(name, call, `BPF ${name}`) : [name, call],
   );
-  const calls = ["openTap", "setTapPersistent", "closeFd"].map((name) => counted(name, real[name]));
+  const ofTaps = ["openTap", "setTapPersistent", "setTapOwner", "setTapGroup", "closeFd"];
+  const calls = ofTaps.map((name) => counted(name, real[name]));
   return { ...real, ...Object.fromEntries(calls), talk, bpf: Object.fromEntries(bpf) };
 }

@@ -7,6 +7,7 @@ const LOW = { download: 700_000, upload: { rate: 700_000, ceil: 700_000 } };
 const HIGH = { download: 2_000_000, upload: { rate: 1_000_000, ceil: 2_000_000 } };
 const EXACT = { mac: "02:00:00:00:00:c8", tapName: "exact0" };
 const ID = "bare-aimed";
+const OWNER = { uid: 70_002, gid: 70_003 };
 
 const create = (/** @type {any} */ network, wish = {}) =>
   perform(network, { call: "create", id: ID, limits: HIGH, wish });
@@ -50,8 +51,15 @@ export const SCENARIOS = [
   { name: "create, cold", pool: 0, call: (network) => create(network) },
   { name: "create, warm", pool: 3, call: toShaped },
   { name: "create, another identity", pool: 3, call: createExact },
+  { name: "create, for an owner", pool: 3, call: (network) => create(network, { owner: OWNER }) },
   { name: "recreate, cold", pool: 0, before: toStandby, call: call("recreate") },
   { name: "recreate, from a warm slot", pool: 3, before: toStandby, call: call("recreate") },
+  {
+    name: "recreate, for another owner",
+    pool: 3,
+    before: toStandby,
+    call: (network) => perform(network, { call: "recreate", id: ID, wish: { owner: OWNER } }),
+  },
   { name: "standby", pool: 0, before: create, call: call("standby") },
   { name: "release", pool: 0, before: create, call: call("release") },
   { name: "release in standby", pool: 0, before: toStandby, call: call("release") },

@@ -53,6 +53,9 @@ TunInfo ParseTun(Bytes data) {
     if (a.type == IFLA_TUN_MULTI_QUEUE) tun.multi_queue = a.U8() != 0;
     if (a.type == IFLA_TUN_OWNER) tun.owner = a.U32();
     if (a.type == IFLA_TUN_GROUP) tun.group = a.U32();
+    if (a.type == IFLA_TUN_NUM_QUEUES || a.type == IFLA_TUN_NUM_DISABLED_QUEUES) {
+      tun.queues = tun.queues.value_or(0) + a.U32();
+    }
   });
   return tun;
 }
@@ -134,6 +137,7 @@ bool ParseLink(Bytes payload, LinkInfo* out) {
     if (a.type == IFLA_MTU) out->mtu = a.U32();
     if (a.type == IFLA_GROUP) out->group = a.U32();
     if (a.type == IFLA_IFALIAS) out->alias = a.Text();
+    if (a.type == IFLA_CARRIER_UP_COUNT) out->carrier_ups = a.U32();
     if (a.type == IFLA_TXQLEN) out->tx_queue_length = a.U32();
     if (a.type == IFLA_LINKINFO) ParseLinkInfo(a.value, out);
     if (a.type == IFLA_AF_SPEC) ParseFamilies(a.value, out);

@@ -38,6 +38,8 @@ struct TunInfo {
   bool multi_queue = false;
   std::optional<uint32_t> owner;
   std::optional<uint32_t> group;
+  /** Only with multi_queue: those that are attached, and those that their holder has disabled. */
+  std::optional<uint32_t> queues;
 };
 
 struct LinkInfo {
@@ -53,6 +55,8 @@ struct LinkInfo {
   uint32_t group = 0;
   std::string alias;
   uint32_t tx_queue_length = 0;
+  /** How often it got a carrier; a new link has one without getting it. */
+  uint32_t carrier_ups = 0;
   /** Of IPv4, what the link itself says; false where it has no IPv4. */
   bool forwarding = false;
   bool send_redirects = false;

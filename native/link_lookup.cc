@@ -1,4 +1,4 @@
-// SIOCGIFINDEX and SIOCGIFNAME: dev_ioctl reads under RCU.
+// SIOCGIFINDEX, SIOCGIFNAME and SIOCGIFFLAGS: dev_ioctl reads under RCU.
 #include "link_lookup.h"
 
 #include <net/if.h>
@@ -23,16 +23,18 @@ int32_t LookupSocket::IfindexOf(const std::string& name) const {
   return request.ifr_ifindex;
 }
 
-bool LookupSocket::LinkExists(int32_t ifindex) const {
+std::optional<uint16_t> LookupSocket::FlagsOf(int32_t ifindex) const {
   ifreq request{};
   request.ifr_ifindex = ifindex;
-  if (ioctl(fd_.get(), SIOCGIFNAME, &request) == 0) {
-    return true;
+  // The name is an operator's to change, so the link is asked for its own.
+  if (ioctl(fd_.get(), SIOCGIFNAME, &request) == 0 &&
+      ioctl(fd_.get(), SIOCGIFFLAGS, &request) == 0) {
+    return static_cast<uint16_t>(request.ifr_flags);
   }
   if (errno != ENODEV) {
-    throw KernelError(errno, "SIOCGIFNAME", std::to_string(ifindex));
+    throw KernelError(errno, "SIOCGIFFLAGS", std::to_string(ifindex));
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace forknet

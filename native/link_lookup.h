@@ -1,8 +1,10 @@
-// Name and ifindex of a link by ioctl, which waits for nobody: unlike RTM_GETLINK it takes no RTNL.
+// Name, ifindex and flags of a link by ioctl, which waits for nobody: unlike RTM_GETLINK it takes
+// no RTNL.
 #ifndef FORKNET_LINK_LOOKUP_H_
 #define FORKNET_LINK_LOOKUP_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "unique_fd.h"
@@ -21,8 +23,11 @@ class LookupSocket {
   /** The link of this name. Throws KernelError, ENODEV for none. */
   int32_t IfindexOf(const std::string& name) const;
 
-  /** True while a link has this ifindex. Throws KernelError for anything but ENODEV. */
-  bool LinkExists(int32_t ifindex) const;
+  /**
+   * IFF_UP and its like of the link with this ifindex; nothing when there is none. Throws
+   * KernelError for anything but ENODEV.
+   */
+  std::optional<uint16_t> FlagsOf(int32_t ifindex) const;
 
  private:
   UniqueFd fd_;

@@ -47,12 +47,8 @@ Tap OpenTap(const TapOptions& options, const LookupSocket& lookup) {
   std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   request.ifr_flags = static_cast<short>(flags);  // IFF_TUN_EXCL is the sign bit.
   if (ioctl(fd, TUNSETIFF, &request)) throw KernelError(errno, "TUNSETIFF", name);
-  if (options.owner && ioctl(fd, TUNSETOWNER, *options.owner)) {
-    throw KernelError(errno, "TUNSETOWNER", name);
-  }
-  if (options.group && ioctl(fd, TUNSETGROUP, *options.group)) {
-    throw KernelError(errno, "TUNSETGROUP", name);
-  }
+  if (options.owner) SetTapOwner(fd, *options.owner);
+  if (options.group) SetTapGroup(fd, *options.group);
   if (options.vnet_hdr && ioctl(fd, TUNSETVNETHDRSZ, &kVnetHeaderBytes)) {
     throw KernelError(errno, "TUNSETVNETHDRSZ", name);
   }
@@ -67,6 +63,14 @@ Tap OpenTap(const TapOptions& options, const LookupSocket& lookup) {
 
 void SetTapPersistent(int fd, bool persistent) {
   if (ioctl(fd, TUNSETPERSIST, persistent ? 1 : 0)) throw KernelError(errno, "TUNSETPERSIST");
+}
+
+void SetTapOwner(int fd, uint32_t uid) {
+  if (ioctl(fd, TUNSETOWNER, uid)) throw KernelError(errno, "TUNSETOWNER");
+}
+
+void SetTapGroup(int fd, uint32_t gid) {
+  if (ioctl(fd, TUNSETGROUP, gid)) throw KernelError(errno, "TUNSETGROUP");
 }
 
 }  // namespace forknet

@@ -37,6 +37,12 @@ Tap OpenTap(const TapOptions& options, const LookupSocket& lookup);
 /** TUNSETPERSIST. */
 void SetTapPersistent(int fd, bool persistent);
 
+/** TUNSETOWNER: from now on the TAP opens for this uid only. The kernel takes no owner away. */
+void SetTapOwner(int fd, uint32_t uid);
+
+/** TUNSETGROUP: the same for a gid. Where both are set a process needs both. */
+void SetTapGroup(int fd, uint32_t gid);
+
 }  // namespace forknet
 
 #endif  // FORKNET_TAP_H_

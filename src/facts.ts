@@ -25,7 +25,8 @@ export interface NetworkFacts {
   checksums: ChecksumWay;
   /** The kernel has IPv6, so a TAP must be told not to make addresses for it. */
   ipv6: boolean;
-  tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
+  /** Whose the TAPs of guests without an owner of their own are: one of the ids is set, or both. */
+  tap: { owner?: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
   /** File descriptors of this process. */
   programs: { guard: number; gate: number; classify: number };
   /** The kernel's ids of the same programs, as a filter tells them. */

@@ -7,6 +7,7 @@ export type { NetworkEvent } from "./events/subscription.js";
 export type { GroupInfo } from "./groups/group-list.js";
 export type { Allocation, AllocationState, ShapingState } from "./guests/guest.js";
 export type { GuestIdentity } from "./identity/guest-identity.js";
+export type { TapOwner } from "./identity/tap-owner.js";
 export type { ChangedObject } from "./kernel/changes.js";
 export type { DropReason } from "./lease/drops.js";
 export type { StoreDamage } from "./lease/standby-store.js";

@@ -181,7 +181,7 @@ async function assemble(
     lane: lanes.create,
     reaper,
     wiped: (error, remains) => wiped(parts, error, remains),
-    hasLink: (ifindex) => loadAddon().hasLink(ifindex),
+    flagsOf: (ifindex) => loadAddon().linkFlags(ifindex),
     isBusy: () => lanes.shape.depth > 0 || lanes.create.depth > pool.counts.making,
     guests: () => registry.all().length,
   });

@@ -17,6 +17,14 @@ export function checkLinkName(name: unknown, option: string): string {
   return name as string;
 }
 
+/** A whole number from 0 to `most`. */
+export function checkWhole(value: unknown, option: string, most: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
+    throw configError(option, `a whole number from 0 to ${most}`, value);
+  }
+  return value;
+}
+
 /** Refuses anything but an object with known keys. */
 export function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
   if (typeof value !== "object" || value === null || Array.isArray(value))

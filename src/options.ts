@@ -5,9 +5,10 @@ import { isAbsolute, join } from "node:path";
 import { type Bandwidth, type BitsPerSecond, parseBandwidth } from "./bandwidth.js";
 import { configError } from "./errors.js";
 import { formatIpv4, parseIpv4, parseSubnet, type Subnet } from "./identity/ipv4.js";
+import { checkId } from "./identity/tap-owner.js";
 import type { ShapingDefaults } from "./limits.js";
 import { type NatOptions, type ResolvedNat, resolveNat } from "./nat/nat-options.js";
-import { checkKeys, checkLinkName } from "./option-checks.js";
+import { checkKeys, checkLinkName, checkWhole } from "./option-checks.js";
 
 /** What openNetwork takes. Everything but `bridge` and `subnet` has a default. */
 export interface NetworkOptions {
@@ -52,8 +53,10 @@ export interface NetworkOptions {
   /** Warm slots kept ready; 0 for none. Default { size: 32 }. */
   pool?: { size: number };
   /**
-   * Who may open the TAPs (owner: the effective uid by default), and how: multiQueue must match the
-   * VMM.
+   * Who may open the TAPs, and how: multiQueue must match the VMM. `owner` alone: processes of this
+   * uid; `group` alone: any user of this group; both: this uid in this group. Default: the agent's
+   * own effective uid. Any process that may open one TAP of the network may open all of them, warm
+   * slots included: AllocationRequest.owner gives a guest's TAP to one uid.
    */
   tap?: { owner?: number; group?: number; vnetHdr?: boolean; multiQueue?: boolean };
   /**
@@ -79,7 +82,7 @@ export interface ResolvedOptions extends ShapingDefaults {
   uploadCapacity: BitsPerSecond;
   unshaped: "limit" | "block";
   poolSize: number;
-  tap: { owner: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
+  tap: { owner?: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
   unverifiedChecksums: "drop" | "accept" | undefined;
   stateDir: string;
   /** Undefined: forknet has nothing to do with it. */
@@ -114,7 +117,6 @@ const KNOWN = new Set([
  * A bridge has 1023 ports; some stay free for forks that need an exact name while the pool is full.
  */
 const LARGEST_POOL = 512;
-const LARGEST_UID = 2 ** 32 - 2;
 
 /** Checks every option; throws ERR_FORKNET_CONFIG and changes nothing. */
 export function resolveOptions(options: NetworkOptions): ResolvedOptions {
@@ -179,13 +181,6 @@ function checkNumber(value: unknown, option: string, least: number, most: number
   return value;
 }
 
-function checkWhole(value: unknown, option: string, most: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
-    throw configError(option, `a whole number from 0 to ${most}`, value);
-  }
-  return value;
-}
-
 function checkUnverified(value: unknown): ResolvedOptions["unverifiedChecksums"] {
   if (value === undefined || value === "drop" || value === "accept") return value;
   throw configError("unverifiedChecksums", '"drop" or "accept"', value);
@@ -203,13 +198,12 @@ function checkPool(value: unknown): number {
 
 function checkTap(value: NonNullable<NetworkOptions["tap"]>): ResolvedOptions["tap"] {
   checkKeys(value, new Set(["owner", "group", "vnetHdr", "multiQueue"]), "tap");
-  // A TAP without an owner opens for anybody who can open /dev/net/tun, so there is always one.
-  const owner = value.owner ?? process.geteuid?.() ?? 0;
+  const { group } = value;
+  // A TAP without owner and group opens for anybody who can open /dev/net/tun, so one is always set.
+  const owner = value.owner ?? (group === undefined ? (process.geteuid?.() ?? 0) : undefined);
   return {
-    owner: checkWhole(owner, "tap.owner", LARGEST_UID),
-    ...(value.group === undefined
-      ? {}
-      : { group: checkWhole(value.group, "tap.group", LARGEST_UID) }),
+    ...(owner === undefined ? {} : { owner: checkId(owner, "tap.owner") }),
+    ...(group === undefined ? {} : { group: checkId(group, "tap.group") }),
     vnetHdr: checkBoolean(value.vnetHdr ?? true, "tap.vnetHdr"),
     multiQueue: checkBoolean(value.multiQueue ?? false, "tap.multiQueue"),
   };

@@ -9,6 +9,7 @@ import {
   resolveInner,
 } from "./identity/guest-identity.js";
 import { formatIpv4, isForGuests, parseIpv4, parseMac, type Subnet } from "./identity/ipv4.js";
+import { resolveTapOwner, type TapOwner } from "./identity/tap-owner.js";
 import type { Ipv4, Mac } from "./kernel/messages.js";
 import { MOST_LABEL_CHARACTERS, MOST_TRANSLATED_LABEL_CHARACTERS } from "./lease/alias.js";
 import {
@@ -61,12 +62,21 @@ export interface AllocationRequest extends LimitsRequest {
    * the TAP. Needs `translate` of openNetwork. An address of the subnet only where it is `ip`.
    */
   guest?: GuestIdentity;
+  /**
+   * Who may open the guest's TAP instead of the network's `tap.owner` and `tap.group`: a uid, or
+   * uid, gid or both. No process with another uid had it open before, or can now, unless it has
+   * CAP_NET_ADMIN. The TAP comes from the create lane: a warm slot is given away where it is the
+   * agent's own (`tap.owner` left out), else a TAP is made. Kept through standby and restart.
+   */
+  owner?: number | TapOwner;
 }
 
 /** What recreateAllocation takes beside the id. */
 export interface RecreateOptions extends LimitsRequest {
   /** Default: one of the network's own, seldom the one of before. */
   tapName?: string;
+  /** Replaces the stored owner of the TAP; see AllocationRequest. */
+  owner?: number | TapOwner;
   /** Gives the restore up: it rejects with ABORTED and the guest stays in standby. */
   signal?: AbortSignal;
 }
@@ -80,6 +90,7 @@ export interface ResolvedRequest {
   tapName?: string;
   group?: string;
   guest?: InnerIdentity;
+  owner?: TapOwner;
   limits: Limits;
 }
 
@@ -93,8 +104,9 @@ const REQUEST_KEYS = new Set([
   "tapName",
   "group",
   "guest",
+  "owner",
 ]);
-const RECREATE_KEYS = new Set(["tapName", "download", "upload", "signal"]);
+const RECREATE_KEYS = new Set(["tapName", "owner", "download", "upload", "signal"]);
 const LIMIT_KEYS = new Set(["download", "upload"]);
 const GROUP_KEYS = new Set(["upload", "download"]);
 const NEEDS_TRANSLATE = "a network that was opened with translate: true";
@@ -117,6 +129,7 @@ export function resolveRequest(
   if (request.group !== undefined) resolved.group = checkGroup(request);
   if (request.guest !== undefined)
     resolved.guest = checkGuest(request.guest, request, options, resolved.ip);
+  if (request.owner !== undefined) resolved.owner = resolveTapOwner(request.owner);
   return resolved;
 }
 
@@ -177,6 +190,7 @@ export function resolveRecreate(given: RecreateOptions, stored: Limits, options:
   return {
     limits: mergeLimits(given, stored, options.uploadBurstMultiplier),
     ...(given.tapName === undefined ? {} : { tapName: checkLinkName(given.tapName, "tapName") }),
+    ...(given.owner === undefined ? {} : { owner: resolveTapOwner(given.owner) }),
   };
 }
 

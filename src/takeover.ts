@@ -75,7 +75,7 @@ function youngestFirst(a: Lease, b: Lease): number {
  */
 function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
   const { identities, registry, guarantees, groups, options, shaping, allocationFacts } = parts;
-  const { lease, tapName, ifindex, inPlace } = found;
+  const { lease, tapName, ifindex, owner, inPlace } = found;
   identities.adoptGuest(lease, tapName);
   const guest = new Guest(lease, allocationFacts);
   guest.port = { tapName, class: claim };
@@ -85,6 +85,7 @@ function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
     if (!claim.exists) identities.classLost(claim.minor);
   }
   guest.ifindex = ifindex;
+  guest.tapOwner = owner;
   guest.state = "active";
   guest.guaranteed = guaranteedUpload(lease.limits, options.baseLimit);
   guarantees.adopt(guest.guaranteed, lease.group);

@@ -8,6 +8,8 @@ import { curve, median, rounded, summarize } from "../statistics.mjs";
 /** By then the limits of the last fork are in place and the pool is full again. */
 const PACE_MS = 5;
 const US_PER_MS = 1000;
+/** Any uid but the trial's own. */
+const OWNER = 1000;
 const paced = (/** @type {string} */ peer) => `${peer}, one every ${PACE_MS} ms`;
 
 export const fork = {
@@ -29,6 +31,7 @@ export const fork = {
       [PEER.plan]: async () => (await peers.forknet("plan", cold)).us,
       [PEER.cold]: async () => (await peers.forknet("fork", cold)).us,
       [PEER.warm]: async () => allWarm(await peers.forknet("fork", warm)),
+      [PEER.owned]: async () => (await peers.forknet("fork", { ...warm, owner: OWNER })).us,
       [paced(PEER.floor)]: async () => (await peers.floor("bare", n, { paceMs: PACE_MS })).coldUs,
       [paced(PEER.cold)]: async () =>
         (await peers.forknet("fork", { ...cold, paceMs: PACE_MS })).us,
@@ -52,7 +55,8 @@ export const fork = {
     return {
       how:
         `Up to ${n} guests a round, ${rounds} rounds, none released; usable at return. Each against the floor at the ` +
-        "same pace. By the caller: without a worker, and without the reservation. Of the usual way and the scripts, " +
+        "same pace. By the caller: without a worker, and without the reservation. Given to an owner: a warm slot whose TAP " +
+        "the create lane gives to another uid, with its limits. Of the usual way and the scripts, " +
         "the next fork comes when the last is shaped.",
       table: Object.entries(samples).map(([peer, all]) => {
         const { n: count, p50: middle, p95, p99, max } = summarize(all.flat());

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { answer, openTrial, request, trialOptions, warmUp } from "./agent.mjs";
 
 const options = trialOptions();
-const { n, pool, paceMs, warmUps } = options;
+const { n, pool, paceMs, warmUps, owner } = options;
 const network = await openTrial(options);
 await warmUp(network, warmUps, pool);
 
@@ -12,7 +12,7 @@ const us = [];
 let warm = 0;
 for (let i = 0; i < n; i++) {
   if (paceMs > 0) await sleep(paceMs);
-  const wanted = request(i);
+  const wanted = { ...request(i), ...(owner === undefined ? {} : { owner }) };
   const startMs = performance.now();
   const allocation = await network.createAllocation(wanted);
   us.push((performance.now() - startMs) * 1000);

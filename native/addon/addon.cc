@@ -21,6 +21,9 @@
 namespace forknet {
 namespace {
 
+// The kernel takes the largest uid and gid for "nobody in particular".
+constexpr uint32_t kLargestId = UINT32_MAX - 1;
+
 int Fd(Napi::Value value, const char* where) {
   return static_cast<int>(CheckInteger(value, 0, INT32_MAX, where));
 }
@@ -30,9 +33,8 @@ Napi::Value OpenTapJs(const Napi::CallbackInfo& info) {
   const Fields fields(CheckObject(info[0], "options"), "options");
   TapOptions options;
   options.name = fields.LinkName("name");
-  // The kernel takes the largest uid and gid for "nobody in particular".
-  options.owner = fields.MaybeInteger<uint32_t>("owner", 0, UINT32_MAX - 1);
-  options.group = fields.MaybeInteger<uint32_t>("group", 0, UINT32_MAX - 1);
+  options.owner = fields.MaybeInteger<uint32_t>("owner", 0, kLargestId);
+  options.group = fields.MaybeInteger<uint32_t>("group", 0, kLargestId);
   options.vnet_hdr = fields.MaybeBoolean("vnetHdr").value_or(false);
   options.multi_queue = fields.MaybeBoolean("multiQueue").value_or(false);
   options.offload = fields.MaybeBoolean("offload").value_or(false);
@@ -55,6 +57,22 @@ void SetTapPersistentJs(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] { SetTapPersistent(fd, persistent); });
 }
 
+uint32_t Id(Napi::Value value, const char* where) {
+  return static_cast<uint32_t>(CheckInteger(value, 0, kLargestId, where));
+}
+
+void SetTapOwnerJs(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  const uint32_t uid = Id(info[1], "uid");
+  Guarded(info.Env(), [&] { SetTapOwner(fd, uid); });
+}
+
+void SetTapGroupJs(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  const uint32_t gid = Id(info[1], "gid");
+  Guarded(info.Env(), [&] { SetTapGroup(fd, gid); });
+}
+
 void CloseFd(const Napi::CallbackInfo& info) {
   const int fd = Fd(info[0], "fd");
   Guarded(info.Env(), [&] {
@@ -70,11 +88,13 @@ Napi::Value TakeOver(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), Environment::Of(info.Env()).fds.TakeOver(fds));
 }
 
-Napi::Value HasLink(const Napi::CallbackInfo& info) {
+Napi::Value LinkFlags(const Napi::CallbackInfo& info) {
   const auto ifindex = static_cast<int32_t>(CheckInteger(info[0], 1, INT32_MAX, "ifindex"));
   const Napi::Env env = info.Env();
-  return Guarded(env, [&] {
-    return Napi::Boolean::New(env, Environment::Of(env).lookup.LinkExists(ifindex));
+  return Guarded(env, [&]() -> Napi::Value {
+    const std::optional<uint16_t> flags = Environment::Of(env).lookup.FlagsOf(ifindex);
+    if (!flags) return env.Undefined();
+    return Napi::Number::New(env, *flags);
   });
 }
 
@@ -157,9 +177,11 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("encode", Napi::Function::New<EncodeMessages>(env, "encode"));
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));
+  exports.Set("setTapOwner", Napi::Function::New<SetTapOwnerJs>(env, "setTapOwner"));
+  exports.Set("setTapGroup", Napi::Function::New<SetTapGroupJs>(env, "setTapGroup"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
   exports.Set("takeOver", Napi::Function::New<TakeOver>(env, "takeOver"));
-  exports.Set("hasLink", Napi::Function::New<HasLink>(env, "hasLink"));
+  exports.Set("linkFlags", Napi::Function::New<LinkFlags>(env, "linkFlags"));
   exports.Set("bootMs", Napi::Function::New<BootMsJs>(env, "bootMs"));
   exports.Set("unshareNetwork", Napi::Function::New<UnshareNetworkJs>(env, "unshareNetwork"));
   exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));

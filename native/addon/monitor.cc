@@ -17,9 +17,13 @@ constexpr uint32_t kMaxDatagrams = 65'536;
 // As src/kernel/changes.ts reads them.
 constexpr size_t kNumbersPerChange = 7;
 
-/** Bit 0: up; bit 1: there are port flags, in the bits from 2 on. */
+// Behind the port flags.
+constexpr uint32_t kHadCarrierBit = 1U << 8;
+
+/** Bit 0: up; bit 1: there are port flags, in the bits from 2 to 7; bit 8: it once got a carrier.
+ */
 uint32_t BitsOf(const LinkInfo& link) {
-  uint32_t bits = link.up ? 1 : 0;
+  uint32_t bits = (link.up ? 1 : 0) | (link.carrier_ups > 0 ? kHadCarrierBit : 0);
   if (!link.port) return bits;
   const bool flags[] = {true,
                         link.port->isolated,

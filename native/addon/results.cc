@@ -63,6 +63,7 @@ Napi::Object Tun(Napi::Env env, const TunInfo& tun) {
       .Flag("multiQueue", tun.multi_queue);
   if (tun.owner) result.Number("owner", *tun.owner);
   if (tun.group) result.Number("group", *tun.group);
+  if (tun.queues) result.Number("queues", *tun.queues);
   return result.Done();
 }
 
@@ -93,6 +94,7 @@ Napi::Object ToJs(Napi::Env env, const LinkInfo& link) {
       .Number("group", link.group)
       .Text("alias", link.alias)
       .Number("txQueueLength", link.tx_queue_length)
+      .Number("carrierUps", link.carrier_ups)
       .Flag("forwarding", link.forwarding)
       .Flag("sendRedirects", link.send_redirects);
   if (link.port) result.Object("port", Port(env, *link.port));

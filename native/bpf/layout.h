@@ -54,7 +54,10 @@ struct lease {
   __be32 guest_gateway;
   __u8 guest_mac[6];
   __u8 guest_gateway_mac[6];
-  __u32 reserved2[3];  // zero
+  // Who may open the TAP, for the host only; 0: nobody of its own, what holds for the network does.
+  __u32 tap_uid_plus_1;
+  __u32 tap_gid_plus_1;
+  __u32 reserved2;  // zero
 };
 
 // `settings`: array of one. Zeroed, as the kernel makes it, nothing passes.
@@ -93,6 +96,8 @@ FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, created_ms) == 24, "struct lease has no holes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, id) == 64, "struct lease has no holes");
 FORKNET_ASSERT(__builtin_offsetof(struct lease, guest_ip) == 256, "struct lease has no holes");
+FORKNET_ASSERT(__builtin_offsetof(struct lease, tap_uid_plus_1) == 276,
+               "struct lease has no holes");
 FORKNET_ASSERT(sizeof(struct settings) == 32, "struct settings is 32 bytes");
 
 #ifdef __cplusplus

@@ -48,6 +48,23 @@ TEST_CASE("a link that changed tells what it is like now") {
   CHECK(change.link->up);
 }
 
+TEST_CASE("a TAP tells its open queues, disabled ones too, and how often it got a carrier") {
+  MessageBuilder message = Link(RTM_NEWLINK, AF_UNSPEC, 9);
+  message.Attr(IFLA_CARRIER_UP_COUNT, uint32_t{4});
+  message.Nest(IFLA_LINKINFO, [&] {
+    message.Text(IFLA_INFO_KIND, "tun").Nest(IFLA_INFO_DATA, [&] {
+      message.Attr(IFLA_TUN_NUM_QUEUES, uint32_t{2});
+      message.Attr(IFLA_TUN_NUM_DISABLED_QUEUES, uint32_t{1});
+    });
+  });
+  Change change;
+  REQUIRE(ParseChange(ReplyOf(message), &change));
+  REQUIRE(change.link);
+  REQUIRE(change.link->tun);
+  CHECK(change.link->carrier_ups == 4);
+  CHECK(change.link->tun->queues == 3U);
+}
+
 TEST_CASE("a bridge port that changed tells its flags") {
   MessageBuilder message = Link(RTM_NEWLINK, AF_BRIDGE, 9);
   message.Nest(IFLA_PROTINFO, [&] {

@@ -89,7 +89,7 @@ export function kernelStatus(
 }
 
 /** A guest's TAP and what it holds. */
-interface HeldTap {
+export interface HeldTap {
   tap: LinkInfo;
   lease: Lease;
 }
@@ -141,8 +141,8 @@ function shapingOf(ifindex: number, lease: Lease, { classes, tbfs }: KernelLook)
 function identity({ instanceId, instanceName, limits, createdMs, ...lease }: Lease) {
   const [ip, mac] = [formatIpv4(lease.ip), formatMac(lease.mac)];
   const guest = lease.guest ? formatInner(lease.guest) : null;
-  const { group = null } = lease;
-  return { instanceId, instanceName, ip, mac, limits, createdMs, group, guest };
+  const { group = null, owner = null } = lease;
+  return { instanceId, instanceName, ip, mac, limits, createdMs, group, guest, owner };
 }
 
 /** For each guest in turn. */

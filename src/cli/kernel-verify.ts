@@ -4,16 +4,18 @@
 import { toBytesPerSecond, UNLIMITED } from "../bandwidth.js";
 import { classHandle, EGRESS, INGRESS } from "../facts.js";
 import { formatClass } from "../identity/class-pool.js";
+import { formatOwner, ownerOf } from "../identity/tap-owner.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
 import { warningOf } from "../plans/finding.js";
 import { findSilencers } from "../plans/forwarding.js";
+import { OPENED, wasOpened } from "../plans/give.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
 import { findOverlaps } from "../plans/overlap.js";
 import type { VerifyDifference, VerifyReport, VerifyWarning } from "../reconcile/verify.js";
-import { heldTaps, type KernelLook, look } from "./kernel-status.js";
+import { type HeldTap, heldTaps, type KernelLook, look } from "./kernel-status.js";
 
 /** Of all live guests and the devices, or of one guest: an empty list of `compared` is no such guest. */
 export function kernelDifferences(
@@ -26,7 +28,8 @@ export function kernelDifferences(
   const held = heldTaps(kernel, network, found.taps, notes).filter(
     ({ lease }) => instanceId === undefined || lease.instanceId === instanceId,
   );
-  const differences = instanceId === undefined ? missingDevices(network) : [];
+  const differences =
+    instanceId === undefined ? [...missingDevices(network), ...openSlots(found.taps, held)] : [];
   for (const { tap, lease } of held) {
     const facts = [
       ...linkFacts(tap, lease, network),
@@ -67,13 +70,27 @@ function missingDevices({ bridge, bridgeLink, shaper }: KernelNetwork): VerifyDi
   ];
 }
 
+/** Warm slots that a process has opened, though no guest has them. */
+function openSlots(taps: readonly LinkInfo[], held: readonly HeldTap[]): VerifyDifference[] {
+  const guests = new Set(held.map(({ tap }) => tap.ifindex));
+  return taps
+    .filter((tap) => !guests.has(tap.ifindex) && wasOpened(tap))
+    .map(({ name }) => ({ subject: name, ...OPENED }));
+}
+
 function linkFacts(tap: LinkInfo, lease: Lease, { bridge, bridgeLink }: KernelNetwork): Fact[] {
   const isPort = bridgeLink !== undefined && tap.master === bridgeLink.ifindex;
   return [
     ["alias", formatAlias(lease), tap.alias],
     ["bridge", bridge, isPort ? bridge : "none"],
     ["link", "up", tap.up ? "up" : "down"],
+    ...ownerFact(tap, lease),
   ];
+}
+
+/** The owner of a guest that has none of its own is the agent's to know. */
+function ownerFact({ tun }: LinkInfo, { owner }: Lease): Fact[] {
+  return owner ? [["owner", formatOwner(owner), formatOwner(ownerOf(tun ?? {}))]] : [];
 }
 
 function shapingFacts(tap: LinkInfo, lease: Lease, { tbfs, classes }: KernelLook): Fact[] {

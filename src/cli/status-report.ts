@@ -2,6 +2,7 @@
 
 import { formatBandwidth } from "../bandwidth.js";
 import type { GuestStatus, NetworkStatus } from "../control/status.js";
+import { formatOwner } from "../identity/tap-owner.js";
 import { formatBytes, formatDownload, formatRate, formatUpload } from "./quantity.js";
 import { paint } from "./style.js";
 import { formatTable } from "./table.js";
@@ -84,13 +85,14 @@ export function formatGuests(
 
 /** One guest, a line a fact. */
 export function formatGuest(guest: GuestStatus, now: Throughput | undefined): string {
-  const { traffic, limits, guest: inside } = guest;
+  const { traffic, limits, guest: inside, owner } = guest;
   const rows: [string, string][] = [
     ["instance", `${paint("bold", guest.instanceId)} (${guest.instanceName})`],
     ["state", `${guest.state}, ${guest.shaping === "none" ? "no limits in place" : guest.shaping}`],
     ["address", `${guest.ip} ${guest.mac}`],
     ...insideRow(inside),
     ["tap", guest.tap ? `${guest.tap} (ifindex ${guest.ifindex}), class ${guest.classId}` : "-"],
+    ...(owner ? [["owner", formatOwner(owner)] as [string, string]] : []),
     ["created", new Date(guest.createdMs).toISOString()],
     ["download", `limit ${formatDownload(limits)}, now ${rateOrDash(now?.download)}`],
     ["upload", `limit ${formatUpload(limits)}, now ${rateOrDash(now?.upload)}`],

@@ -4,6 +4,7 @@
 import type { Allocation, AllocationState, Guest, ShapingState } from "../guests/guest.js";
 import type { GuestIdentity } from "../identity/guest-identity.js";
 import { formatIpv4 } from "../identity/ipv4.js";
+import type { TapOwner } from "../identity/tap-owner.js";
 import type { DropReason } from "../lease/drops.js";
 import type { Limits } from "../limits.js";
 import type { Parts } from "../parts.js";
@@ -27,6 +28,8 @@ export interface GuestStatus
   group: string | null;
   /** The identity in its memory, where that is translated. */
   guest: Required<GuestIdentity> | null;
+  /** Who may open its TAP; null where the network's owner applies. */
+  owner: TapOwner | null;
   /** Since the TAP was made; null without a TAP. */
   traffic: GuestTraffic | null;
 }
@@ -86,6 +89,7 @@ export function agentStatus(parts: Parts, counted: NetworkStatistics): NetworkSt
 function guestStatus({ view, lease }: Guest): Omit<GuestStatus, "traffic"> {
   const { instanceId, instanceName, ip, mac, tap, ifindex, classId, state, shaping } = view;
   const identity = { instanceId, instanceName, ip, mac, tap, ifindex, classId };
-  const { limits, createdMs, group = null } = lease;
-  return { ...identity, state, shaping, limits, createdMs, group, guest: view.guest ?? null };
+  const { limits, createdMs, group = null, owner = null } = lease;
+  const { guest = null } = view;
+  return { ...identity, state, shaping, limits, createdMs, group, guest, owner };
 }

@@ -3,6 +3,7 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Guest } from "../guests/guest.js";
+import type { WarmSlot } from "../guests/slot-pool.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
 import type { Change, LinkState } from "../kernel/changes.js";
 import { NUD_NOARP, NUD_PERMANENT } from "../kernel/kernel.js";
@@ -20,6 +21,7 @@ interface Owner {
   ifindex: number;
   mac: Mac;
   guest?: Guest;
+  slot?: WarmSlot;
 }
 
 type ChangeOf<Object extends Change["object"]> = Extract<Change, { object: Object }>;
@@ -45,11 +47,18 @@ export class Belongings {
       const { mac, ip } = lease;
       this.#add({ subject, tapName: port.tapName, ifindex, mac, guest }, port.class.minor, ip);
     }
-    for (const { ifindex, port, address } of pool.slots()) {
+    for (const slot of pool.slots()) {
+      const { ifindex, port, address } = slot;
       const { tapName } = port;
       const { mac, ip } = address;
-      this.#add({ subject: tapName, tapName, ifindex, mac }, port.class.minor, ip);
+      this.#add({ subject: tapName, tapName, ifindex, mac, slot }, port.class.minor, ip);
     }
+  }
+
+  /** The warm slot that the change tells a process to have opened. */
+  openedSlot(change: Change): WarmSlot | undefined {
+    const isOpened = change.object === "link" && change.link?.opened;
+    return isOpened ? this.#byIfindex.get(change.ifindex)?.slot : undefined;
   }
 
   /**

@@ -30,6 +30,12 @@ export interface Events {
    */
   "forknet:slot-lost": { bridge: string; tap: string };
   /**
+   * A process opened the TAP of a warm slot, which is no guest's. The slot was deleted, and with it
+   * the process's queue; the next are made a second later. A process can do it when its uid is that
+   * of `tap.owner`: see `owner` of AllocationRequest. Best effort.
+   */
+  "forknet:slot-opened": { bridge: string; tap: string };
+  /**
    * Standby leases on disk could not be used as they were, and were moved aside; `kept` of them go
    * on. Also in `network.storeDamage`.
    */
@@ -86,6 +92,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:shaping-failed": diagnostics.channel("forknet:shaping-failed"),
   "forknet:pool-failed": diagnostics.channel("forknet:pool-failed"),
   "forknet:slot-lost": diagnostics.channel("forknet:slot-lost"),
+  "forknet:slot-opened": diagnostics.channel("forknet:slot-opened"),
   "forknet:store-damaged": diagnostics.channel("forknet:store-damaged"),
   "forknet:store-failed": diagnostics.channel("forknet:store-failed"),
   "forknet:changed-outside": diagnostics.channel("forknet:changed-outside"),

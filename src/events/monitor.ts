@@ -94,7 +94,9 @@ export class Monitor {
         return;
       }
       this.#heard.delete(key);
-      const subject = belongings?.subjectOf(change);
+      const slot = belongings?.openedSlot(change);
+      if (slot) this.#parts.pool.opened(slot);
+      const subject = slot ? undefined : belongings?.subjectOf(change);
       if (subject !== undefined) this.#suspect(subject, change);
     }
     const isQuiet = !this.#isNews;

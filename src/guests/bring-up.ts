@@ -2,13 +2,12 @@
 // one. Whatever fails, the reservation is given back.
 
 import type { Span } from "@opentelemetry/api";
-import type { Limits } from "../limits.js";
 import type { Parts } from "../parts.js";
 import type { ResolvedRequest } from "../request.js";
 import { reserved, type SetSlot } from "../telemetry/operation.js";
 import { aborted, Creation } from "./creation.js";
 import type { Allocation, Guest } from "./guest.js";
-import { type Donor, type Reservation, Reservations } from "./reservations.js";
+import { type Donor, type Reservation, Reservations, type RestoreWishes } from "./reservations.js";
 
 /** What a call brings along. */
 export interface Call {
@@ -42,16 +41,10 @@ export class BringUp {
     return this.#start(reservation, call);
   }
 
-  /** A standby guest; it gets its former limits and no port again when that fails. */
-  async again(
-    guest: Guest,
-    wishes: { limits: Limits; tapName?: string },
-    call: Call,
-  ): Promise<void> {
-    const former = guest.lease.limits;
-    const donor = reserved(call.span, () =>
-      this.#reservations.reserveAgain(guest, wishes.limits, wishes.tapName),
-    );
+  /** A standby guest; it gets its former lease and no port again when that fails. */
+  async again(guest: Guest, wishes: RestoreWishes, call: Call): Promise<void> {
+    const former = guest.lease;
+    const donor = reserved(call.span, () => this.#reservations.reserveAgain(guest, wishes));
     this.#describe(guest, call.span);
     const undo: Undo = (error) => this.#reservations.forgetAgain(guest, former, error);
     await this.#makeCold(guest, donor, call, undo);

@@ -17,7 +17,7 @@ import { wiped } from "./lost-slot.js";
 import type { Donor } from "./reservations.js";
 import type { WarmSlot } from "./slot-pool.js";
 
-/** `renamed`: a warm slot that was given another name or address. */
+/** `renamed`: a warm slot that was given another name, address or owner. */
 export type SlotKind = "cold" | "warm" | "renamed";
 
 /** One guest on its way to a TAP. */
@@ -98,6 +98,7 @@ export class Creation {
     try {
       await this.#make(attempt, former);
     } catch (error) {
+      if (isHeldByAnother(error)) this.#parts.pool.tellOpened(slot);
       if (!(await reaper.reapQuietly(former, "pool"))) {
         // The surplus stays taken, too: the TAP has it.
         const { tapName, ifindex, ip, mac } = former;
@@ -171,6 +172,7 @@ export class Creation {
       class: port.class,
       limits,
       alias: formatAlias(lease),
+      ...(lease.owner ? { owner: lease.owner } : {}),
       ...(former ? { former } : {}),
     };
   }
@@ -203,6 +205,12 @@ export class Creation {
     addChild(span, "forknet.arm", startedMs, monotonicMs());
     guest.state = "active";
   }
+}
+
+/** Of what making a slot of a donor asks for, only the donor itself is opened. */
+function isHeldByAnother(error: unknown): boolean {
+  const { syscall, errnoName } = error as ForknetError;
+  return syscall === "TUNSETIFF" && errnoName === "EBUSY";
 }
 
 /** ERR_FORKNET_ABORTED with the caller's reason as its cause. */

@@ -8,6 +8,7 @@ import type { PortClaim } from "../identity/claims.js";
 import { type ClassClaim, formatClass } from "../identity/class-pool.js";
 import { formatInner, type GuestIdentity } from "../identity/guest-identity.js";
 import { formatIpv4, formatMac, type Subnet } from "../identity/ipv4.js";
+import type { TapOwner } from "../identity/tap-owner.js";
 import { bootMs } from "../kernel/boot.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import type { Lease } from "../lease/lease.js";
@@ -34,6 +35,8 @@ export interface Allocation {
   readonly mac: string;
   /** What the guest believes instead, where that is translated at its TAP. */
   readonly guest: Required<GuestIdentity> | undefined;
+  /** Who may open its TAP; undefined where the network's `tap.owner` and `tap.group` say it. */
+  readonly owner: Readonly<TapOwner> | undefined;
   /** The bridge's address: the guest's default route. */
   readonly gateway: string;
   /** "255.255.0.0" */
@@ -87,6 +90,8 @@ export class Guest {
   /** TAP name and class; undefined in standby. */
   port: PortClaim | undefined;
   ifindex = 0;
+  /** Who may open its TAP: the lease's owner, or the network's when the TAP was made. */
+  tapOwner: TapOwner = {};
   /** The class it is going to have when it is shaped: the present one has another parent. */
   moving: ClassClaim | undefined;
   /** The warm slot that is being given this guest's identity; 0 when none is. */
@@ -193,6 +198,10 @@ class GuestView implements Allocation {
     const { guest } = this.#guest.lease;
     return guest && formatInner(guest);
   }
+  get owner(): Readonly<TapOwner> | undefined {
+    const { owner } = this.#guest.lease;
+    return owner && { ...owner };
+  }
   get gateway(): string {
     return this.#facts.gateway;
   }
@@ -227,11 +236,11 @@ class GuestView implements Allocation {
 
   /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
-    const { instanceId, instanceName, group, ip, mac, guest } = this;
+    const { instanceId, instanceName, group, ip, mac, guest, owner } = this;
     const { gateway, netmask, prefixLength, dns } = this;
     const { tap, ifindex, classId, state, shaping } = this;
     const labels = { instanceId, instanceName, group };
-    const fixed = { ...labels, ip, mac, guest, gateway, netmask, prefixLength, dns };
+    const fixed = { ...labels, ip, mac, guest, owner, gateway, netmask, prefixLength, dns };
     return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 

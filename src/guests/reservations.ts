@@ -6,7 +6,9 @@ import { isRollback } from "../errors.js";
 import type { AddressClaim, PortClaim } from "../identity/claims.js";
 import type { ClassClaim } from "../identity/class-pool.js";
 import { remainsOf } from "../identity/stranded.js";
+import { canBecome, ownerOf, type TapOwner } from "../identity/tap-owner.js";
 import { bootMs } from "../kernel/boot.js";
+import type { Lease } from "../lease/lease.js";
 import { guaranteedUpload, type Limits } from "../limits.js";
 import type { Parts } from "../parts.js";
 import type { ResolvedRequest } from "../request.js";
@@ -31,6 +33,13 @@ export interface Reservation {
   donor?: Donor | undefined;
 }
 
+/** What a restore replaces of the lease, and the name of the TAP. */
+export interface RestoreWishes {
+  limits: Limits;
+  owner?: TapOwner;
+  tapName?: string;
+}
+
 interface Claim {
   address: AddressClaim;
   port: PortClaim;
@@ -51,9 +60,10 @@ export class Reservations {
   reserve(request: ResolvedRequest): Reservation {
     const { registry, pool } = this.#parts;
     registry.check(request.instanceId, request.instanceName);
-    const { group } = request;
+    const { group, owner } = request;
     const place = this.#enter(request.limits, group);
-    const slot = request.tapName === undefined ? pool.take(request) : undefined;
+    const isAnySlot = request.tapName === undefined && owner === undefined;
+    const slot = isAnySlot ? pool.take(request) : undefined;
     let claim: Claim;
     try {
       claim = slot ? this.#claimWarm(slot, place.parent) : this.#claim(request, place.parent);
@@ -71,6 +81,7 @@ export class Reservations {
         limits: request.limits,
         ...(group === undefined ? {} : { group }),
         ...(request.guest === undefined ? {} : { guest: request.guest }),
+        ...(owner === undefined ? {} : { owner }),
         createdMs: Date.now(),
         createdBootMs: bootMs(),
         generation: this.#nextGeneration(),
@@ -79,6 +90,7 @@ export class Reservations {
       this.#parts.allocationFacts,
     );
     guest.port = port;
+    guest.tapOwner = this.#ownerOf(guest.lease);
     guest.moving = moving;
     guest.guaranteed = place.guaranteed;
     registry.add(guest);
@@ -86,15 +98,16 @@ export class Reservations {
   }
 
   /**
-   * Takes the wishes of a restore into a standby guest: new limits, a port. Throws and changes
-   * nothing.
+   * Takes the wishes of a restore into a standby guest: new limits, a port, an owner. Throws and
+   * changes nothing.
    */
-  reserveAgain(guest: Guest, limits: Limits, tapName: string | undefined): Donor | undefined {
-    const { group } = guest.lease;
+  reserveAgain(guest: Guest, { limits, tapName, ...wishes }: RestoreWishes): Donor | undefined {
+    const kept = { ...guest.lease, ...wishes };
+    const { group } = kept;
     const place = this.#enter(limits, group);
     let claim: Claim;
     try {
-      claim = this.#claimPort(guest.lease, tapName, place.parent);
+      claim = this.#claimPort(kept, { tapName, owner: kept.owner }, place.parent);
     } catch (error) {
       void this.#leave(place.guaranteed, group);
       throw error;
@@ -103,12 +116,13 @@ export class Reservations {
     guest.guaranteed = place.guaranteed;
     const generation = this.#nextGeneration();
     guest.lease = {
-      ...guest.lease,
+      ...kept,
       limits,
       classMinor: claim.port.class.minor,
       generation,
       blocked: false,
     };
+    guest.tapOwner = this.#ownerOf(guest.lease);
     guest.state = "pending";
     guest.shaped = new Deferred();
     return claim.donor;
@@ -119,15 +133,15 @@ export class Reservations {
    * if there is one.
    */
   #claim(wish: ResolvedRequest, parent: number | undefined): Claim {
-    const { identities, pool } = this.#parts;
+    const { identities } = this.#parts;
     if (wish.ip === undefined && wish.mac === undefined) {
-      // Only the TAP's name is wished: the donor keeps its address.
-      const slot = pool.take({});
+      // Only the TAP's name or its owner is wished: the donor keeps its address.
+      const slot = this.#takeDonor(wish.owner);
       if (slot) return this.#takeOver(slot, slot.address, wish.tapName, parent);
     }
     const address = identities.claimAddress(wish);
     try {
-      return this.#claimPort(address, wish.tapName, parent);
+      return this.#claimPort(address, wish, parent);
     } catch (error) {
       identities.releaseAddress(address);
       throw error;
@@ -136,12 +150,27 @@ export class Reservations {
 
   #claimPort(
     address: AddressClaim,
-    tapName: string | undefined,
+    { tapName, owner }: { tapName?: string | undefined; owner?: TapOwner | undefined },
     parent: number | undefined,
   ): Claim {
-    const slot = this.#parts.pool.take({});
+    const slot = this.#takeDonor(owner);
     if (slot) return this.#takeOver(slot, address, tapName, parent);
     return { address, port: this.#parts.identities.claimPort(address.ip, tapName, parent) };
+  }
+
+  /**
+   * Any warm slot. To an owner only one goes that nobody but the agent could open until now, and that
+   * can be given away.
+   */
+  #takeDonor(owner: TapOwner | undefined): WarmSlot | undefined {
+    const { options, pool } = this.#parts;
+    const own = ownerOf(options.tap);
+    const isForOwner = owner && own.uid === process.geteuid?.() && canBecome(own, owner);
+    return owner && !isForOwner ? undefined : pool.take({});
+  }
+
+  #ownerOf({ owner }: Lease): TapOwner {
+    return owner ?? ownerOf(this.#parts.options.tap);
   }
 
   /** As it is; a guest of a group gets its class from the job that shapes it. */
@@ -203,9 +232,9 @@ export class Reservations {
   }
 
   /** Takes a restore back: the guest is in standby as before. */
-  async forgetAgain(guest: Guest, former: Limits, error: unknown): Promise<void> {
+  async forgetAgain(guest: Guest, former: Lease, error: unknown): Promise<void> {
     const gone = this.#giveBack(guest, error);
-    guest.lease = { ...guest.lease, limits: former, classMinor: 0 };
+    guest.lease = former;
     guest.state = "standby";
     guest.shaping = "none";
     await gone;

@@ -2,6 +2,7 @@
 // has to arm one. Refills in the background, behind every fork that waits for a cold slot. A slot
 // is handed out once.
 
+import { monotonicMs } from "../clock.js";
 import { BRIDGE_PORTS, type ForknetError, isRollback } from "../errors.js";
 import { publish } from "../events/events.js";
 import type { AddressClaim, PortClaim } from "../identity/claims.js";
@@ -20,6 +21,8 @@ export interface WarmSlot {
   readonly address: AddressClaim;
   readonly port: PortClaim;
   readonly ifindex: number;
+  /** On the clock of clock.ts. */
+  readonly madeMs: number;
 }
 
 /** What a refill is made from. */
@@ -32,8 +35,8 @@ export interface PoolSource {
   reaper: Reaper;
   /** See lost-slot.ts. */
   wiped: (error: Error, remains: Remains) => Promise<Error>;
-  /** Whether a TAP is still there, without waiting for RTNL. */
-  hasLink: (ifindex: number) => boolean;
+  /** IFF_* of a TAP, without waiting for RTNL; undefined when it is gone. */
+  flagsOf: (ifindex: number) => number | undefined;
   /** Forks or limits are on their way. */
   isBusy: () => boolean;
   /** Ports that guests have on the bridge. */
@@ -47,6 +50,12 @@ const MOST_IN_THE_MAKING = 8;
 const REFILL_DELAY_MS = 2;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
+/** Whoever opens every slot that comes must not keep the host busy with making more. */
+const OPENED_PAUSE_MS = 1000;
+/** net/if.h: a TAP that is up has it while a process has it open. */
+const IFF_RUNNING = 0x40;
+/** ... and a new one, too, until link watch has looked at it, up to a second later (net/core/link_watch.c). */
+const RUNNING_IS_TRUE_AFTER_MS = 5000;
 
 export class SlotPool {
   readonly #source: PoolSource;
@@ -90,7 +99,7 @@ export class SlotPool {
 
   /**
    * Takes a slot that fits the wish out of the pool; undefined when there is none. Slots whose TAP
-   * somebody deleted are written off on the way.
+   * somebody deleted or has open are written off on the way.
    */
   take(wish: { ip?: Ipv4; mac?: Mac }): WarmSlot | undefined {
     for (;;) {
@@ -98,10 +107,29 @@ export class SlotPool {
       if (!slot || (wish.mac !== undefined && wish.mac !== slot.address.mac)) return undefined;
       this.#ready.delete(slot.address.ip);
       this.#refillLater();
-      if (this.#source.hasLink(slot.ifindex)) return slot;
-      publish("forknet:slot-lost", { bridge: this.#source.bridge, tap: slot.port.tapName });
-      void this.#discard(slot);
+      const flags = this.#source.flagsOf(slot.ifindex);
+      if (flags === undefined) {
+        publish("forknet:slot-lost", { bridge: this.#source.bridge, tap: slot.port.tapName });
+        void this.#discard(slot);
+      } else if ((flags & IFF_RUNNING) === 0 || isYoung(slot)) return slot;
+      else this.#writeOff(slot);
     }
+  }
+
+  /** A process has this slot open, or had: nobody knows what it left there, so no guest gets it. */
+  opened(slot: WarmSlot): void {
+    if (this.has(slot)) this.#writeOff(slot);
+  }
+
+  #writeOff(slot: WarmSlot): void {
+    this.tellOpened(slot);
+    void this.#discard(slot);
+    this.#rest(OPENED_PAUSE_MS);
+  }
+
+  /** Says that a process had a slot open which is no guest's and not in the pool any more. */
+  tellOpened({ port }: WarmSlot): void {
+    publish("forknet:slot-opened", { bridge: this.#source.bridge, tap: port.tapName });
   }
 
   /** Takes back a slot that `take` gave and that nobody has touched. */
@@ -191,7 +219,7 @@ export class SlotPool {
       const { value: ifindex } = await lane.submit(() => spec, { background: true }).done;
       identities.classCreated(port.class);
       this.#pauseMs = 0;
-      const slot = { address, port, ifindex };
+      const slot = { address, port, ifindex, madeMs: monotonicMs() };
       if (this.#closed) await this.#discard(slot);
       else this.#ready.set(address.ip, slot);
     } catch (error) {
@@ -231,11 +259,16 @@ export class SlotPool {
       publish("forknet:pool-failed", { bridge: this.#source.bridge, error });
     if (isOver) return;
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+    this.#rest(this.#pauseMs);
+  }
+
+  /** Makes no slot for so long. */
+  #rest(pauseMs: number): void {
+    if (this.#closed || this.#pause) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       this.fill();
-    }, this.#pauseMs);
-    this.#pause.unref();
+    }, pauseMs).unref();
   }
 
   /** Deletes a slot's TAP and then gives its identity back; false when the TAP would not go. */
@@ -258,4 +291,9 @@ export class SlotPool {
     else identities.stranded.add({ tapName, ifindex, ...address }, giveBack);
     return isGone;
   }
+}
+
+/** Link watch may not have looked at it yet. */
+function isYoung({ madeMs }: WarmSlot): boolean {
+  return monotonicMs() - madeMs < RUNNING_IS_TRUE_AFTER_MS;
 }

@@ -165,6 +165,9 @@ export interface Addon {
   openTap(options: TapOptions): { fd: number; ifindex: number; name: string };
   /** TUNSETPERSIST. */
   setTapPersistent(fd: number, persistent: boolean): void;
+  /** TUNSETOWNER and TUNSETGROUP: who may open the TAP from now on. */
+  setTapOwner(fd: number, uid: number): void;
+  setTapGroup(fd: number, gid: number): void;
   closeFd(fd: number): void;
   /**
    * What a thread opened and did not close is closed when it ends, however it ends. From now on these
@@ -172,8 +175,11 @@ export interface Addon {
    */
   takeOver(fds: readonly number[]): boolean;
 
-  /** True while a link has this ifindex. Takes no RTNL: a few microseconds, whatever others do. */
-  hasLink(ifindex: number): boolean;
+  /**
+   * IFF_* as SIOCGIFFLAGS gives them; undefined when no link has this ifindex. Takes no RTNL: a few
+   * microseconds, whatever others do.
+   */
+  linkFlags(ifindex: number): number | undefined;
   /** CLOCK_BOOTTIME in whole milliseconds. */
   bootMs(): number;
 

@@ -12,6 +12,8 @@ export type LinkState = Pick<LinkInfo, "name" | "up" | "master" | "mac" | "group
    * comes before the bridge has seen the carrier.
    */
   port?: PortFlags & { silent: boolean };
+  /** Of a TAP: it was opened again after who made it closed it. A port's own message does not tell it. */
+  opened: boolean;
 };
 
 /** What the kernel tells changes of; "port" is a link's place on a bridge, "fdb" where a MAC is. */
@@ -60,8 +62,8 @@ export function unpack({ numbers, texts }: Heard): Change[] {
     else if (common.removed) changes.push({ object, ...common });
     else {
       const [name, alias] = [texts[text++] as string, texts[text++] as string];
-      const up = (bits & 1) !== 0;
-      const link = { name, alias, up, master: first, mac: second, group: number(6) };
+      const [up, opened] = [(bits & 1) !== 0, (bits & (1 << 8)) !== 0];
+      const link = { name, alias, up, opened, master: first, mac: second, group: number(6) };
       changes.push({ object, ...common, link: { ...link, ...portOf(bits) } });
     }
   }

@@ -56,6 +56,8 @@ export interface Kernel {
   /** Attaches to or makes a TAP. The caller closes `fd`. Throws Refused. */
   openTap(options: TapOptions): { fd: number; ifindex: number };
   setTapPersistent(fd: number, persistent: boolean): void;
+  setTapOwner(fd: number, uid: number): void;
+  setTapGroup(fd: number, gid: number): void;
   closeFd(fd: number): void;
   links(filter?: { master?: number; kind?: string }): LinkInfo[];
   link(which: { ifindex: number } | { name: string }): LinkInfo | undefined;
@@ -93,6 +95,8 @@ export function createKernel(): Kernel {
     openTap: (options) => guarded("TUNSETIFF", options.name, () => addon.openTap(options)),
     setTapPersistent: (fd, on) =>
       guarded("TUNSETPERSIST", "", () => addon.setTapPersistent(fd, on)),
+    setTapOwner: (fd, uid) => guarded("TUNSETOWNER", "", () => addon.setTapOwner(fd, uid)),
+    setTapGroup: (fd, gid) => guarded("TUNSETGROUP", "", () => addon.setTapGroup(fd, gid)),
     closeFd: (fd) => addon.closeFd(fd),
     links: (filter) => guarded("RTM_GETLINK", "", () => netlink.links(filter)),
     link: (which) =>

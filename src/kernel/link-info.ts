@@ -44,6 +44,11 @@ export interface LinkInfo {
   group: number;
   alias: string;
   txQueueLength: number;
+  /**
+   * IFLA_CARRIER_UP_COUNT: how often it got a carrier. Of a TAP: how often it was opened when nobody
+   * had it, the first time not counted.
+   */
+  carrierUps: number;
   /** IPv4: what comes in here may be sent on. */
   forwarding: boolean;
   /** IPv4. */
@@ -60,5 +65,7 @@ export interface LinkInfo {
     multiQueue: boolean;
     owner?: number;
     group?: number;
+    /** With multiQueue: those that processes have open, disabled ones included. */
+    queues?: number;
   };
 }

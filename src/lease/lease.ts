@@ -2,6 +2,7 @@
 // shared with native/bpf/layout.h. The readable copy is alias.ts.
 
 import type { InnerIdentity } from "../identity/guest-identity.js";
+import type { TapOwner } from "../identity/tap-owner.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { Limits } from "../limits.js";
 
@@ -17,6 +18,8 @@ export interface Lease {
   group?: string;
   /** What it believes to be; absent when it knows its own address. */
   guest?: InnerIdentity;
+  /** Who may open its TAP; absent where the network's owner applies. */
+  owner?: TapOwner;
   /** Milliseconds since the epoch: for people. Ages are told by the next. */
   createdMs: number;
   /** Milliseconds of this boot's clock (kernel/boot.ts); absent where it is not known. */
@@ -36,6 +39,8 @@ const ID_AT = 64;
 const NAME_AT = 128;
 const GROUP_AT = 192;
 const GUEST_AT = 256;
+/** A uid and a gid, each plus one: zeros, as a former release writes, are no owner. */
+const OWNER_AT = 276;
 const TEXT_BYTES = 64;
 
 /** Writes the map value. `into` is reused by the hot path; its old content is overwritten whole. */
@@ -64,6 +69,11 @@ export function encodeLease(lease: Lease, into: Buffer = Buffer.alloc(LEASE_BYTE
     writeMac(view, guest.mac, GUEST_AT + 8);
     writeMac(view, guest.gatewayMac, GUEST_AT + 14);
   }
+  const { owner } = lease;
+  if (owner) {
+    view.setUint32(OWNER_AT, (owner.uid ?? -1) + 1, true);
+    view.setUint32(OWNER_AT + 4, (owner.gid ?? -1) + 1, true);
+  }
   return into;
 }
 
@@ -84,6 +94,7 @@ export function decodeLease(value: Buffer): Lease | undefined {
     limits: { download: download || null, upload: rate ? { rate, ceil: read64(value, 48) } : null },
     ...(group === "" ? {} : { group }),
     ...(flags & FLAG_TRANSLATED ? { guest: readGuest(value) } : {}),
+    ...readOwner(value),
     createdMs: read64(value, 24),
     ...(createdBootMs === 0 ? {} : { createdBootMs }),
     generation: value.readUInt32LE(20),
@@ -98,6 +109,15 @@ function readGuest(from: Buffer): InnerIdentity {
     mac: from.readUIntBE(GUEST_AT + 8, 6),
     gatewayMac: from.readUIntBE(GUEST_AT + 14, 6),
   };
+}
+
+function readOwner(from: Buffer): Pick<Lease, "owner"> {
+  const [uidPlusOne, gidPlusOne] = [from.readUInt32LE(OWNER_AT), from.readUInt32LE(OWNER_AT + 4)];
+  const owner = {
+    ...(uidPlusOne === 0 ? {} : { uid: uidPlusOne - 1 }),
+    ...(gidPlusOne === 0 ? {} : { gid: gidPlusOne - 1 }),
+  };
+  return uidPlusOne === 0 && gidPlusOne === 0 ? {} : { owner };
 }
 
 function writeMac(into: DataView, mac: Mac, at: number): void {

@@ -4,6 +4,7 @@
 import { crc32 } from "node:zlib";
 import { ForknetError } from "../errors.js";
 import type { InnerIdentity } from "../identity/guest-identity.js";
+import { LARGEST_ID, type TapOwner } from "../identity/tap-owner.js";
 import { bootId } from "../kernel/boot.js";
 import { isLabel } from "../request.js";
 import type { Lease } from "./lease.js";
@@ -104,6 +105,7 @@ export function toLease(value: unknown): Lease | undefined {
     return undefined;
   if (group !== undefined && !isLabel(group)) return undefined;
   if (given.guest !== undefined && !isInner(given.guest)) return undefined;
+  if (given.owner !== undefined && !isOwner(given.owner)) return undefined;
   if (download !== null && !isWhole(download, Number.MAX_SAFE_INTEGER)) return undefined;
   if (upload !== null && !isLimited) return undefined;
   const limits = { download, upload: upload === null ? null : { rate, ceil } } as Lease["limits"];
@@ -113,6 +115,7 @@ export function toLease(value: unknown): Lease | undefined {
     ...(group === undefined ? {} : { group }),
     ...(given.guest === undefined ? {} : { guest: given.guest }),
     ...(isOfThisBoot(given) ? { createdBootMs: given.createdBootMs } : {}),
+    ...(given.owner === undefined ? {} : { owner: given.owner }),
   };
   return { instanceId, instanceName, ip, mac, limits, ...part, createdMs, generation, ...none };
 }
@@ -130,6 +133,12 @@ function isInner(value: unknown): value is InnerIdentity {
   const { ip, mac, gateway, gatewayMac } = (value ?? {}) as Record<keyof InnerIdentity, unknown>;
   const areIps = [ip, gateway].every((one) => isWhole(one, 2 ** 32 - 1));
   return areIps && [mac, gatewayMac].every((one) => isWhole(one, 2 ** 48 - 1));
+}
+
+function isOwner(value: unknown): value is TapOwner {
+  const { uid, gid } = (value ?? {}) as Record<keyof TapOwner, unknown>;
+  const ids = [uid, gid].filter((id) => id !== undefined);
+  return ids.length > 0 && ids.every((id) => isWhole(id, LARGEST_ID));
 }
 
 export function isWhole(value: unknown, most: number): value is number {

@@ -4,6 +4,7 @@
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
+import { ownerOf, sameOwner, type TapOwner } from "../identity/tap-owner.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
@@ -23,6 +24,8 @@ export interface AdoptedGuest {
   tapName: string;
   ifindex: number;
   lease: Lease;
+  /** Who should be able to open its TAP. */
+  owner: TapOwner;
   inPlace: {
     download?: number;
     queueBytes?: number;
@@ -95,7 +98,8 @@ export function adopt(
     }
     const own = byMinor.get(lease.classMinor);
     const inPlace = { ...enforced(tbfs.get(ifindex), own, leaves.get(own?.leaf ?? 0)), alias };
-    adoption.guests.push({ tapName, ifindex, lease, inPlace });
+    const owner = lease.owner ?? ownerWhenMade(facts, tap);
+    adoption.guests.push({ tapName, ifindex, lease, owner, inPlace });
   }
   checkTranslation(facts, adoption.guests);
   attachPrograms(kernel, facts, adoption.guests);
@@ -135,13 +139,33 @@ function rebuildLeases(
   taps: readonly LinkInfo[],
 ): Map<number, Lease> {
   const leases = new Map<number, Lease>();
-  for (const { ifindex, alias, master, group } of taps) {
-    const lease = parseAlias(alias);
-    if (!lease || master === 0 || isCondemned(group, facts.bridge.ifindex)) continue;
+  for (const tap of taps) {
+    const { ifindex, alias, master, group } = tap;
+    const parsed = parseAlias(alias);
+    if (!parsed || master === 0 || isCondemned(group, facts.bridge.ifindex)) continue;
+    const lease = { ...parsed, ...ownerOnTap(facts, tap) };
     kernel.bpf.mapSet(facts.maps.leases, keyOf(ifindex), encodeLease(lease));
     leases.set(ifindex, lease);
   }
   return leases;
+}
+
+/**
+ * An alias has no room for the owner, so the TAP itself tells it. The network's own owner is not the
+ * guest's.
+ */
+function ownerOnTap(facts: NetworkFacts, tap: LinkInfo): Pick<Lease, "owner"> {
+  const owner = ownerWhenMade(facts, tap);
+  return sameOwner(owner, ownerOf(facts.tap)) ? {} : { owner };
+}
+
+/**
+ * Of a guest without an owner of its own: its TAP keeps the owner that the network had when it was
+ * made, also when this process was told another. A TAP that opens for everybody was not made so.
+ */
+function ownerWhenMade(facts: NetworkFacts, { tun }: LinkInfo): TapOwner {
+  const owner = ownerOf(tun ?? {});
+  return sameOwner(owner, {}) ? ownerOf(facts.tap) : owner;
 }
 
 /**

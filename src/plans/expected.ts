@@ -4,6 +4,7 @@
 import type { BitsPerSecond } from "../bandwidth.js";
 import { FILTER_HANDLE, FILTER_PRIORITY, type NetworkFacts } from "../facts.js";
 import type { ClassClaim } from "../identity/class-pool.js";
+import type { TapOwner } from "../identity/tap-owner.js";
 import type { Ipv4, Mac, Message } from "../kernel/messages.js";
 import { formatAlias, formatSlotAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
@@ -18,6 +19,8 @@ export interface KnownTap {
   class: ClassClaim;
   ip: Ipv4;
   mac: Mac;
+  /** Who may open it. */
+  owner: TapOwner;
   lease?: Lease;
 }
 

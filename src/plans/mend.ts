@@ -3,8 +3,10 @@
 
 import type { KernelFailure } from "../errors.js";
 import type { NetworkFacts } from "../facts.js";
+import type { TapOwner } from "../identity/tap-owner.js";
 import { ENODEV, ENOENT, failureOf, type Kernel } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { giveTap } from "./give.js";
 import { talkRenaming } from "./rename.js";
 
 /** What one guest, or the network itself, lacks. */
@@ -12,6 +14,8 @@ export interface MendJob {
   /** The device it is about; messages to the shaper are told apart. */
   device: string;
   messages: readonly Message[];
+  /** Who is to have the device, a TAP. */
+  give?: { ifindex: number; to: TapOwner };
 }
 
 /**
@@ -24,11 +28,12 @@ export function mend(
   facts: NetworkFacts,
   jobs: readonly MendJob[],
 ): (KernelFailure | null)[] {
-  return jobs.map(({ device, messages }) => {
+  return jobs.map(({ device, messages, give }) => {
     const deviceOf = (message: Message) =>
       "ifindex" in message && message.ifindex === facts.shaper.ifindex ? facts.shaper.name : device;
     try {
       const failures = talkRenaming(kernel, messages, deviceOf);
+      if (give) giveTap(kernel, give.ifindex, device, give.to);
       return failures.find((failure, i) => failure && !isGone(messages[i], failure)) ?? null;
     } catch (error) {
       return failureOf(error, "send", device);

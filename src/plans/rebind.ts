@@ -5,13 +5,14 @@
 import { type NetworkFacts, TBF_HANDLE } from "../facts.js";
 import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { giveTap } from "./give.js";
 import { removalMessages } from "./group.js";
 import { talkRenaming } from "./rename.js";
 import { classMessages, type FormerSlot, type SlotSpec } from "./slot.js";
 import { type Step, sendSteps, type Undo, undoing } from "./undo.js";
 
 /**
- * Gives the slot the name, address and limits of `spec`, whose class is the slot's own or a group's. Throws
+ * Gives the slot the owner, name, address and limits of `spec`, whose class is the slot's own or a group's. Throws
  * Refused; then the slot is fit for deletion only, and nothing of the new identity is left outside
  * it.
  */
@@ -33,7 +34,10 @@ function rebind(
   undo: Undo,
 ): void {
   const { ifindex } = former;
-  // The name first: it is the one thing that can be taken by somebody else. And the alias: should this
+  // The owner first of all: who already has the slot open must not get a guest, and a process that
+  // dies behind it leaves what still reads as a slot.
+  if (spec.owner) giveTap(kernel, ifindex, former.tapName, spec.owner);
+  // The name then: it is the one thing that can be taken by somebody else. And the alias: should this
   // process die half way, it is the proof of what is left. It names the new address, and the old one
   // has the MAC that is derived from it.
   const { tapName: name, alias } = spec;

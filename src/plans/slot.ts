@@ -13,6 +13,7 @@ import {
   TBF_HANDLE,
 } from "../facts.js";
 import { CAPACITY_MINOR, type ClassClaim, leafHandle } from "../identity/class-pool.js";
+import { type TapOwner, toTunIds } from "../identity/tap-owner.js";
 import {
   EBUSY,
   EINVAL,
@@ -24,6 +25,7 @@ import {
 } from "../kernel/kernel.js";
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
+import { isAlone } from "./give.js";
 import { joinBridge } from "./port.js";
 import { type Undo, undoing } from "./undo.js";
 
@@ -46,6 +48,8 @@ export interface SlotSpec {
   class: ClassClaim;
   limits: KernelLimits;
   alias: string;
+  /** Who may open the TAP; absent where the network's owner applies. */
+  owner?: TapOwner;
   /** A warm slot to make it of, whose class is `class` unless that stands under a group's. */
   former?: FormerSlot;
 }
@@ -88,8 +92,9 @@ function ofBridge(kernel: Kernel, { bridge }: NetworkFacts, failure: KernelFailu
  * grace period also serves the filters that follow.
  */
 function makeTap(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, undo: Undo): number {
-  const { fd, ifindex } = openExclusive(kernel, facts, spec.tapName);
+  const { fd, ifindex } = openExclusive(kernel, facts, spec);
   try {
+    if (facts.tap.multiQueue) mustBeAlone(kernel, ifindex, spec, undo);
     mustTalk(kernel, beforePersist(facts, spec, ifindex), spec.tapName);
     kernel.setTapPersistent(fd, true);
     undo.pushMessage(kernel, `TAP ${spec.tapName}`, { op: "link.delete", ifindex }, spec.tapName);
@@ -99,9 +104,23 @@ function makeTap(kernel: Kernel, facts: NetworkFacts, spec: SlotSpec, undo: Undo
   return ifindex;
 }
 
-function openExclusive(kernel: Kernel, facts: NetworkFacts, name: string) {
+/**
+ * Between TUNSETIFF and TUNSETOWNER a new TAP belongs to nobody, and one of several queues opens for
+ * everybody. Somebody else's queue would keep it alive, so it is deleted before the next attempt.
+ */
+function mustBeAlone(kernel: Kernel, ifindex: number, { tapName }: SlotSpec, undo: Undo): void {
+  if (isAlone(kernel, ifindex, tapName)) return;
+  undo.pushMessage(kernel, `TAP ${tapName}`, { op: "link.delete", ifindex }, tapName);
+  const text = "another process opened it while it was being made";
+  const operation = "TUNSETIFF";
+  throw new Refused({ operation, device: tapName, errno: EBUSY, text, leftBehind: [] });
+}
+
+function openExclusive(kernel: Kernel, facts: NetworkFacts, { tapName: name, owner }: SlotSpec) {
+  const { vnetHdr, multiQueue, ...ids } = facts.tap;
+  const options = { name, vnetHdr, multiQueue, exclusive: true };
   try {
-    return kernel.openTap({ name, exclusive: true, ...facts.tap });
+    return kernel.openTap({ ...options, ...(owner ? toTunIds(owner) : ids) });
   } catch (error) {
     const failure = failureOf(error, "TUNSETIFF", name);
     // The kernel says EBUSY for a TAP of that name and EINVAL for any other link.

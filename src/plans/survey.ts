@@ -7,6 +7,8 @@ import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
+import { formatOwner, ownerOf, sameOwner } from "../identity/tap-owner.js";
+import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
@@ -15,6 +17,7 @@ import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
 import { type Finding, finding, type Obstacle, type Warning, warningOf } from "./finding.js";
 import { findSilencers, silenceOf } from "./forwarding.js";
 import { Found } from "./found.js";
+import { OPENED, wasOpened } from "./give.js";
 import { type GroupClass, groupMessage } from "./group.js";
 import { type Leftovers, leftovers } from "./leftovers.js";
 import { findOverlaps } from "./overlap.js";
@@ -81,10 +84,15 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
       result.groups.push({ group, findings: findings.map((one) => ({ ...one, what })) });
   }
   for (const tap of job.taps) {
-    if (found.links.get(tap.ifindex)?.kind !== "tun") result.gone.push(tap.ifindex);
+    const link = found.links.get(tap.ifindex);
+    if (!link?.tun) result.gone.push(tap.ifindex);
     else {
       const messages = tapMessages(job.facts, tap, job.defaults);
-      const findings = [...compare(found, messages), ...compareLease(found, tap)];
+      const findings = [
+        ...compare(found, messages),
+        ...compareLease(found, tap),
+        ...compareOwner(link, tap),
+      ];
       if (findings.length > 0) result.taps.push({ ifindex: tap.ifindex, findings });
       const state = silencedState(found, tap);
       if (state) result.silent.push({ ifindex: tap.ifindex, state });
@@ -125,6 +133,18 @@ function compareNetwork(found: Found, { facts, capacity }: SurveyJob): Finding[]
     ...shaperMessages(facts, capacity),
     { op: "link.set", ifindex, up: true },
   ]);
+}
+
+/** Whose the TAP is, and that nobody has opened a warm slot. */
+function compareOwner(link: LinkInfo, { owner, lease }: KnownTap): Finding[] {
+  const actual = ownerOf(link.tun ?? {});
+  return [
+    // The kernel changes the owner of a TAP for who has it open, not for a message.
+    ...(sameOwner(owner, actual)
+      ? []
+      : [finding("owner", formatOwner(owner), formatOwner(actual), [])]),
+    ...(lease || !wasOpened(link) ? [] : [{ ...OPENED, repair: [] }]),
+  ];
 }
 
 /** The map must say of a guest what the network does, and nothing of a slot. */

@@ -1,8 +1,10 @@
 // One look at the kernel, compared with what this process knows: the base of verify and reconcile.
 // What changed while the worker looked is left out, so that nothing under way is taken for damage.
 
+import type { NetworkFacts } from "../facts.js";
 import type { Guest } from "../guests/guest.js";
 import type { WarmSlot } from "../guests/slot-pool.js";
+import { ownerOf } from "../identity/tap-owner.js";
 import type { Parts } from "../parts.js";
 import type { KnownTap } from "../plans/expected.js";
 import { type Difference, type Finding, finding, type Warning } from "../plans/finding.js";
@@ -14,11 +16,11 @@ export class Snapshot {
   readonly tap: KnownTap;
 
   constructor(guest: Guest) {
-    const { lease, ifindex, port } = guest;
+    const { lease, ifindex, port, tapOwner: owner } = guest;
     this.guest = guest;
     const { ip, mac } = lease;
     const { tapName, class: claim } = port as NonNullable<Guest["port"]>;
-    this.tap = { ifindex, tapName, class: claim, ip, mac, lease };
+    this.tap = { ifindex, tapName, class: claim, ip, mac, owner, lease };
   }
 
   /** Every change of a guest puts a new lease in place of the old. */
@@ -69,7 +71,10 @@ export async function inspect(
       if (isSteady(guest)) guests.set(guest.ifindex, new Snapshot(guest));
     for (const slot of only ? [] : pool.slots()) slots.set(slot.ifindex, slot);
     known.look();
-    const taps = [...[...guests.values()].map(({ tap }) => tap), ...[...slots.values()].map(tapOf)];
+    const taps = [
+      ...[...guests.values()].map(({ tap }) => tap),
+      ...[...slots.values()].map((slot) => tapOf(slot, facts)),
+    ];
     return {
       facts,
       subnet: options.subnet,
@@ -141,6 +146,7 @@ function shapingOf({ shaping }: Guest): Finding[] {
   return shaping === "failed" ? [finding("shaping", "shaped", shaping, [])] : [];
 }
 
-function tapOf({ ifindex, port, address }: WarmSlot): KnownTap {
-  return { ifindex, tapName: port.tapName, class: port.class, ...address };
+function tapOf({ ifindex, port, address }: WarmSlot, { tap }: NetworkFacts): KnownTap {
+  const { tapName, class: claim } = port;
+  return { ifindex, tapName, class: claim, owner: ownerOf(tap), ...address };
 }

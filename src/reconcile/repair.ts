@@ -7,6 +7,7 @@ import type { Guest } from "../guests/guest.js";
 import { bringBack, forgetRecord, inTurn } from "../guests/removal.js";
 import { toKernelLimits } from "../limits.js";
 import type { Parts } from "../parts.js";
+import type { KnownTap } from "../plans/expected.js";
 import type { Difference, Finding } from "../plans/finding.js";
 import type { Snapshot } from "./inspection.js";
 
@@ -20,10 +21,14 @@ export function repairGuest(
   return inTurn(guest, async () => {
     if (!was.isCurrent) return;
     await told(parts, guest.id, findings, async () => {
-      if (guest.moving) return await moveOn(parts, was, findings);
-      await send(parts, tap.tapName, findings);
-      // A release that came meanwhile has disarmed it: it must stay so.
-      if (was.isCurrent) await settle(parts, was, findings);
+      if (guest.moving) await moveOn(parts, was, findings);
+      else {
+        await send(parts, tap.tapName, findings);
+        // A release that came meanwhile has disarmed it: it must stay so.
+        if (was.isCurrent) await settle(parts, was, findings);
+      }
+      // Last: a VMM that has the TAP open refuses it, and only it.
+      if (findings.some(({ what }) => what === "owner")) await giveBack(parts, tap);
     });
   });
 }
@@ -68,6 +73,11 @@ export function repairNat(parts: Parts, differences: readonly Difference[]): Pro
 async function send(parts: Parts, device: string, findings: readonly Finding[]): Promise<void> {
   const messages = findings.flatMap(({ repair }) => repair);
   if (messages.length > 0) await parts.lanes.mend.submit({ device, messages }).done;
+}
+
+async function giveBack({ lanes }: Parts, tap: KnownTap): Promise<void> {
+  const { tapName: device, ifindex, owner: to } = tap;
+  await lanes.mend.submit({ device, messages: [], give: { ifindex, to } }).done;
 }
 
 /** The limits hold now, whatever was known of them; the lease comes last, behind the guard. */

@@ -96,6 +96,22 @@ describe("a monitor", () => {
     expect(links()).toEqual([{ object: "link", ifindex, removed: true }]);
   });
 
+  it("hears that a TAP was open, also when it is closed by then", () => {
+    const { fd, ifindex } = addon.openTap({ name: "tap0" });
+    addon.setTapPersistent(fd, true);
+    addon.closeFd(fd);
+    must(netlink(), { op: "link.set", ifindex, up: true });
+    const monitor = listen();
+    const links = () => heard(monitor).filter((change) => change.object === "link");
+    must(netlink(), { op: "link.set", ifindex, alias: "idle" });
+    expect(links()).toMatchObject([{ ifindex, link: { opened: false } }]);
+    addon.closeFd(addon.openTap({ name: "tap0" }).fd);
+    must(netlink(), { op: "link.set", ifindex, alias: "idle again" });
+    expect(links()).toMatchObject([{ ifindex, link: { opened: true, alias: "idle again" } }]);
+    expect(links()).toEqual([]);
+    must(netlink(), { op: "link.delete", ifindex });
+  });
+
   it("hears neighbours whoever brings them: the kernel does not say who ends them", () => {
     const monitor = listen([netlink().port()]);
     must(netlink(), { op: "link.create", name: "bridge0", kind: "bridge" });

@@ -39,7 +39,39 @@ describe("openTap", () => {
       multiQueue: true,
       owner: 0,
       group: 1000,
+      queues: 1,
     });
+  });
+
+  it("tells how many queues of a TAP processes have", () => {
+    const options = { name: "tap0", multiQueue: true };
+    const queues = () => linkNamed(netlink(), "tap0").tun?.queues;
+    const { fd } = openTap(options);
+    const { fd: second } = addon.openTap(options);
+    expect(queues()).toBe(2);
+    addon.closeFd(second);
+    expect(queues()).toBe(1);
+    addon.setTapPersistent(fd, true);
+    expect(linkNamed(netlink(), "tap0").tun?.queues).toBe(1);
+    addon.setTapPersistent(fd, false);
+  });
+
+  it("gives a TAP to other owners, and takes none away", () => {
+    const { fd } = openTap({ name: "tap0" });
+    addon.setTapOwner(fd, 2 ** 32 - 2);
+    addon.setTapGroup(fd, 7);
+    const ids = () => {
+      const { owner, group } = linkNamed(netlink(), "tap0").tun ?? {};
+      return [owner, group];
+    };
+    expect(ids()).toEqual([2 ** 32 - 2, 7]);
+    addon.setTapOwner(fd, 0);
+    expect(ids()).toEqual([0, 7]);
+    for (const id of [-1, 2 ** 32 - 1, 1.5, "0", undefined] as never[]) {
+      expect(() => addon.setTapOwner(fd, id)).toThrow(TypeError);
+      expect(() => addon.setTapGroup(fd, id)).toThrow(TypeError);
+    }
+    expect(ids()).toEqual([0, 7]);
   });
 
   it("keeps a persistent TAP, which then tells whether somebody has it open", () => {
@@ -127,6 +159,8 @@ describe("descriptors that are none", () => {
     expect(thrown(() => addon.setTapPersistent(file, true))).toMatchObject({
       syscall: "TUNSETPERSIST",
     });
+    expect(thrown(() => addon.setTapOwner(file, 0))).toMatchObject({ syscall: "TUNSETOWNER" });
+    expect(thrown(() => addon.setTapGroup(file, 0))).toMatchObject({ syscall: "TUNSETGROUP" });
     closeSync(file);
     expect(thrown(() => addon.wire(999_998, 999_999))).toMatchObject({ code: "EBADF" });
   });

@@ -17,7 +17,10 @@ beforeAll(() => {
   bed.arm(1);
 });
 
-afterEach(() => faults.none());
+afterEach(() => {
+  faults.none();
+  bed.facts.tap.multiQueue = false;
+});
 
 afterAll(() => {
   bed.reap(1);
@@ -65,6 +68,34 @@ const PLANS: Plan[] = [
       bed.deleteNeighbor(5);
     },
   },
+  ...[false, true].map((multiQueue) => ({
+    name: `give a warm slot away${multiQueue ? ", with several queues" : ""}`,
+    prepare: () => {
+      bed.facts.tap.multiQueue = multiQueue;
+      bed.make(4);
+    },
+    run: () => {
+      const former = { ...bed.spec(4), ifindex: bed.ifindex(4) };
+      const spec = { ...bed.spec(4), class: { ...former.class, exists: true } };
+      rebindSlot(bed.kernel, bed.facts, former, { ...spec, owner: { uid: 7, gid: 8 } });
+      expect(bed.ownerOf(4)).toEqual({ uid: 7, gid: 8 });
+      return null;
+    },
+    giveUp: () => bed.reap(4),
+    clean: () => bed.reap(4),
+  })),
+  {
+    name: "create with an owner and several queues",
+    prepare: () => {
+      bed.facts.tap.multiQueue = true;
+    },
+    run: () => {
+      bed.make(3, { uid: 7 });
+      expect(bed.ownerOf(3)).toEqual({ uid: 7 });
+      return null;
+    },
+    clean: () => bed.reap(3),
+  },
   { name: "raise limits", prepare: reset, run: () => bed.shape(1, { from: LIMITS, to: HIGHER }) },
   { name: "lower limits", prepare: reset, run: () => bed.shape(1, { from: LIMITS, to: LOWER }) },
   {
@@ -93,6 +124,12 @@ const PLANS: Plan[] = [
       bed.survey(1);
       return null;
     },
+  },
+  {
+    name: "give a guest's TAP back to its owner",
+    isPartial: true,
+    prepare: () => bed.takeAway(1),
+    run: () => bed.mend(1),
   },
   {
     name: "mend",

@@ -52,7 +52,8 @@ interface Scenario {
 }
 
 const release = () => network.releaseAllocation("a");
-const create = () => network.createAllocation({ ...REQUEST, ip: "10.100.0.77" });
+const create = (owner?: object) =>
+  network.createAllocation({ ...REQUEST, ip: "10.100.0.77", ...owner });
 
 /**
  * Keeps every class that is there busy with guests that stay, so that the next guest needs a new
@@ -83,6 +84,15 @@ const SCENARIOS: Scenario[] = [
     run: create,
     clean: release,
   },
+  {
+    name: "create with an owner",
+    prepare: async () => {
+      await create();
+      await release();
+    },
+    run: () => create({ owner: { uid: 7, gid: 8 } }),
+    clean: release,
+  },
   { name: "release", prepare: create, run: release, clean: release },
   {
     name: "updateLimits",
@@ -98,7 +108,8 @@ const SCENARIOS: Scenario[] = [
       await create();
       await network.standbyAllocation("a");
     },
-    run: () => network.recreateAllocation("a", { download: "7mbit", tapName: "restored" }),
+    run: () =>
+      network.recreateAllocation("a", { download: "7mbit", tapName: "restored", owner: 7 }),
     clean: release,
   },
 ];

@@ -134,6 +134,8 @@ export function createKernel() {
     (fd, on) => real.setTapPersistent(fd, on),
     "TUNSETPERSIST",
   );
+  wrapped.setTapOwner = wrapCall(control, (fd, uid) => real.setTapOwner(fd, uid), "TUNSETOWNER");
+  wrapped.setTapGroup = wrapCall(control, (fd, gid) => real.setTapGroup(fd, gid), "TUNSETGROUP");
   wrapped.forgetFlows = wrapCall(control, (ips) => real.forgetFlows(ips), "CT_DELETE");
   for (const name of DUMPS)
     wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);

@@ -103,6 +103,12 @@ function tapProblems(netlink: Netlink, guest: Allocation, leases: readonly Lease
     const inside = insideHex(guest.guest);
     must(lease.value.toString("hex", 256, 276) === inside.lease, "its lease is of another inside");
     must(link.alias.split(" guest=")[1] === inside.alias, `its alias is "${link.alias}"`);
+    const { uid, gid } = guest.owner ?? {};
+    const owner = [276, 280].map((at) => lease.value.readUInt32LE(at) - 1);
+    must(isDeepStrictEqual(owner, [uid ?? -1, gid ?? -1]), `its lease has the owner ${owner}`);
+    const ids = [link.tun?.owner, link.tun?.group];
+    if (guest.owner) must(isDeepStrictEqual(ids, [uid, gid]), `its TAP belongs to ${ids}`);
+    must(ids[0] !== undefined || ids[1] !== undefined, "its TAP opens for everybody");
     // Without its limits a guest of a network with `unshaped: "block"` has to be.
     must(
       guest.shaping !== "shaped" || (lease.value.readUInt32LE(4) & 1) === 0,

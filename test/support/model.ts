@@ -3,7 +3,7 @@
 // answers say has to fit the end.
 
 import { isDeepStrictEqual } from "node:util";
-import { ForknetError, type Network } from "../../dist/index.js";
+import { ForknetError, type Network, type TapOwner } from "../../dist/index.js";
 import type { ExpectedLimits } from "./invariants.js";
 import { type Identity, limitsOf, type Step } from "./steps.js";
 
@@ -14,10 +14,11 @@ interface Known {
   limits: ExpectedLimits;
   /** What is in its memory. */
   guest: Identity;
+  owner: TapOwner | undefined;
 }
 
 const UNLIMITED: ExpectedLimits = { download: null, upload: null };
-const ABSENT: Known = { state: "absent", limits: UNLIMITED, guest: null };
+const ABSENT: Known = { state: "absent", limits: UNLIMITED, guest: null, owner: undefined };
 
 /** Codes each call may reject with, beside the kernel's refusals and the end of its guest. */
 const REFUSALS: Record<Step["call"], readonly string[]> = {
@@ -62,13 +63,17 @@ export class Model {
   /** Compares what is known with what the network says; nothing is under way. */
   compare(network: Network): string[] {
     const problems = this.problems.splice(0);
-    for (const [id, { state, guest }] of this.#known) {
+    for (const [id, { state, guest, owner }] of this.#known) {
       if (this.#blurred.has(id)) continue;
       const found = network.getAllocation(id);
       const actual = found?.state ?? "absent";
       if (actual !== state) problems.push(`${id} is ${actual}, and should be ${state}`);
       if (!isDeepStrictEqual(found?.guest ?? null, guest))
         problems.push(`${id} is ${found?.guest?.ip} inside, and should be ${guest?.ip}`);
+      if (!isDeepStrictEqual(found?.owner, owner)) {
+        const [actual, wanted] = [found?.owner, owner].map((one) => JSON.stringify(one));
+        problems.push(`${id} belongs to ${actual}, and should belong to ${wanted}`);
+      }
     }
     return problems;
   }
@@ -101,14 +106,15 @@ export class Model {
     if (call === "create") {
       if (isExact && known && known.state !== "absent")
         this.problems.push(`${id} was created though ${known.state}`);
-      const { guest } = step;
-      this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED), guest });
+      const { guest, owner } = step;
+      this.#known.set(id, { state: "active", limits: limitsOf(step, UNLIMITED), guest, owner });
     } else if (call === "release") {
       this.#known.set(id, ABSENT);
     } else if (known) {
       const limits = limitsOf(step, known.limits);
       if (call === "standby") this.#known.set(id, { ...known, state: "standby" });
-      if (call === "recreate") this.#known.set(id, { ...known, state: "active", limits });
+      const { owner = known.owner } = step;
+      if (call === "recreate") this.#known.set(id, { ...known, state: "active", limits, owner });
       if (call === "update") this.#known.set(id, { ...known, limits });
       if (call === "identify") this.#known.set(id, { ...known, guest: step.guest });
       if (isExact && known.state === "absent" && call !== "reconcile")

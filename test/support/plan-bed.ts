@@ -1,6 +1,7 @@
 // Plans run in this thread on a kernel that can be made to fail: one network, opened or not, and
 // slots that are told apart by a number.
 
+import { ownerOf, type TapOwner } from "../../dist/identity/tap-owner.js";
 import { loadAddon } from "../../dist/kernel/addon.js";
 import type { Kernel } from "../../dist/kernel/kernel.js";
 import type { Message } from "../../dist/kernel/messages.js";
@@ -84,8 +85,20 @@ export class PlanBed {
     };
   }
 
-  make(number: number): number {
-    return this.#make(number, this.spec(number));
+  make(number: number, owner?: TapOwner): number {
+    return this.#make(number, { ...this.spec(number), ...(owner ? { owner } : {}) });
+  }
+
+  /** Who may open a slot's TAP. */
+  ownerOf(number: number): TapOwner {
+    return ownerOf(this.#netlink.link({ ifindex: this.ifindex(number) })?.tun ?? {});
+  }
+
+  /** Gives a slot's TAP to somebody else, from outside. */
+  takeAway(number: number): void {
+    const { tapName: name } = this.spec(number);
+    const { vnetHdr, multiQueue } = this.facts.tap;
+    loadAddon().closeFd(loadAddon().openTap({ name, vnetHdr, multiQueue, owner: 99 }).fd);
   }
 
   /** A slot that nobody took. */
@@ -136,7 +149,8 @@ export class PlanBed {
   survey(number: number) {
     const { tapName, ip, mac, class: claim } = this.spec(number);
     const ifindex = this.ifindex(number);
-    const tap = { ifindex, tapName, class: claim, ip, mac, lease: this.lease(number) };
+    const owner = ownerOf(this.facts.tap);
+    const tap = { ifindex, tapName, class: claim, ip, mac, owner, lease: this.lease(number) };
     const { subnet, uploadCapacity: capacity } = this.options;
     return survey(this.kernel, {
       facts: this.facts,
@@ -153,8 +167,12 @@ export class PlanBed {
 
   /** Puts right what survey finds; the refusal, or null. */
   mend(number: number) {
-    const messages = this.survey(number).flatMap((finding) => finding.repair);
-    const job = { device: this.spec(number).tapName, messages };
+    const findings = this.survey(number);
+    const messages = findings.flatMap((finding) => finding.repair);
+    const isStrange = findings.some(({ what }) => what === "owner");
+    const to = ownerOf(this.facts.tap);
+    const give = isStrange ? { give: { ifindex: this.ifindex(number), to } } : {};
+    const job = { device: this.spec(number).tapName, messages, ...give };
     return mend(this.kernel, this.facts, [job])[0] ?? null;
   }
 

@@ -18,6 +18,7 @@ export function stateDirectory(): string {
 
 /** Lease number `i`, as it comes back from a store. */
 export function standbyLease(i: number): Lease {
+  const owner = i % 8 === 1 ? { owner: { uid: 70_000 + i } } : {};
   const upload = i % 3 === 0 ? null : { rate: 20e6 + i, ceil: 80e6 };
   return {
     instanceId: `vm-${i}`,
@@ -25,6 +26,7 @@ export function standbyLease(i: number): Lease {
     ip: 0x0a640000 + 2 + i,
     mac: 0x02_00_0a_64_00_00 + 2 + i,
     classMinor: 0,
+    ...owner,
     limits: { download: i % 2 === 0 ? null : 100e6, upload },
     createdMs: 1_750_000_000_000 + i,
     generation: i,

@@ -2,7 +2,7 @@
 // addresses, so that they meet.
 
 import fc from "fast-check";
-import type { GuestIdentity, Network } from "../../dist/index.js";
+import type { GuestIdentity, Network, TapOwner } from "../../dist/index.js";
 import { SNAPSHOT } from "./clones.js";
 import type { ExpectedLimits } from "./invariants.js";
 
@@ -20,12 +20,15 @@ export interface Step {
   tapName?: string | undefined;
   /** The identity in its memory; null is its own. Of "create" and "identify". */
   guest: Identity;
+  /** Of "create" and "recreate". */
+  owner?: TapOwner | undefined;
   /** Aborts the call so many milliseconds after it was made; 0 in the same tick. */
   abortAfterMs?: number | undefined;
   gap: "at once" | "next turn" | "pause" | "settle";
 }
 
 const UPLOAD_BURST = 4;
+const OWNERS: TapOwner[] = [{ uid: 7 }, { gid: 8 }, { uid: 7, gid: 8 }];
 const IDENTITIES: Identity[] = [null, SNAPSHOT, { ...SNAPSHOT, ip: "169.254.9.2" }];
 
 function maybe<T>(one: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
@@ -51,6 +54,7 @@ export const step: fc.Arbitrary<Step> = fc.record({
   ip: fc.option(fc.constantFrom("10.100.0.5", "10.100.0.6"), { nil: undefined, freq: 5 }),
   tapName: fc.option(fc.constantFrom("restored0", "restored1"), { nil: undefined, freq: 5 }),
   guest: fc.constantFrom(...IDENTITIES),
+  owner: maybe(fc.constantFrom(...OWNERS)),
   abortAfterMs: fc.option(fc.constantFrom(0, 0, 1, 2), { nil: undefined, freq: 5 }),
   gap: fc.constantFrom("at once", "at once", "next turn", "pause", "settle"),
 });
@@ -69,15 +73,16 @@ export async function make(network: Network, given: Step): Promise<unknown> {
   };
   const tapName = given.tapName === undefined ? {} : { tapName: given.tapName };
   const ip = given.ip === undefined ? {} : { ip: given.ip };
+  const owner = given.owner === undefined ? {} : { owner: given.owner };
   const guest = given.guest === null ? {} : { guest: given.guest };
   switch (given.call) {
     case "create":
       return network.createAllocation(
-        { instanceId: id, instanceName: name, ...limits, ...tapName, ...ip, ...guest },
+        { instanceId: id, instanceName: name, ...limits, ...tapName, ...ip, ...owner, ...guest },
         { signal },
       );
     case "recreate":
-      return network.recreateAllocation(id, { ...limits, ...tapName, signal });
+      return network.recreateAllocation(id, { ...limits, ...tapName, ...owner, signal });
     case "standby":
       return network.standbyAllocation(id);
     case "release":

@@ -19,6 +19,7 @@ const LINK: LinkInfo = {
   forwarding: false,
   sendRedirects: true,
   txQueueLength: 1000,
+  carrierUps: 1,
 };
 const FINE: BridgeInfo = {
   multicastSnooping: false,

@@ -80,6 +80,7 @@ const FULL: Lease = {
   },
   group: "g".repeat(64),
   guest: { ip: 0xa9fe4d02, mac: 0x060000000002, gateway: 0xa9fe4d01, gatewayMac: 0x0200a9fe4d01 },
+  owner: { uid: 0x01020303, gid: 0xfffffffe },
   createdMs: 0x0000019112345678,
   createdBootMs: 0x0000000587654321,
   generation: 0xdeadbeef,
@@ -156,7 +157,9 @@ describe("the binary lease", () => {
       guest_gateway: "a9fe4d01",
       guest_mac: "060000000002",
       guest_gateway_mac: "0200a9fe4d01",
-      reserved2: "00".repeat(12),
+      tap_uid_plus_1: "04030201",
+      tap_gid_plus_1: "ffffffff",
+      reserved2: "00000000",
     });
   });
 
@@ -218,7 +221,8 @@ describe("the alias", () => {
 
   test("fits the kernel's 255 bytes at its longest", () => {
     const limits = { download: LARGEST, upload: { rate: LARGEST, ceil: LARGEST } };
-    const { group: _, guest, ...alone } = { ...FULL, ip: 0xffffffff, limits, createdMs: LARGEST };
+    const { group: _, owner: __, guest, ...others } = FULL;
+    const alone = { ...others, ip: 0xffffffff, limits, createdMs: LARGEST };
     const short = { instanceId: "i".repeat(30), instanceName: "n".repeat(26) };
     const half = { instanceId: "i".repeat(36), instanceName: "n".repeat(35), group: "g" };
     const longestGuest = { ...alone, ...half, guest: guest as NonNullable<Lease["guest"]> };

@@ -6,6 +6,7 @@ import { type NetworkOptions, resolveOptions } from "../../src/options.js";
 import {
   type AllocationRequest,
   checkLabel,
+  type RecreateOptions,
   resolveRecreate,
   resolveRequest,
   resolveUpdate,
@@ -74,6 +75,19 @@ describe("openNetwork's options", () => {
       tap,
       stateDir: "/tmp/x",
     });
+  });
+
+  test.each([
+    [{ group: 36 }, { group: 36 }],
+    [{ owner: 7 }, { owner: 7 }],
+    [
+      { owner: 7, group: 36 },
+      { owner: 7, group: 36 },
+    ],
+    [{ owner: undefined, group: undefined }, { owner: process.geteuid?.() }],
+  ])("set an owner only where neither owner nor group is given: %o", (tap, ids) => {
+    const { tap: resolved } = resolveOptions({ ...GIVEN, tap } as NetworkOptions);
+    expect(resolved).toEqual({ ...ids, vnetHdr: true, multiQueue: false });
   });
 
   test.each([
@@ -153,6 +167,7 @@ describe("openNetwork's options", () => {
 
 describe("a request", () => {
   const request: AllocationRequest = { instanceId: "vm-1", instanceName: "web.0_A" };
+  const present = { download: 5e6, upload: { rate: 1e6, ceil: 9e6 } };
 
   test("is read, with exact wishes", () => {
     const wishes = {
@@ -211,7 +226,42 @@ describe("a request", () => {
     expect(() => resolveRequest({ ...request, ...bad }, OPTIONS)).toThrow(config(message));
   });
 
-  const present = { download: 5e6, upload: { rate: 1e6, ceil: 9e6 } };
+  test.each<[AllocationRequest["owner"], object]>([
+    [0, { uid: 0 }],
+    [1000, { uid: 1000 }],
+    [{ uid: 1000 }, { uid: 1000 }],
+    [{ gid: 2 ** 32 - 2 }, { gid: 2 ** 32 - 2 }],
+    [
+      { uid: 1000, gid: 0 },
+      { uid: 1000, gid: 0 },
+    ],
+  ])("is read with the owner %o", (owner, expected) => {
+    expect(resolveRequest({ ...request, owner } as AllocationRequest, OPTIONS)).toMatchObject({
+      owner: expected,
+    });
+    expect(resolveRecreate({ owner } as RecreateOptions, present, OPTIONS)).toMatchObject({
+      owner: expected,
+    });
+  });
+
+  test.each([
+    [-1, "a whole number from 0 to 4294967294 for owner, but received -1"],
+    [2 ** 32 - 1, "for owner, but received 4294967295"],
+    [1.5, "for owner, but received 1.5"],
+    ["root", "a uid or an object with uid, gid or both for owner, but received 'root'"],
+    [null, "for owner, but received null"],
+    [{}, "a uid or an object with uid, gid or both for owner, but received {}"],
+    [{ uid: undefined }, "for owner, but received"],
+    [{ uid: -1 }, "for owner.uid, but received -1"],
+    [{ uid: 1, gid: 2 ** 32 - 1 }, "for owner.gid, but received 4294967295"],
+    [{ gid: "36" }, "for owner.gid, but received '36'"],
+    [{ user: 1 }, "only the options gid, uid for owner, but received 'user'"],
+    [[1], "an object for owner"],
+  ])("is refused with the owner %o", (owner, message) => {
+    const expected = config(text(message));
+    expect(() => resolveRequest({ ...request, owner } as never, OPTIONS)).toThrow(expected);
+    expect(() => resolveRecreate({ owner } as never, present, OPTIONS)).toThrow(expected);
+  });
 
   test("to restore or to change lays its limits over the present ones", () => {
     expect(resolveRecreate({}, present, OPTIONS)).toEqual({ limits: present });

@@ -220,6 +220,10 @@ describe("a damaged store", { timeout: MANY_FILES_MS }, () => {
     ["half a limit", { limits: { download: null, upload: { rate: 1 } } }],
     ["a fractional rate", { limits: { download: 0.5, upload: null } }],
     ["no time", { createdMs: null }],
+    ["an owner without ids", { owner: {} }],
+    ["an owner that is a number", { owner: 1000 }],
+    ["nobody's uid for its owner", { owner: { uid: 2 ** 32 - 1 } }],
+    ["a negative gid for its owner", { owner: { uid: 7, gid: -1 } }],
   ];
   it.each(wrong)("is one whose record has %s", async (_, fields) => {
     const content =
