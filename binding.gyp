@@ -41,6 +41,7 @@
         "native/tap.cc",
         "native/tc_class.cc",
         "native/tc_filter.cc",
+        "native/unix_socket.cc",
         "native/wire.cc"
       ],
       "include_dirs": ["native", "<!@(node -p \"require('node-addon-api').include_dir\")"],

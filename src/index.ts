@@ -10,7 +10,6 @@ export type { GuestIdentity } from "./identity/guest-identity.js";
 export type { TapOwner } from "./identity/tap-owner.js";
 export type { ChangedObject } from "./kernel/changes.js";
 export type { DropReason } from "./lease/drops.js";
-export type { StoreDamage } from "./lease/standby-store.js";
 export type { UploadRequest } from "./limits.js";
 export type { NatOptions } from "./nat/nat-options.js";
 export type { Network } from "./network.js";
@@ -26,4 +25,5 @@ export type {
   LimitsRequest,
   RecreateOptions,
 } from "./request.js";
+export type { StoreDamage } from "./state/aside.js";
 export type { GuestStatistics, NetworkStatistics, TrafficCounters } from "./statistics.js";

@@ -5,7 +5,6 @@ import type { GroupInfo } from "./groups/group-list.js";
 import type { Allocation } from "./guests/guest.js";
 import type { GuestIdentity } from "./identity/guest-identity.js";
 import type { DropReason } from "./lease/drops.js";
-import type { StoreDamage } from "./lease/standby-store.js";
 import type { ReconcileOptions, ReconcileReport } from "./reconcile/reconcile.js";
 import type { VerifyReport } from "./reconcile/verify.js";
 import type {
@@ -14,6 +13,7 @@ import type {
   LimitsRequest,
   RecreateOptions,
 } from "./request.js";
+import type { StoreDamage } from "./state/aside.js";
 import type { NetworkStatistics } from "./statistics.js";
 
 /** An open network. Made by openNetwork. */

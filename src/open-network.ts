@@ -14,7 +14,6 @@ import { LimitsChange } from "./guests/limits-change.js";
 import { forgetRecord, inTurn, mustBe, Removal } from "./guests/removal.js";
 import type { GuestIdentity } from "./identity/guest-identity.js";
 import { type DropReason, readDrops } from "./lease/drops.js";
-import type { StoreDamage } from "./lease/standby-store.js";
 import type { Network } from "./network.js";
 import type { Parts } from "./parts.js";
 import { type ReconcileOptions, type ReconcileReport, Reconciler } from "./reconcile/reconcile.js";
@@ -31,6 +30,7 @@ import {
   resolveRequest,
   resolveUpdate,
 } from "./request.js";
+import type { StoreDamage } from "./state/aside.js";
 import { type NetworkStatistics, statistics } from "./statistics.js";
 import { measured, type SetSlot } from "./telemetry/operation.js";
 
@@ -214,7 +214,7 @@ export class OpenNetwork implements Network {
   }
 
   async #dismantle(): Promise<void> {
-    const { registry, lanes, standby, groupStore, options, nat } = this.#parts;
+    const { registry, lanes, standby, groupStore, options, nat, state } = this.#parts;
     const released = await Promise.allSettled(registry.all().map((guest) => this.#release(guest)));
     await this.#finish(async () => {
       // A TAP that could not be deleted keeps the bridge: what is left stays recognisable as ours.
@@ -224,7 +224,7 @@ export class OpenNetwork implements Network {
       await lanes.destroy(options.subnet);
       // Last: as long as a guest could be there, the firewall is.
       await nat.remove();
-      forgetOptions(options.stateDir);
+      await forgetOptions(state);
     });
   }
 

@@ -23,25 +23,30 @@ import { Lanes } from "./lanes/lanes.js";
 import { readDrops } from "./lease/drops.js";
 import { GroupStore } from "./lease/group-store.js";
 import { LeaseTable } from "./lease/lease-table.js";
-import { StandbyStore, type StoreDamage } from "./lease/standby-store.js";
+import { StandbyStore } from "./lease/standby-store.js";
 import { baseLimits, toKernelLimits } from "./limits.js";
 import { Flows } from "./nat/flows.js";
 import { Nat } from "./nat/nat.js";
+import { NatRecord } from "./nat/nat-record.js";
 import type { Network } from "./network.js";
 import { OpenNetwork } from "./open-network.js";
 import { type NetworkOptions, type ResolvedOptions, resolveOptions } from "./options.js";
 import type { Parts } from "./parts.js";
 import { ProcessLock } from "./process-lock.js";
+import type { StoreDamage } from "./state/aside.js";
+import { StateDir } from "./state/state-dir.js";
 import { checkStored, type TakenOver, takeOver } from "./takeover.js";
 import { Metrics } from "./telemetry/metrics.js";
 import { endSpan, startSpan } from "./telemetry/traces.js";
 
-/** What tests replace. */
+/** What tests replace, and what an operator's command may. */
 export interface Internals {
   /** URL of a module whose `createKernel` the workers use instead of the real one. */
   kernelModule?: string;
   /** Bounds each worker's heap. */
   heapMb?: number;
+  /** A command of root's: the owner of the state directory is trusted, too. */
+  trustsOwner?: boolean;
 }
 
 /** How to end what was started, in order of starting. */
@@ -65,18 +70,24 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
   const shutDown = async () => {
     for (const end of endings.splice(0).reverse()) await end();
   };
-  const nat = new Nat(options);
+  const storeDamage: StoreDamage[] = [];
+  const onDamage = (damage: StoreDamage) => {
+    storeDamage.push(damage);
+    publish("forknet:store-damaged", { bridge: options.bridge, ...damage });
+  };
+  let nat: Nat | undefined;
   try {
-    const lock = await ProcessLock.take(options.bridge, options.stateDir);
+    const { trustsOwner = false } = internals;
+    // First: without the addon nothing may be made.
+    loadAddon();
+    const state = StateDir.open(options.stateDir, { trustsOwner, onDamage });
+    endings.push(() => state.close());
+    const lock = await ProcessLock.take(options.bridge, state);
     endings.push(() => lock.release());
-    const storeDamage: StoreDamage[] = [];
-    const onDamage = (damage: StoreDamage) => {
-      storeDamage.push(damage);
-      publish("forknet:store-damaged", { bridge: options.bridge, ...damage });
-    };
-    const standby = await StandbyStore.open(options.stateDir, onDamage);
+    const standby = await StandbyStore.open(state);
     endings.push(() => standby.close());
-    const stores = { standby, nat, groupStore: GroupStore.open(options.stateDir, onDamage) };
+    nat = new Nat(options, await NatRecord.open(state));
+    const stores = { state, standby, nat, groupStore: await GroupStore.open(state) };
     const stored = standby.all();
     checkStored(stored, options);
     const { parts, adoption, warnings } = await assemble(options, internals, stores, endings);
@@ -91,7 +102,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
       publish("forknet:warning", { bridge: options.bridge, ...warning });
     }
     if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
-    nat.settle();
+    await nat.settle();
     parts.pool.fill();
     endSpan(span);
     const network = new OpenNetwork(parts, storeDamage, shutDown);
@@ -100,7 +111,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     if (adoption.isAdopted) network.cleanUp();
     return network;
   } catch (error) {
-    const told = await nat.takeBack(error);
+    const told = nat ? await nat.takeBack(error) : error;
     endSpan(span, told);
     await shutDown();
     throw told;
@@ -114,14 +125,28 @@ async function listenForOperators(
   given: NetworkOptions,
   endings: Endings,
 ): Promise<void> {
-  const { bridge, stateDir } = parts.options;
-  try {
-    keepOptions(given, parts.options);
-    const control = await ControlServer.listen(stateDir, handlersOf(network, parts));
-    endings.push(() => control.close());
-  } catch (error) {
-    publish("forknet:control-failed", { bridge, error: error as ForknetError });
-  }
+  const { options, state } = parts;
+  const failed = (error: unknown) =>
+    publish("forknet:control-failed", { bridge: options.bridge, error: error as ForknetError });
+  const handlers = handlersOf(network, parts);
+  let control: Promise<ControlServer | undefined> = Promise.resolve(undefined);
+  const listen = () => {
+    control = control.then(async (former) => {
+      former?.close();
+      return ControlServer.listen(state, handlers);
+    });
+    control = control.catch((error) => {
+      failed(error);
+      return undefined;
+    });
+    return control;
+  };
+  endings.push(async () => {
+    state.onMoved = undefined;
+    (await control)?.close();
+  });
+  state.onMoved = () => void listen();
+  await keepOptions(state, given, options).then(listen, failed);
 }
 
 /** Their identity is another guest's now: what is left of them is kept for a person to look at. */
@@ -137,9 +162,10 @@ async function setRivalsAside(
 async function assemble(
   options: ResolvedOptions,
   internals: Internals,
-  { standby, groupStore, nat }: Pick<Parts, "standby" | "groupStore" | "nat">,
+  stores: Pick<Parts, "state" | "standby" | "groupStore" | "nat">,
   endings: Endings,
 ) {
+  const { groupStore, nat } = stores;
   let metrics: Metrics | undefined;
   const onFailure = (lane: LaneName, { errno, code }: KernelFailure) =>
     metrics?.kernelError(lane, code ?? (errno ? errnoName(errno) : "ERR_FORKNET_KERNEL"));
@@ -195,13 +221,11 @@ async function assemble(
     guarantees,
     groups,
     leases,
-    standby,
-    groupStore,
+    ...stores,
     reaper,
     shaping,
     pool,
     metrics,
-    nat,
     flows: new Flows(options.bridge, lanes.forget, options.nat !== undefined),
   };
   return { parts, adoption, warnings };

@@ -16,6 +16,7 @@ import type { StandbyStore } from "./lease/standby-store.js";
 import type { Flows } from "./nat/flows.js";
 import type { Nat } from "./nat/nat.js";
 import type { ResolvedOptions } from "./options.js";
+import type { StateDir } from "./state/state-dir.js";
 import type { Metrics } from "./telemetry/metrics.js";
 
 export interface Parts {
@@ -28,6 +29,7 @@ export interface Parts {
   readonly guarantees: Guarantees;
   readonly groups: Groups;
   readonly leases: LeaseTable;
+  readonly state: StateDir;
   readonly standby: StandbyStore;
   readonly groupStore: GroupStore;
   readonly reaper: Reaper;

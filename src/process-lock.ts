@@ -3,12 +3,11 @@
 // ends.
 
 import { createServer, type Server } from "node:net";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { errorFromFailure, ForknetError } from "./errors.js";
 import { loadAddon } from "./kernel/addon.js";
 import { failureOf } from "./kernel/kernel.js";
-import { makeStateDir, stateDirError } from "./lease/state-dir.js";
+import type { StateDir } from "./state/state-dir.js";
 
 type Attempt = { fd: number } | { holder: number };
 
@@ -18,46 +17,41 @@ const RETRY_MS = 5;
 
 export class ProcessLock {
   readonly #server: Server;
-  readonly #fileFd: number;
 
-  private constructor(server: Server, fileFd: number) {
+  private constructor(server: Server) {
     this.#server = server;
-    this.#fileFd = fileFd;
   }
 
   /**
-   * Throws ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the
-   * network open.
+   * Locks the state directory for as long as that is open, then the bridge. Throws
+   * ERR_FORKNET_CONFLICT with the holder's pid when another process, or this one, has the network
+   * open.
    */
-  static async take(bridge: string, stateDir: string): Promise<ProcessLock> {
-    // First: without the addon nothing may be made.
-    const addon = loadAddon();
-    makeStateDir(stateDir);
-    const file = await taken(() => lockFile(stateDir));
-    if ("holder" in file) throw held(`the state directory ${stateDir}`, file.holder);
-    let socket: Attempt;
-    try {
-      socket = await taken(() => lockAbstract(lockName(bridge)));
-      if ("holder" in socket) throw held(`the network on ${bridge}`, socket.holder);
-    } catch (error) {
-      addon.closeFd(file.fd);
-      throw error;
-    }
+  static async take(bridge: string, state: StateDir): Promise<ProcessLock> {
+    const file = await taken(() => state.lock());
+    if (file !== undefined) throw held(`the state directory ${state.path}`, file);
+    let socket = -1;
+    const holder = await taken(() => {
+      const attempt = lockAbstract(lockName(bridge));
+      if ("holder" in attempt) return attempt.holder;
+      socket = attempt.fd;
+      return undefined;
+    });
+    if (holder !== undefined) throw held(`the network on ${bridge}`, holder);
     // Whoever finds the lock taken connects to learn our pid, and an operator's command where the
     // control socket is. Accepting keeps the queue of such visits empty.
-    const holder = `${JSON.stringify({ stateDir })}\n`;
+    const greeting = `${JSON.stringify({ stateDir: state.path })}\n`;
     const server = createServer((visitor) => {
       visitor.on("error", () => visitor.destroy());
-      visitor.end(holder, () => visitor.destroy());
+      visitor.end(greeting, () => visitor.destroy());
     });
-    server.listen({ fd: socket.fd });
+    server.listen({ fd: socket });
     server.unref();
-    return new ProcessLock(server, file.fd);
+    return new ProcessLock(server);
   }
 
   async release(): Promise<void> {
     await new Promise((resolve) => this.#server.close(resolve));
-    loadAddon().closeFd(this.#fileFd);
   }
 }
 
@@ -67,13 +61,13 @@ export function lockName(bridge: string): string {
 }
 
 /**
- * A holder that does not exist is one that was killed, whose successor has the lock and has not yet
- * said who it is.
+ * Undefined when the lock is taken, else its holder. One that does not exist is one that was killed,
+ * whose successor has the lock and has not yet said who it is.
  */
-async function taken(lock: () => Attempt): Promise<Attempt> {
+async function taken(lock: () => number | undefined): Promise<number | undefined> {
   for (let tries = 1; ; tries++) {
-    const attempt = lock();
-    if ("fd" in attempt || isAlive(attempt.holder) || tries === MOST_TRIES) return attempt;
+    const holder = lock();
+    if (holder === undefined || isAlive(holder) || tries === MOST_TRIES) return holder;
     await setTimeout(RETRY_MS);
   }
 }
@@ -93,18 +87,10 @@ function held(what: string, holder: number): ForknetError {
   });
 }
 
-// Every refusal here is about the directory: saying which capability is missing would mislead.
-function lockFile(stateDir: string): Attempt {
-  try {
-    return loadAddon().lockFile(join(stateDir, "lock"));
-  } catch (error) {
-    throw stateDirError(stateDir, error);
-  }
-}
-
 function lockAbstract(name: string): Attempt {
   try {
-    return loadAddon().lockAbstract(name);
+    const attempt = loadAddon().lockAbstract(name);
+    return "fd" in attempt ? attempt : { holder: attempt.holder?.pid ?? 0 };
   } catch (error) {
     throw errorFromFailure(failureOf(error, "lock", ""));
   }

@@ -16,6 +16,7 @@
 #include "netns.h"
 #include "process_lock.h"
 #include "tap.h"
+#include "unix_socket.h"
 #include "wire.h"
 
 namespace forknet {
@@ -129,20 +130,23 @@ void WireJs(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] { Wire(fd_a, fd_b, stop_fd); });
 }
 
-Napi::Value ToJs(Napi::Env env, Lock lock) {
+Napi::Object ToJs(Napi::Env env, const Peer& peer) {
   Napi::Object result = Napi::Object::New(env);
-  if (!lock.fd.valid()) {
-    result.Set("holder", Napi::Number::New(env, lock.holder));
-    return result;
-  }
-  result.Set("fd", Napi::Number::New(env, lock.fd.get()));
-  lock.fd.Release();  // JavaScript owns it from here.
+  result.Set("pid", Napi::Number::New(env, peer.pid));
+  result.Set("uid", Napi::Number::New(env, peer.uid));
+  return result;
+}
+
+Napi::Object ToJs(Napi::Env env, Connection connection) {
+  Napi::Object result = ToJs(env, connection.peer);
+  result.Set("fd", Napi::Number::New(env, connection.fd.get()));
+  connection.fd.Release();  // JavaScript owns it from here.
   return result;
 }
 
 std::string AbstractName(const Napi::Value& value) {
   const std::string name = CheckString(value, "name");
-  if (name.empty() || name.size() > kMaxAbstractNameBytes) {
+  if (name.empty() || name.size() > kMaxSocketNameBytes) {
     throw Unexpected("1 to 107 bytes", "name", value);
   }
   return name;
@@ -150,24 +154,48 @@ std::string AbstractName(const Napi::Value& value) {
 
 Napi::Value LockAbstractJs(const Napi::CallbackInfo& info) {
   const std::string name = AbstractName(info[0]);
-  return Guarded(info.Env(), [&] { return ToJs(info.Env(), LockAbstract(name)); });
-}
-
-Napi::Value VisitAbstractJs(const Napi::CallbackInfo& info) {
-  const std::string name = AbstractName(info[0]);
-  return Guarded(info.Env(), [&]() -> Napi::Value {
-    Lock visit = VisitAbstract(name);
-    if (!visit.fd.valid()) return info.Env().Undefined();
-    Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("holder", Napi::Number::New(info.Env(), visit.holder));
-    result.Set("fd", Napi::Number::New(info.Env(), visit.fd.Release()));
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&]() -> Napi::Value {
+    Lock lock = LockAbstract(name);
+    Napi::Object result = Napi::Object::New(env);
+    if (lock.fd.valid()) {
+      result.Set("fd", Napi::Number::New(env, lock.fd.get()));
+      lock.fd.Release();  // JavaScript owns it from here.
+    } else {
+      result.Set("holder", lock.holder ? ToJs(env, *lock.holder) : env.Undefined());
+    }
     return result;
   });
 }
 
-Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
+Napi::Value ConnectAbstractJs(const Napi::CallbackInfo& info) {
+  const std::string name = AbstractName(info[0]);
+  return Guarded(info.Env(), [&] { return ToJs(info.Env(), ConnectAbstract(name)); });
+}
+
+Napi::Value ConnectPathJs(const Napi::CallbackInfo& info) {
   const std::string path = Path(info[0]);
-  return Guarded(info.Env(), [&] { return ToJs(info.Env(), LockFile(path)); });
+  return Guarded(info.Env(), [&] { return ToJs(info.Env(), ConnectPath(path)); });
+}
+
+Napi::Value ListenPathJs(const Napi::CallbackInfo& info) {
+  const std::string path = Path(info[0]);
+  return Guarded(info.Env(), [&] {
+    UniqueFd fd = ListenPath(path);
+    Napi::Number result = Napi::Number::New(info.Env(), fd.get());
+    fd.Release();  // JavaScript owns it from here.
+    return result;
+  });
+}
+
+Napi::Value PeerOfJs(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  return Guarded(info.Env(), [&] { return ToJs(info.Env(), PeerOf(fd)); });
+}
+
+Napi::Value LockFileJs(const Napi::CallbackInfo& info) {
+  const int fd = Fd(info[0], "fd");
+  return Guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), LockFile(fd)); });
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -187,7 +215,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("enterNetwork", Napi::Function::New<EnterNetworkJs>(env, "enterNetwork"));
   exports.Set("wire", Napi::Function::New<WireJs>(env, "wire"));
   exports.Set("lockAbstract", Napi::Function::New<LockAbstractJs>(env, "lockAbstract"));
-  exports.Set("visitAbstract", Napi::Function::New<VisitAbstractJs>(env, "visitAbstract"));
+  exports.Set("connectAbstract", Napi::Function::New<ConnectAbstractJs>(env, "connectAbstract"));
+  exports.Set("connectPath", Napi::Function::New<ConnectPathJs>(env, "connectPath"));
+  exports.Set("listenPath", Napi::Function::New<ListenPathJs>(env, "listenPath"));
+  exports.Set("peerOf", Napi::Function::New<PeerOfJs>(env, "peerOf"));
   exports.Set("lockFile", Napi::Function::New<LockFileJs>(env, "lockFile"));
   exports.Set("bpf", MakeBpf(env));
   return exports;

@@ -18,8 +18,10 @@ export function addDoctor(program: Command): void {
     ],
   })
     .option("-b, --bridge <name>", "the bridge that the network is or will be on", "vmbr0")
-    .action(async (options: Printed & { bridge: string }) => {
-      const diagnosis = await diagnose(options.bridge);
+    .option("-d, --state-dir <path>", "its agent's state directory, when it is not the default")
+    .action(async (options: Printed & { bridge: string; stateDir?: string }) => {
+      const { bridge, stateDir } = options;
+      const diagnosis = await diagnose(bridge, stateDir === undefined ? {} : { stateDir });
       print(options, diagnosis, () => formatDiagnosis(diagnosis));
       if (diagnosis.counts.problem > 0) process.exitCode = EXIT.failed;
     });

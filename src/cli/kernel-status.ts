@@ -1,11 +1,11 @@
 // A network's state without its agent: from links, queues and classes, the lease map where it may be
 // read, and the standby leases on disk. Read-only.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { toBitsPerSecond, toBytesPerSecond, UNLIMITED } from "../bandwidth.js";
 import { monotonicMs } from "../clock.js";
 import type { GuestStatus, GuestTraffic, NetworkStatus } from "../control/status.js";
+import { ForknetError } from "../errors.js";
 import { classHandle } from "../facts.js";
 import type { ShapingState } from "../guests/guest.js";
 import { CAPACITY_MINOR, formatClass } from "../identity/class-pool.js";
@@ -17,11 +17,13 @@ import { addressInAlias, parseAlias } from "../lease/alias.js";
 import { readDrops } from "../lease/drops.js";
 import { decodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
 import { decodeStore } from "../lease/standby-record.js";
+import { STANDBY_FILE } from "../lease/standby-store.js";
 import { count, NUMBERS_PER_GUEST } from "../plans/count.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
 import { findMaps } from "../plans/maps.js";
 import { findOwnTaps } from "../plans/ownership.js";
 import { ofGuest } from "../statistics.js";
+import type { AgentPlace } from "./agent-place.js";
 
 /** Everything that is read at once. */
 export interface KernelLook {
@@ -44,7 +46,7 @@ export function look(kernel: Kernel, network: KernelNetwork): KernelLook {
 export function kernelStatus(
   kernel: Kernel,
   network: KernelNetwork,
-  stateDir: string,
+  place: AgentPlace,
 ): NetworkStatus {
   const subnet = subnetOf(kernel, network);
   const found = look(kernel, network);
@@ -58,7 +60,7 @@ export function kernelStatus(
   }));
   const isSlot = (tap: LinkInfo) => tap.master !== 0 && !parseAlias(tap.alias);
   const ready = found.taps.filter((tap) => isSlot(tap) && !leases?.has(tap.ifindex));
-  const standby = readStandby(stateDir, notes);
+  const standby = readStandby(place, notes);
   if (!network.shaper) notes.push("the shaper is gone: nothing passes from guests");
   if (!network.bridgeLink) notes.push("the bridge is gone");
   const capacity = found.classes.get(classHandle(CAPACITY_MINOR));
@@ -69,7 +71,7 @@ export function kernelStatus(
     gateway: formatIpv4(subnet.gateway),
     isolated: found.taps.every(({ port }) => port?.isolated !== false),
     uploadCapacity: capacity ? toBitsPerSecond(capacity.rate) : 0,
-    stateDir,
+    stateDir: place.stateDir,
     source: "kernel",
     holder: null,
     pool: {
@@ -195,11 +197,18 @@ function readMaps(
   return { leases, drops };
 }
 
-function readStandby(stateDir: string, notes: string[]): GuestStatus[] {
-  const path = join(stateDir, "standby.leases");
+function readStandby(
+  { stateDir, directory, obstacle }: AgentPlace,
+  notes: string[],
+): GuestStatus[] {
+  const path = join(stateDir, STANDBY_FILE);
   try {
-    const { leases, damage } = decodeStore(readFileSync(path), path);
-    if (damage) notes.push(`${path}: ${damage}`);
+    if (!directory && obstacle) throw obstacle;
+    const reading = directory?.read(STANDBY_FILE);
+    if (!reading) return [];
+    const { content, fault } = reading;
+    const { leases, damage } = decodeStore(content, path);
+    if (fault || damage) notes.push(`${path}: ${fault || damage}`);
     const none = { tap: "", ifindex: 0, classId: "", traffic: null } as const;
     return [...leases.values()].map((lease) => ({
       ...identity(lease),
@@ -209,7 +218,9 @@ function readStandby(stateDir: string, notes: string[]): GuestStatus[] {
     }));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT") notes.push(`guests in standby are not known: ${code ?? message}`);
+    if (code === "ENOENT") return [];
+    const why = error instanceof ForknetError ? message : (code ?? message);
+    notes.push(`guests in standby are not known: ${why}`);
     return [];
   }
 }

@@ -1,21 +1,19 @@
 // Where a command works: one network, found by its bridge, its state directory or by being the only
 // one; and who answers for it: the agent that holds it, else the kernel.
 
-import { readFileSync } from "node:fs";
-import { Socket } from "node:net";
 import { join } from "node:path";
-import { ControlClient, NoAnswer } from "../control/client.js";
+import { type ControlClient, NoAnswer } from "../control/client.js";
 import { formerOptions } from "../control/former-options.js";
 import { guestIn } from "../control/handlers.js";
-import { LineReader, type MethodName, type Methods, SOCKET_NAME } from "../control/protocol.js";
+import { type MethodName, type Methods, SOCKET_NAME } from "../control/protocol.js";
 import type { NetworkStatus } from "../control/status.js";
 import { ForknetError } from "../errors.js";
-import { loadAddon } from "../kernel/addon.js";
 import { createKernel, type Kernel } from "../kernel/kernel.js";
-import { openNetwork } from "../open.js";
+import { openWith } from "../open.js";
 import { defaultStateDir } from "../options.js";
-import { lockName } from "../process-lock.js";
 import type { VerifyDifference, VerifyWarning } from "../reconcile/verify.js";
+import { AgentPlace } from "./agent-place.js";
+import { type Holder, visit } from "./holder.js";
 import { chooseNetwork } from "./kernel-networks.js";
 import { kernelStatus } from "./kernel-status.js";
 import { kernelDifferences } from "./kernel-verify.js";
@@ -39,67 +37,51 @@ export interface SiteVerify {
   notes: string[];
 }
 
-interface Holder {
-  /** 0 when it does not say. */
-  pid: number;
-  stateDir?: string;
-}
-
-const VISIT_MS = 1000;
 const READ_MS = 5000;
 /** A release waits for the kernel's grace periods, a reconcile for a hundred repairs. */
 const CHANGE_MS = 120_000;
-const LONGEST_GREETING_BYTES = 8192;
 
 export class Site {
   readonly bridge: string;
-  readonly stateDir: string;
-  /** What others hold of the network; undefined when nobody does. */
+  readonly #place: AgentPlace;
+  /** Who holds the network; undefined when nobody does. */
   readonly #holder: Holder | undefined;
-  readonly #client: ControlClient | undefined;
-  /** Why the holder cannot be asked. */
-  readonly #obstacle: NodeJS.ErrnoException | undefined;
   readonly #options: SiteOptions;
   #kernel: Kernel | undefined;
 
   private constructor(
-    place: { bridge: string; stateDir: string },
+    bridge: string,
+    place: AgentPlace,
     holder: Holder | undefined,
-    way: ControlClient | NodeJS.ErrnoException,
     options: SiteOptions,
   ) {
-    this.bridge = place.bridge;
-    this.stateDir = place.stateDir;
+    this.bridge = bridge;
+    this.#place = place;
     this.#holder = holder;
-    if (way instanceof ControlClient) this.#client = way;
-    else this.#obstacle = way;
     this.#options = options;
   }
 
   /** Rejects with NOT_FOUND, and with CONFIG when there are several and none was named. */
   static async find(options: SiteOptions): Promise<Site> {
-    const way = options.stateDir === undefined ? undefined : await reach(options.stateDir);
-    if (options.stateDir !== undefined && way instanceof ControlClient) {
-      const { stateDir } = options;
-      try {
-        const bridge = await bridgeOf(way, options);
-        return new Site({ bridge, stateDir }, await visit(bridge), way, options);
-      } catch (error) {
-        way.close();
-        throw error;
-      }
+    const named = options.stateDir === undefined ? undefined : new AgentPlace(options.stateDir);
+    try {
+      const bridge = named?.client
+        ? await bridgeOf(named.client, options)
+        : chooseNetwork(createKernel(), options.bridge).bridge;
+      const holder = await visit(bridge);
+      const place = named ?? new AgentPlace(holder?.stateDir ?? defaultStateDir(bridge));
+      return new Site(bridge, place, holder, options);
+    } catch (error) {
+      named?.close();
+      throw error;
     }
-    const { bridge } = chooseNetwork(createKernel(), options.bridge);
-    const holder = await visit(bridge);
-    const stateDir = options.stateDir ?? holder?.stateDir ?? defaultStateDir(bridge);
-    return new Site({ bridge, stateDir }, holder, way ?? (await reach(stateDir)), options);
   }
 
   /** From the agent; from the kernel, with a note that says why, when there is none to ask. */
   async status(): Promise<NetworkStatus> {
     try {
-      if (this.#client)
-        return await this.#client.ask("status", {}, timeoutOf(this.#options, READ_MS));
+      if (this.#place.client)
+        return await this.#place.client.ask("status", {}, timeoutOf(this.#options, READ_MS));
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       return this.#fromKernel(this.#silence);
@@ -114,7 +96,7 @@ export class Site {
   /** Compared by the agent, else with what the leases say. Rejects with NOT_FOUND. */
   async verify(instanceId: string | undefined): Promise<SiteVerify> {
     const params = instanceId === undefined ? {} : { instanceId };
-    if (this.#client) {
+    if (this.#place.client) {
       const report = await this.ask("verify", params);
       // An agent of an earlier release tells none.
       const warnings = (report.warnings as VerifyWarning[] | undefined) ?? [];
@@ -136,13 +118,13 @@ export class Site {
     method: Name,
     params: Methods[Name]["params"],
   ): Promise<Methods[Name]["result"]> {
-    if (!this.#client) throw this.#unreachable();
-    return this.#asked(this.#client, method, params);
+    if (!this.#place.client) throw this.#unreachable();
+    return this.#asked(this.#place.client, method, params);
   }
 
   /** True when a process has the network open, whether it answers or not. */
   get isHeld(): boolean {
-    return this.#client !== undefined || this.#holder !== undefined;
+    return this.#place.client !== undefined || this.#holder !== undefined;
   }
 
   /** The agent does it; with none, this process opens the network as it was, and closes it after. */
@@ -151,19 +133,22 @@ export class Site {
     params: Methods[Name]["params"],
   ): Promise<Methods[Name]["result"]> {
     if (this.isHeld) return this.ask(method, params);
-    const network = await openNetwork(formerOptions(this.stateDir, this.bridge));
-    const way = await reach(this.stateDir);
+    const { stateDir, directory, obstacle } = this.#place;
+    if (obstacle instanceof ForknetError) throw obstacle;
+    const options = formerOptions(directory, stateDir, this.bridge);
+    const network = await openWith(options, { trustsOwner: true });
+    const own = new AgentPlace(stateDir);
     try {
-      if (!(way instanceof ControlClient)) throw this.#unreachable();
-      return await this.#asked(way, method, params);
+      if (!own.client) throw this.#unreachable();
+      return await this.#asked(own.client, method, params);
     } finally {
-      if (way instanceof ControlClient) way.close();
+      own.close();
       await network.close();
     }
   }
 
   close(): void {
-    this.#client?.close();
+    this.#place.close();
   }
 
   async #asked<Name extends MethodName>(
@@ -182,15 +167,17 @@ export class Site {
 
   #fromKernel(note: string): NetworkStatus {
     const kernel = this.#ownKernel();
-    const status = kernelStatus(kernel, chooseNetwork(kernel, this.bridge), this.stateDir);
+    const status = kernelStatus(kernel, chooseNetwork(kernel, this.bridge), this.#place);
     const holder = this.#pid === undefined ? null : { pid: this.#pid, version: null };
     return { ...status, holder, notes: [note, ...status.notes] };
   }
 
   #unreachable(): ForknetError {
     if (this.#holder && !this.#holder.stateDir) return conflict(this.#silence, this.#pid);
-    const { code } = this.#obstacle ?? {};
-    const socket = join(this.stateDir, SOCKET_NAME);
+    const { obstacle, stateDir } = this.#place;
+    if (obstacle instanceof ForknetError) return obstacle;
+    const { code } = obstacle ?? {};
+    const socket = join(stateDir, SOCKET_NAME);
     const who = `${named(this.#pid)} has the network on ${this.bridge} open`;
     if (code === "EACCES" || code === "EPERM") {
       const text = `${who}, and ${socket} may not be used by this user: run the command as the agent's user or as root`;
@@ -208,11 +195,7 @@ export class Site {
   get #pid(): number | undefined {
     if (!this.isHeld) return undefined;
     if (this.#holder?.pid) return this.#holder.pid;
-    try {
-      return Number(readFileSync(join(this.stateDir, "lock"), "utf8")) || 0;
-    } catch {
-      return 0;
-    }
+    return this.#place.lockedBy;
   }
 
   #ownKernel(): Kernel {
@@ -244,34 +227,4 @@ async function bridgeOf(agent: ControlClient, options: SiteOptions): Promise<str
 
 function timeoutOf({ timeout }: SiteOptions, otherwiseMs: number): number {
   return timeout === undefined ? otherwiseMs : timeout * 1000;
-}
-
-/** Node's error when there is no way. */
-async function reach(stateDir: string): Promise<ControlClient | NodeJS.ErrnoException> {
-  try {
-    return await ControlClient.connect(join(stateDir, SOCKET_NAME));
-  } catch (error) {
-    return error as NodeJS.ErrnoException;
-  }
-}
-
-/** Who holds the lock of a bridge says so to every visitor. undefined when nobody holds it. */
-async function visit(bridge: string): Promise<Holder | undefined> {
-  const visited = loadAddon().visitAbstract(lockName(bridge));
-  if (!visited) return undefined;
-  const { fd, holder } = visited;
-  const socket = new Socket({ fd });
-  const timer = setTimeout(() => socket.destroy(), VISIT_MS);
-  const reader = new LineReader(LONGEST_GREETING_BYTES);
-  const lines: string[] = [];
-  try {
-    for await (const chunk of socket) lines.push(...reader.push(chunk as Buffer));
-    const { stateDir } = JSON.parse(lines[0] ?? "{}") as Record<string, unknown>;
-    return { pid: holder, ...(typeof stateDir === "string" ? { stateDir } : {}) };
-  } catch {
-    // It hangs, or is of a version that says nothing.
-    return { pid: holder };
-  } finally {
-    clearTimeout(timer);
-  }
 }

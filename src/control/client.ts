@@ -1,8 +1,12 @@
-// The other end of the control socket: one question at a time, each with a time limit.
+// The other end of the control socket: one question at a time, each on a connection of its own and
+// with a time limit.
 
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { Socket } from "node:net";
+import { join } from "node:path";
 import { ForknetError } from "../errors.js";
+import { loadAddon } from "../kernel/addon.js";
+import type { Directory } from "../state/directory.js";
+import { ownUid } from "../state/trust.js";
 import {
   type Answer,
   fromPlainError,
@@ -11,36 +15,28 @@ import {
   type MethodName,
   type Methods,
   PROTOCOL,
+  SOCKET_NAME,
 } from "./protocol.js";
 
 /** The agent took the connection and then said nothing: it hangs, or what it does takes longer. */
 export class NoAnswer extends Error {}
 
 export class ControlClient {
-  readonly #socket: Socket;
+  readonly #directory: Directory;
+  #socket: Socket | undefined;
   #lastId = 0;
-  #settle: ((answer: Answer | Error) => void) | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(directory: Directory, socket: Socket) {
+    this.#directory = directory;
     this.#socket = socket;
-    const reader = new LineReader(LONGEST_ANSWER_BYTES);
-    socket.on("data", (chunk: Buffer) => {
-      try {
-        for (const line of reader.push(chunk))
-          this.#settle?.(JSON.parse(line, printable) as Answer);
-      } catch (error) {
-        this.#settle?.(strange((error as Error).message));
-      }
-    });
-    socket.on("error", (error) => this.#settle?.(gone(error.message)));
-    socket.on("close", () => this.#settle?.(gone("it closed the connection")));
   }
 
-  /** Rejects with Node's own error: ENOENT and ECONNREFUSED mean that nobody is there. */
-  static async connect(path: string): Promise<ControlClient> {
-    const socket = connect({ path });
-    await once(socket, "connect");
-    return new ControlClient(socket);
+  /**
+   * Throws Node's own error: ENOENT and ECONNREFUSED mean that nobody is there, EAGAIN that too many
+   * wait. PERMISSION when somebody listens who is not trusted.
+   */
+  static connect(directory: Directory): ControlClient {
+    return new ControlClient(directory, connectTo(directory));
   }
 
   /** Rejects with the agent's error, CONFLICT when it goes away, and NoAnswer. */
@@ -50,15 +46,11 @@ export class ControlClient {
     timeoutMs: number,
   ): Promise<Methods[Name]["result"]> {
     const id = ++this.#lastId;
-    const answered = new Promise<Answer | Error>((resolve) => {
-      this.#settle = resolve;
-    });
-    const timer = setTimeout(() => this.#settle?.(new NoAnswer()), timeoutMs);
-    this.#socket.write(`${JSON.stringify({ forknet: PROTOCOL, id, method, params })}\n`);
-    const answer = await answered;
-    clearTimeout(timer);
-    this.#settle = undefined;
-    if (answer instanceof Error) throw answer;
+    const request = `${JSON.stringify({ forknet: PROTOCOL, id, method, params })}\n`;
+    // The agent ends connections that nobody uses.
+    const socket = this.#socket?.destroyed === false ? this.#socket : this.#connectAgain();
+    this.#socket = undefined;
+    const answer = await answerFrom(socket, request, timeoutMs).finally(() => socket.destroy());
     if (answer?.forknet !== PROTOCOL) {
       const text = `the agent speaks version ${String(answer?.forknet)} of the control protocol, this command ${PROTOCOL}`;
       throw new ForknetError("ERR_FORKNET_UNSUPPORTED", text);
@@ -69,8 +61,52 @@ export class ControlClient {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
+
+  /** What was there a moment ago and is not any more has gone. */
+  #connectAgain(): Socket {
+    try {
+      return connectTo(this.#directory);
+    } catch (error) {
+      throw error instanceof ForknetError ? error : gone((error as Error).message);
+    }
+  }
+}
+
+function connectTo(directory: Directory): Socket {
+  const { fd, pid, uid } = loadAddon().connectPath(directory.entry(SOCKET_NAME));
+  if (new Set([0, ownUid(), directory.owner?.uid]).has(uid)) {
+    const socket = new Socket({ fd });
+    // It may go before anything was asked.
+    return socket.on("error", () => socket.destroy());
+  }
+  loadAddon().closeFd(fd);
+  const path = join(directory.path, SOCKET_NAME);
+  const text = `${path} is served by process ${pid || "unknown"} of uid ${uid}, who is not trusted`;
+  throw new ForknetError("ERR_FORKNET_PERMISSION", text);
+}
+
+/** The first line that comes, as it is. */
+function answerFrom(socket: Socket, request: string, timeoutMs: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const reader = new LineReader(LONGEST_ANSWER_BYTES);
+    const timer = setTimeout(() => reject(new NoAnswer()), timeoutMs);
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        const [line] = reader.push(chunk);
+        if (line !== undefined) resolve(JSON.parse(line, printable) as Answer);
+      } catch (error) {
+        reject(strange((error as Error).message));
+      }
+    });
+    socket.on("error", (error) => reject(gone(error.message)));
+    socket.on("close", () => {
+      clearTimeout(timer);
+      reject(gone("it closed the connection"));
+    });
+    socket.write(request);
+  });
 }
 
 function strange(what: string): ForknetError {

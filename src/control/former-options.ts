@@ -1,41 +1,53 @@
 // The options a network was opened with, kept in its state directory: with its agent gone, an
 // operator's command opens what it left without changing it.
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ForknetError } from "../errors.js";
-import { stateDirError } from "../lease/state-dir.js";
 import type { NetworkOptions, ResolvedOptions } from "../options.js";
+import type { Directory } from "../state/directory.js";
+import { stateDirError } from "../state/disk-error.js";
+import type { StateDir } from "../state/state-dir.js";
 
 const FILE = "options.json";
 
-/** Throws PERMISSION or CONFIG when the directory does not take it. */
-export function keepOptions(given: NetworkOptions, { stateDir, tap }: ResolvedOptions): void {
-  const path = join(stateDir, FILE);
+/** Rejects with PERMISSION or CONFIG when the directory does not take it. */
+export async function keepOptions(
+  dir: StateDir,
+  given: NetworkOptions,
+  { stateDir, tap }: ResolvedOptions,
+): Promise<void> {
+  // Who opens it next may be another user: the owner of the TAPs stays.
+  const text = `${JSON.stringify({ ...given, stateDir, tap }, null, 2)}\n`;
+  dir.keep(FILE, () => ({ text, records: 0 }));
   try {
-    // Who opens it next may be another user: the owner of the TAPs stays.
-    const kept = JSON.stringify({ ...given, stateDir, tap }, null, 2);
-    writeFileSync(`${path}.new`, `${kept}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    await dir.write(FILE, text);
   } catch (error) {
     throw stateDirError(stateDir, error);
   }
 }
 
 /** There is nothing left to open. */
-export function forgetOptions(stateDir: string): void {
-  rmSync(join(stateDir, FILE), { force: true });
+export async function forgetOptions(dir: StateDir): Promise<void> {
+  await dir.remove(FILE);
 }
 
 /**
  * As openNetwork takes and checks them, without warm slots. Throws NOT_FOUND when there are none,
- * PERMISSION when they may not be read, CONFLICT when they are another bridge's.
+ * PERMISSION when they may not be read, CONFLICT when they are another bridge's. `dir` is undefined
+ * when `stateDir` does not exist.
  */
-export function formerOptions(stateDir: string, bridge: string): NetworkOptions {
+export function formerOptions(
+  dir: Directory | undefined,
+  stateDir: string,
+  bridge: string,
+): NetworkOptions {
   const path = join(stateDir, FILE);
   let kept: NetworkOptions;
   try {
-    kept = JSON.parse(readFileSync(path, "utf8")) as NetworkOptions;
+    const reading = dir?.read(FILE);
+    if (!reading) throw Object.assign(new Error(path), { code: "ENOENT" });
+    if (reading.fault !== "") throw new Error(reading.fault);
+    kept = JSON.parse(reading.content.toString("utf8")) as NetworkOptions;
   } catch (error) {
     throw unreadable(path, bridge, error);
   }

@@ -2,11 +2,13 @@
 // only. Answers one request at a time on each connection, trusts nothing it reads, and keeps no
 // process alive.
 
-import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { configError, ForknetError } from "../errors.js";
-import { stateDirError } from "../lease/state-dir.js";
+import { loadAddon } from "../kernel/addon.js";
+import { stateDirError } from "../state/disk-error.js";
+import type { StateDir } from "../state/state-dir.js";
 import type { Handlers } from "./handlers.js";
 import {
   type Answer,
@@ -20,19 +22,17 @@ import {
 
 /** Each may hold one request and one answer. */
 const MOST_CONNECTIONS = 16;
-/** sockaddr_un has 108 bytes with the end's zero, and a longer path would be cut without a word. */
-const LONGEST_PATH_BYTES = 107;
 
 export class ControlServer {
   readonly #server: Server;
-  readonly #path: string;
+  readonly #state: StateDir;
   readonly #sockets = new Set<Socket>();
   /** Connections whose request is being worked on. */
   readonly #busy = new Set<Socket>();
   #closing = false;
 
-  private constructor(path: string, handlers: Handlers) {
-    this.#path = path;
+  private constructor(state: StateDir, handlers: Handlers) {
+    this.#state = state;
     this.#server = createServer((socket) => this.#serve(socket, handlers));
     this.#server.maxConnections = MOST_CONNECTIONS;
     this.#server.unref();
@@ -42,39 +42,33 @@ export class ControlServer {
    * Replaces what a killed holder left: the caller has the process lock. Rejects with PERMISSION or
    * CONFIG when the directory does not take a socket.
    */
-  static async listen(stateDir: string, handlers: Handlers): Promise<ControlServer> {
-    const server = new ControlServer(join(stateDir, SOCKET_NAME), handlers);
-    let nursery: string | undefined;
+  static async listen(state: StateDir, handlers: Handlers): Promise<ControlServer> {
+    const server = new ControlServer(state, handlers);
+    const fresh = state.entry(`.${SOCKET_NAME}-${randomUUID()}`);
     try {
-      // Nobody else reaches it before it has its mode, and a rename replaces the old one at once.
-      nursery = mkdtempSync(join(stateDir, ".control-"));
-      const path = join(nursery, "s");
-      if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
-        throw Object.assign(new Error("too long for a socket"), { code: "ENAMETOOLONG" });
-      await server.#listenAt(path);
-      chmodSync(path, 0o600);
-      renameSync(path, server.#path);
+      await server.#listenAt(loadAddon().listenPath(fresh));
+      // Replaces the old one at once.
+      renameSync(fresh, state.entry(SOCKET_NAME));
       return server;
     } catch (error) {
       server.#server.close();
-      throw stateDirError(stateDir, error);
-    } finally {
-      if (nursery) rmSync(nursery, { recursive: true, force: true });
+      rmSync(fresh, { force: true });
+      throw stateDirError(state.path, error);
     }
   }
 
   /** Nobody new gets in; who waits for an answer still gets it. */
   close(): void {
     this.#closing = true;
-    rmSync(this.#path, { force: true });
+    rmSync(this.#state.entry(SOCKET_NAME), { force: true });
     this.#server.close();
     for (const socket of this.#sockets) if (!this.#busy.has(socket)) socket.destroy();
   }
 
-  #listenAt(path: string): Promise<void> {
+  #listenAt(fd: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen({ path, exclusive: true }, () => {
+      this.#server.listen({ fd, exclusive: true }, () => {
         this.#server.off("error", reject);
         resolve();
       });

@@ -4,9 +4,9 @@ import { BRIDGE_PORTS } from "../errors.js";
 import type { LinkInfo, Netlink } from "../kernel/binding.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { findSilencers } from "../plans/forwarding.js";
+import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
-import { quoted } from "./shell.js";
 
 /** Fewer free ports than this are worth a warning: one burst of forks takes them. */
 const FEW_PORTS = 100;

@@ -4,6 +4,7 @@ import type { ForknetError } from "../errors.js";
 import { loadAddon } from "../kernel/addon.js";
 import type { Addon } from "../kernel/binding.js";
 import { checkLinkName } from "../option-checks.js";
+import { defaultStateDir } from "../options.js";
 import { checkBridge } from "./bridge.js";
 import { checkCapabilities } from "./capabilities.js";
 import { checkFeatures, featuresNotProbed } from "./features.js";
@@ -13,6 +14,7 @@ import { Host, type Scene } from "./host.js";
 import { checkLeftovers } from "./leftovers.js";
 import { checkNetworkManager } from "./network-manager.js";
 import { checkNetworkd } from "./networkd.js";
+import { checkStateDir } from "./state-dir.js";
 import { checkSubnet } from "./subnet.js";
 import { checkSysctls } from "./sysctls.js";
 import { checkTunDevice } from "./tun-device.js";
@@ -31,10 +33,14 @@ export interface Diagnosis {
  */
 export async function diagnose(
   bridge: string,
-  { host = new Host(), probeProgram }: { host?: Host; probeProgram?: string[] } = {},
+  {
+    host = new Host(),
+    stateDir = host.path(defaultStateDir(bridge)),
+    probeProgram,
+  }: { host?: Host; stateDir?: string; probeProgram?: string[] } = {},
 ): Promise<Diagnosis> {
   checkLinkName(bridge, "bridge");
-  const findings = [...checkCapabilities(host), ...checkTunDevice(host)];
+  const findings = [...checkCapabilities(host), ...checkTunDevice(host), checkStateDir(stateDir)];
   const addon = checkAddon();
   findings.push(addon.finding);
   if (addon.loaded) {

@@ -5,9 +5,9 @@ import { ForknetError } from "../errors.js";
 import { type Chain, readChains } from "../nat/chains.js";
 import { must } from "../nat/command.js";
 import { mark, tableName } from "../nat/rules.js";
+import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
-import { quoted } from "./shell.js";
 
 const rules = about(
   "bridge.foreign-rules",

@@ -3,9 +3,9 @@
 import { TBF_HANDLE } from "../facts.js";
 import type { LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
+import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
-import { quoted } from "./shell.js";
 
 const ROOT = 0xffff_ffff;
 /** More names than this are counted, not listed. */

@@ -3,8 +3,8 @@
 
 import { fileURLToPath } from "node:url";
 import { ALIAS_PREFIX } from "../lease/alias.js";
+import { quoted } from "../shell.js";
 import type { Scene } from "./host.js";
-import { quoted } from "./shell.js";
 
 /** What rules match on. */
 export interface OurLink {

@@ -4,9 +4,9 @@
 import { accessSync, constants } from "node:fs";
 import { READ_ONLY_SYSCTLS } from "../errors.js";
 import { defaultLinks, forwardingKey } from "../nat/forwarding.js";
+import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
 import type { Scene } from "./host.js";
-import { quoted } from "./shell.js";
 
 const RP_FILTER_STRICT = 1;
 /** Messages about bridge ports are KERN_INFO, and are printed when the level is above it. */

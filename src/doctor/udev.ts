@@ -1,11 +1,11 @@
 // Whether udev leaves our links alone: rules that name or start something for each of them, and the
 // .link file that may give them another MAC address.
 
+import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
 import { globMatches } from "./glob.js";
 import type { Host, Scene } from "./host.js";
 import { installCommand, ourLinks } from "./our-links.js";
-import { quoted } from "./shell.js";
 import { fileFor } from "./systemd-file.js";
 
 const DIRECTORIES = ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d"];

@@ -5,8 +5,8 @@ import diagnostics, { type Channel } from "node:diagnostics_channel";
 import type { ForknetError } from "../errors.js";
 import type { AllocationState } from "../guests/guest.js";
 import type { ChangedObject } from "../kernel/changes.js";
-import type { StoreDamage } from "../lease/standby-store.js";
 import type { Difference, Warning } from "../plans/finding.js";
+import type { StoreDamage } from "../state/aside.js";
 
 /** Names of the channels and what their messages hold. */
 export interface Events {
@@ -36,8 +36,8 @@ export interface Events {
    */
   "forknet:slot-opened": { bridge: string; tap: string };
   /**
-   * Standby leases on disk could not be used as they were, and were moved aside; `kept` of them go
-   * on. Also in `network.storeDamage`.
+   * Standby leases or limits of groups on disk could not be used as they were, or somebody removed
+   * or replaced them while they were in use; `kept` of them go on. Also in `network.storeDamage`.
    */
   "forknet:store-damaged": { bridge: string } & StoreDamage;
   /** The record of a restored guest could not be removed; the live guest outweighs it. */

@@ -7,6 +7,7 @@ import type { Monitor } from "./listeners.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
 import type { ProgramName } from "./program-name.js";
 import type { RouteInfo, RuleInfo } from "./route-info.js";
+import type { UnixSockets } from "./unix-sockets.js";
 
 export type { LinkInfo, PortFlags, PortInfo } from "./link-info.js";
 
@@ -149,7 +150,7 @@ export interface BpfObject {
   id: number;
 }
 
-export interface Addon {
+export interface Addon extends UnixSockets {
   Netlink: new (options?: { receiveTimeoutMs?: number }) => Netlink;
   /** Leaves out what sockets with these ports cause, where the kernel says so; never a neighbour. */
   Monitor: new (
@@ -192,22 +193,6 @@ export interface Addon {
    * its thread.
    */
   wire(fdA: number, fdB: number, stopFd?: number): void;
-
-  /**
-   * Binds and listens on an abstract unix stream socket. When it is held: the holder's pid (0 when
-   * not visible).
-   */
-  lockAbstract(name: string): { fd: number } | { holder: number };
-  /**
-   * Connects to the holder of an abstract lock, non-blocking; undefined when nobody holds it, and
-   * nothing is taken. The caller owns `fd`, from which it reads what the holder says.
-   */
-  visitAbstract(name: string): { fd: number; holder: number } | undefined;
-  /**
-   * flock(LOCK_EX | LOCK_NB) on a file, created 0600, then its pid written into it. When held: the
-   * pid in the file.
-   */
-  lockFile(path: string): { fd: number } | { holder: number };
 
   bpf: {
     createMap(options: BpfMapOptions): BpfObject;

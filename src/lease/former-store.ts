@@ -1,7 +1,6 @@
 // Reads the standby leases of forknet before store version 2: an LMDB file. A reader of its own,
 // because LMDB maps the file, and a page that is not there ends the process with SIGBUS.
 
-import { readFileSync } from "node:fs";
 import type { Lease } from "./lease.js";
 import { type StoredLeases, toLease } from "./standby-record.js";
 
@@ -20,9 +19,8 @@ const META_BYTES = 160;
 const NO_PAGE = 2n ** 64n - 1n;
 
 /** Never throws for what is in the file: a page that makes no sense is passed over and told. */
-export function readFormerStore(path: string): StoredLeases {
+export function readFormerStore(file: Buffer): StoredLeases {
   const leases = new Map<string, Lease>();
-  const file = readFileSync(path);
   const metas = readMetas(file);
   const [meta] = metas;
   if (!meta) return { leases, damage: "it is not an LMDB file" };

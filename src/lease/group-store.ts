@@ -1,51 +1,54 @@
 // The limits of groups on disk: they hold before a group's first guest, between its guests, and
 // after a loss of power. A small file like that of the standby leases, written whole at each change.
 
-import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { ForknetError } from "../errors.js";
 import type { GroupLimits } from "../limits.js";
 import { isLabel } from "../request.js";
-import { aside, isThere } from "./aside.js";
-import { StandbyFile, settle } from "./standby-file.js";
+import { diskError } from "../state/disk-error.js";
+import type { StateDir } from "../state/state-dir.js";
 import { decodeLine, encodeLine, isWhole, newer } from "./standby-record.js";
-import type { StoreDamage } from "./standby-store.js";
-import { diskError } from "./state-dir.js";
 
 const FILE = "groups";
 const VERSION = 1;
 
 export class GroupStore {
-  readonly #stateDir: string;
-  readonly #path: string;
+  readonly #dir: StateDir;
   /** What the file holds. */
   #limits: ReadonlyMap<string, GroupLimits>;
   /** The file may hold what a refused write should have stored. */
   #isDoubtful = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(stateDir: string, limits: ReadonlyMap<string, GroupLimits>) {
-    this.#stateDir = stateDir;
-    this.#path = join(stateDir, FILE);
+  private constructor(dir: StateDir, limits: ReadonlyMap<string, GroupLimits>) {
+    this.#dir = dir;
     this.#limits = limits;
+    dir.keep(FILE, () => {
+      const records = this.#limits.size;
+      return records > 0 ? { text: encode(this.#limits), records } : undefined;
+    });
   }
 
   /**
-   * Reads the file of a directory that is there. What cannot be read is moved aside and told. Throws
-   * CONFLICT, with nothing changed, for a file of a newer version.
+   * Reads the file of a directory. What cannot be read is moved aside and told. Throws CONFLICT, with
+   * nothing changed, for a file of a newer version.
    */
-  static open(stateDir: string, onDamage: (damage: StoreDamage) => void): GroupStore {
-    const path = join(stateDir, FILE);
-    if (!isThere(path)) return new GroupStore(stateDir, new Map());
+  static async open(dir: StateDir): Promise<GroupStore> {
+    const path = join(dir.path, FILE);
     try {
-      const { limits, damage } = lstatSync(path).isFile()
-        ? decode(readFileSync(path, "latin1"), path)
-        : { limits: new Map(), damage: "it is not a file" };
-      if (damage !== "")
-        onDamage({ reason: `${path}: ${damage}`, movedTo: aside(path), kept: limits.size });
-      return new GroupStore(stateDir, limits);
+      const reading = await dir.read(FILE);
+      if (!reading) return new GroupStore(dir, new Map());
+      const { content, fault } = reading;
+      const { limits, damage } =
+        fault === ""
+          ? decode(content.toString("latin1"), path)
+          : { limits: new Map<string, GroupLimits>(), damage: fault };
+      if (damage !== "") {
+        const movedTo = await dir.setAside(FILE);
+        dir.damaged({ reason: `${path}: ${damage}`, movedTo, kept: limits.size });
+      }
+      return new GroupStore(dir, limits);
     } catch (error) {
-      throw error instanceof ForknetError ? error : diskError(stateDir, error);
+      throw diskError(dir.path, error);
     }
   }
 
@@ -68,10 +71,9 @@ export class GroupStore {
     await this.#turn;
     this.#limits = new Map();
     try {
-      rmSync(this.#path, { force: true });
-      await settle(this.#path);
+      await this.#dir.remove(FILE);
     } catch (error) {
-      throw diskError(this.#stateDir, error);
+      throw diskError(this.#dir.path, error);
     }
   }
 
@@ -80,10 +82,10 @@ export class GroupStore {
     if (limits) next.set(name, limits);
     else if (!next.delete(name) && !this.#isDoubtful) return;
     try {
-      await (await StandbyFile.write(this.#path, encode(next))).close();
+      await this.#dir.write(FILE, encode(next));
     } catch (error) {
       this.#isDoubtful = true;
-      throw diskError(this.#stateDir, error);
+      throw diskError(this.#dir.path, error);
     }
     this.#isDoubtful = false;
     this.#limits = next;

@@ -2,13 +2,12 @@
 // written line by line; the truth is in memory, and the file is made anew whenever it is in doubt.
 // Not a mapped database: a damaged page of one ends the process with SIGBUS, or passes for a lease.
 
-import { lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ForknetError } from "../errors.js";
-import { aside, asideName, isThere } from "./aside.js";
+import { diskError, isDoubtful } from "../state/disk-error.js";
+import type { StateDir } from "../state/state-dir.js";
+import type { StateFile } from "../state/state-file.js";
 import { readFormerStore } from "./former-store.js";
 import type { Lease } from "./lease.js";
-import { StandbyFile, settle } from "./standby-file.js";
 import {
   decodeStore,
   encodeChange,
@@ -16,70 +15,58 @@ import {
   type StandbyChange,
   type StoredLeases,
 } from "./standby-record.js";
-import { diskError } from "./state-dir.js";
-
-/** Standby leases, or limits of groups, on disk that could not be used as they were. */
-export interface StoreDamage {
-  /** The file, and what was wrong with it. */
-  reason: string;
-  /** Where they are now, for a person to look at. */
-  movedTo: string;
-  /** How many of them were read and go on. */
-  kept: number;
-}
 
 interface Write extends StandbyChange {
   resolve: () => void;
   reject: (error: Error) => void;
 }
 
-const FILE = "standby.leases";
+export const STANDBY_FILE = "standby.leases";
 const FORMER_FILE = "standby.mdb";
 /** A file this many lines longer than its leases is made anew. */
 const MOST_SUPERSEDED = 1024;
 
 export class StandbyStore {
-  readonly #stateDir: string;
-  readonly #path: string;
+  readonly #dir: StateDir;
   /** What the file holds for sure. */
   #leases: Map<string, Lease>;
   /** Undefined when the file has to be written whole before anything is added. */
-  #file: StandbyFile | undefined;
+  #file: StateFile | undefined;
   /** Ids whose record may be on disk although the write was refused. */
   readonly #doubtful = new Set<string>();
   readonly #waiting: Write[] = [];
   #writing: Promise<void> | undefined;
 
-  private constructor(stateDir: string, leases: Map<string, Lease>) {
-    this.#stateDir = stateDir;
-    this.#path = join(stateDir, FILE);
+  private constructor(dir: StateDir, leases: Map<string, Lease>) {
+    this.#dir = dir;
     this.#leases = leases;
+    dir.keep(STANDBY_FILE, () => {
+      const text = encodeStore(this.#leases.values());
+      return this.#leases.size > 0 ? { text, records: this.#leases.size } : undefined;
+    });
   }
 
   /**
-   * Reads the store of a directory that is there: the process lock, taken first, makes it. What
-   * cannot be read is moved aside, told to `onDamage`, and as many leases kept as are whole. Throws
-   * CONFLICT, with nothing changed, for a store of a newer version.
+   * Reads the store of a directory. What cannot be read is moved aside and told, and as many leases
+   * kept as are whole. Throws CONFLICT, with nothing changed, for a store of a newer version.
    */
-  static async open(
-    stateDir: string,
-    onDamage: (damage: StoreDamage) => void,
-  ): Promise<StandbyStore> {
-    const path = join(stateDir, FILE);
-    const former = join(stateDir, FORMER_FILE);
-    const [source, read] = isThere(path) ? [path, readStore] : [former, readFormer];
-    if (!isThere(source)) return new StandbyStore(stateDir, new Map());
+  static async open(dir: StateDir): Promise<StandbyStore> {
+    const isCurrent = dir.has(STANDBY_FILE);
+    const source = isCurrent ? STANDBY_FILE : FORMER_FILE;
     try {
-      const { leases, damage } = read(source);
-      const store = new StandbyStore(stateDir, leases);
-      const movedTo = damage === "" ? "" : aside(source);
+      const read = await readStored(dir, source, isCurrent ? decodeStore : readFormerStore);
+      if (!read) return new StandbyStore(dir, new Map());
+      const { leases, damage } = read;
+      const store = new StandbyStore(dir, leases);
+      const movedTo = damage === "" ? "" : await dir.setAside(source);
       // A disk that is full does not keep guests from being served: the next write tries again.
-      if (damage !== "" || source === former) await store.#write([]).catch(() => {});
-      if (damage !== "") onDamage({ reason: `${source}: ${damage}`, movedTo, kept: leases.size });
-      if (store.#file || source === path) forgetFormer(former);
+      if (damage !== "" || !isCurrent) await store.#write([]).catch(() => {});
+      const reason = `${join(dir.path, source)}: ${damage}`;
+      if (damage !== "") dir.damaged({ reason, movedTo, kept: leases.size });
+      if (store.#file || isCurrent) await forgetFormer(dir);
       return store;
     } catch (error) {
-      throw error instanceof ForknetError ? error : diskError(stateDir, error);
+      throw diskError(dir.path, error);
     }
   }
 
@@ -108,11 +95,11 @@ export class StandbyStore {
 
   /** Takes leases out of the store that cannot be served, and keeps them in a file of their own. */
   async setAside(leases: readonly Lease[]): Promise<string> {
-    const path = asideName(this.#path);
+    let path: string;
     try {
-      writeFileSync(path, encodeStore(leases), { mode: 0o600, flush: true });
+      path = await this.#dir.writeAside(STANDBY_FILE, encodeStore(leases));
     } catch (error) {
-      throw diskError(this.#stateDir, error);
+      throw diskError(this.#dir.path, error);
     }
     await Promise.all(leases.map(({ instanceId }) => this.remove(instanceId)));
     return path;
@@ -121,12 +108,11 @@ export class StandbyStore {
   /** Ends every lease, and the file. */
   async clear(): Promise<void> {
     await this.#writing;
-    await this.#abandonFile();
+    this.#file = undefined;
     try {
-      rmSync(this.#path, { force: true });
-      await settle(this.#path);
+      await this.#dir.remove(STANDBY_FILE);
     } catch (error) {
-      throw diskError(this.#stateDir, error);
+      throw diskError(this.#dir.path, error);
     }
     this.#leases = new Map();
     this.#doubtful.clear();
@@ -138,7 +124,6 @@ export class StandbyStore {
     // kill.
     if (this.#doubtful.size > 0 || (this.#file?.appended ?? 0) > 0)
       await this.#writeWhole(this.#leases).catch(() => {});
-    await this.#abandonFile();
   }
 
   #enqueue(change: StandbyChange): Promise<void> {
@@ -158,7 +143,7 @@ export class StandbyStore {
         await this.#write(batch);
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        for (const { reject } of batch) reject(diskError(this.#stateDir, error));
+        for (const { reject } of batch) reject(diskError(this.#dir.path, error));
       }
     }
     this.#writing = undefined;
@@ -172,43 +157,39 @@ export class StandbyStore {
     }
     try {
       const file = this.#file;
-      if (!file || file.appended > leases.size + MOST_SUPERSEDED) await this.#writeWhole(leases);
-      else await file.append(changes.map(encodeChange));
+      const isLong = file && file.appended > leases.size + MOST_SUPERSEDED;
+      if (!file || isLong || !(await file.append(changes.map(encodeChange))))
+        await this.#writeWhole(leases);
     } catch (error) {
-      await this.#abandonFile();
-      if ((error as { mayHoldMore?: boolean }).mayHoldMore)
-        for (const { instanceId } of changes) this.#doubtful.add(instanceId);
+      this.#file = undefined;
+      if (isDoubtful(error)) for (const { instanceId } of changes) this.#doubtful.add(instanceId);
       throw error;
     }
     this.#leases = leases;
   }
 
   async #writeWhole(leases: Map<string, Lease>): Promise<void> {
-    const file = await StandbyFile.write(this.#path, encodeStore(leases.values()));
-    await this.#abandonFile();
+    const file = await this.#dir.writeGrowing(STANDBY_FILE, encodeStore(leases.values()));
     this.#file = file;
     this.#doubtful.clear();
   }
-
-  async #abandonFile(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.close();
-  }
 }
 
-function readStore(path: string): StoredLeases {
-  const isFile = lstatSync(path).isFile();
-  if (!isFile) return { leases: new Map(), damage: "it is not a file" };
-  return decodeStore(readFileSync(path), path);
-}
-
-function readFormer(path: string): StoredLeases {
-  const isFile = lstatSync(path).isFile();
-  return isFile ? readFormerStore(path) : { leases: new Map(), damage: "it is not a file" };
+async function readStored(
+  dir: StateDir,
+  name: string,
+  decode: (content: Buffer, path: string) => StoredLeases,
+): Promise<StoredLeases | undefined> {
+  const reading = await dir.read(name);
+  if (!reading) return undefined;
+  const { content, fault } = reading;
+  return fault === ""
+    ? decode(content, join(dir.path, name))
+    : { leases: new Map(), damage: fault };
 }
 
 /** Its leases are in the new store. */
-function forgetFormer(path: string): void {
-  for (const file of [path, `${path}-lock`]) rmSync(file, { force: true, recursive: true });
+async function forgetFormer(dir: StateDir): Promise<void> {
+  for (const name of [FORMER_FILE, `${FORMER_FILE}-lock`])
+    if (dir.has(name)) await dir.remove(name);
 }

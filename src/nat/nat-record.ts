@@ -1,10 +1,11 @@
 // What a network notes in its state directory about NAT: that there may be rules of it, and at which
 // links it turned forwarding on. An empty file is a former release's, and says the first only.
 
-import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../kernel/boot.js";
-import { diskError } from "../lease/state-dir.js";
+import { diskError } from "../state/disk-error.js";
+import type { StateDir } from "../state/state-dir.js";
 import type { TurnedOn } from "./forwarding.js";
 
 interface Noted {
@@ -13,43 +14,64 @@ interface Noted {
   turnedOn: TurnedOn[];
 }
 
+const FILE = "nat";
+
 export class NatRecord {
   readonly path: string;
+  readonly #state: StateDir;
+  /** What the file holds; undefined when there is none. */
+  #text: string | undefined;
 
-  constructor(stateDir: string) {
-    this.path = join(stateDir, "nat");
+  private constructor(state: StateDir, text: string | undefined) {
+    this.path = join(state.path, FILE);
+    this.#state = state;
+    this.#text = text;
+    state.keep(FILE, () =>
+      this.#text === undefined ? undefined : { text: this.#text, records: 0 },
+    );
+  }
+
+  /** Rejects with KERNEL or PERMISSION when the disk refuses. */
+  static async open(state: StateDir): Promise<NatRecord> {
+    try {
+      const reading = await state.read(FILE);
+      return new NatRecord(state, reading?.content.toString("utf8"));
+    } catch (error) {
+      throw diskError(state.path, error);
+    }
   }
 
   get exists(): boolean {
-    return existsSync(this.path);
+    return this.#text !== undefined;
   }
 
   /** Empty when nothing was turned on, or the host or the namespace is another one by now. */
   read(): TurnedOn[] {
-    const text = this.exists ? readFileSync(this.path, "utf8") : "";
     try {
-      const { place, turnedOn } = JSON.parse(text) as Noted;
+      const { place, turnedOn } = JSON.parse(this.#text ?? "") as Noted;
       return place === thisPlace() ? turnedOn.filter(isWhole) : [];
     } catch {
       return [];
     }
   }
 
-  /** Rejects with KERNEL or PERMISSION when the disk refuses. */
-  write(turnedOn: readonly TurnedOn[]): void {
-    const noted = { place: thisPlace(), turnedOn };
-    this.#guarded(() => writeFileSync(this.path, JSON.stringify(noted)));
+  /** Durable. Rejects with KERNEL or PERMISSION when the disk refuses. */
+  async write(turnedOn: readonly TurnedOn[]): Promise<void> {
+    const text = JSON.stringify({ place: thisPlace(), turnedOn });
+    await this.#guarded(() => this.#state.write(FILE, text));
+    this.#text = text;
   }
 
-  remove(): void {
-    this.#guarded(() => rmSync(this.path, { force: true }));
+  async remove(): Promise<void> {
+    await this.#guarded(() => this.#state.remove(FILE));
+    this.#text = undefined;
   }
 
-  #guarded(run: () => void): void {
+  async #guarded(run: () => Promise<void>): Promise<void> {
     try {
-      run();
+      await run();
     } catch (error) {
-      throw diskError(this.path, error);
+      throw diskError(this.#state.path, error);
     }
   }
 }
@@ -59,5 +81,6 @@ function thisPlace(): string {
 }
 
 function isWhole({ name, ifindex, hostForwards }: TurnedOn): boolean {
-  return typeof name === "string" && Number.isInteger(ifindex) && typeof hostForwards === "boolean";
+  const isIndex = Number.isInteger(ifindex) && ifindex > 0;
+  return typeof name === "string" && isIndex && typeof hostForwards === "boolean";
 }

@@ -28,7 +28,7 @@ import {
   type TurnedOn,
   turnOn,
 } from "./forwarding.js";
-import { NatRecord } from "./nat-record.js";
+import type { NatRecord } from "./nat-record.js";
 import { iptablesAccepts, nftAccepts, tableName, tableText, type Wish } from "./rules.js";
 
 /** What was done while opening, and how to take it back. */
@@ -49,10 +49,10 @@ export class Nat {
   /** One change or look at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ bridge, subnet, isolated, translate, nat, stateDir }: ResolvedOptions) {
+  constructor({ bridge, subnet, isolated, translate, nat }: ResolvedOptions, record: NatRecord) {
     this.#bridge = bridge;
     this.#options = nat;
-    this.#record = new NatRecord(stateDir);
+    this.#record = record;
     const { uplink, enableForwarding: enable = false } = nat ?? {};
     this.#forwarding = { bridge, uplink, enable };
     this.#target = nat
@@ -82,7 +82,7 @@ export class Nat {
       this.#checkUplink();
       const lacking = this.#lacking();
       const before = await this.#readOwn();
-      if (lacking) this.#forward(lacking);
+      if (lacking) await this.#forward(lacking);
       this.#undo.push({
         what: `the firewall rules of ${this.#bridge}`,
         run: () => this.#goBackTo(before),
@@ -114,11 +114,11 @@ export class Nat {
   }
 
   /** The network is open: what was done stays. */
-  settle(): void {
+  async settle(): Promise<void> {
     this.#undo.length = 0;
     if (this.#options || !this.#record.exists) return;
     putBack(this.#record.read());
-    this.#record.remove();
+    await this.#record.remove();
   }
 
   /** What is not as it should be, or that it cannot be told. Changes nothing, never rejects. */
@@ -139,8 +139,8 @@ export class Nat {
       this.#listed = await readTable(this.#bridge);
       // Last, because it may be refused: the firewall is there all the same.
       const lacking = this.#lacking();
-      if (lacking) this.#forward(lacking);
-      this.settle();
+      if (lacking) await this.#forward(lacking);
+      await this.settle();
     });
   }
 
@@ -154,7 +154,7 @@ export class Nat {
       const state = await this.#readOwn(true);
       await bring(this.#bridge, state, NOTHING);
       if (!state.hasOtherNetworks) putBack(this.#record.read());
-      this.#record.remove();
+      await this.#record.remove();
     });
   }
 
@@ -199,18 +199,18 @@ export class Nat {
   }
 
   /** Notes it first: whoever dies in between leaves a note too many. */
-  #forward(lacking: Lacking): void {
-    this.#note(lacking);
+  async #forward(lacking: Lacking): Promise<void> {
+    await this.#note(lacking);
     turnOn(lacking, (what, run) => this.#undo.push({ what, run }));
   }
 
-  #note(lacking: Lacking): void {
+  async #note(lacking: Lacking): Promise<void> {
     const hadRecord = this.#record.exists;
     const former = this.#record.read();
     const now = asTurnedOn(lacking);
     if (hadRecord && now.length === 0) return;
     const isAnew = ({ ifindex }: TurnedOn) => now.some((one) => one.ifindex === ifindex);
-    this.#record.write([...former.filter((one) => !isAnew(one)), ...now]);
+    await this.#record.write([...former.filter((one) => !isAnew(one)), ...now]);
     const run = hadRecord ? () => this.#record.write(former) : () => this.#record.remove();
     this.#undo.push({ what: this.#record.path, run });
   }

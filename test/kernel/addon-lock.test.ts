@@ -1,8 +1,8 @@
-// The two locks: one holder at a time, the holder's pid for everybody else, free again when the
-// holder is gone.
+// The two locks and the unix sockets: one holder at a time, told to everybody else by pid and uid,
+// and free again when the holder is gone.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -11,16 +11,19 @@ import { addon, thrown } from "./addon-fixture.js";
 
 const directory = mkdtempSync(join(tmpdir(), "forknet-lock-"));
 afterAll(() => rmSync(directory, { recursive: true }));
+const NOBODY = 65_534;
+const OURS = { pid: process.pid, uid: 0 };
 
-/** A process that holds the lock until it is killed. */
-async function holder(call: string) {
+/** A process that does `call` and waits until it is killed; the addon is loaded as root. */
+async function holder(call: string, uid = 0) {
   const child = spawn(process.execPath, [
     "-e",
-    `require(${JSON.stringify(binaryPath())}).${call}; console.log("held"); setInterval(() => {}, 1e6)`,
+    `const addon = require(${JSON.stringify(binaryPath())}); process.setuid(${uid});
+     ${call}; console.log("held"); setInterval(() => {}, 1e6)`,
   ]);
   await once(child.stdout, "data");
   return {
-    pid: child.pid,
+    pid: child.pid as number,
     kill: async () => {
       const gone = once(child, "close");
       child.kill("SIGKILL");
@@ -29,33 +32,29 @@ async function holder(call: string) {
   };
 }
 
-const locks = [
-  ["lockAbstract", "forknet-test", (name: string) => addon.lockAbstract(name)],
-  ["lockFile", join(directory, "lock"), (path: string) => addon.lockFile(path)],
-] as const;
+const path = (name: string) => join(directory, name);
+const refusal = (code: string, syscall: string) => ({ code, syscall });
 
-describe.each(locks)("%s", (call, name, lock) => {
+describe("lockAbstract", () => {
   it("has one holder in a process, and is free when its descriptor is closed", () => {
     for (let i = 0; i < 3; i++) {
-      const taken = lock(name);
-      if (!("fd" in taken)) throw new Error(`held by ${taken.holder}`);
-      expect(lock(name)).toEqual({ holder: process.pid });
-      expect(lock(name)).toEqual({ holder: process.pid });
+      const taken = addon.lockAbstract("forknet-test");
+      if (!("fd" in taken)) throw new Error(`held by ${taken.holder?.pid}`);
+      expect(addon.lockAbstract("forknet-test")).toEqual({ holder: OURS });
+      expect(addon.lockAbstract("forknet-test")).toEqual({ holder: OURS });
       addon.closeFd(taken.fd);
     }
   });
 
-  it("names another process that holds it, and outlives no kill", async () => {
-    const other = await holder(`${call}(${JSON.stringify(name)})`);
-    expect(lock(name)).toEqual({ holder: other.pid });
+  it.each([0, NOBODY])("tells who of uid %i holds it, and outlives no kill", async (uid) => {
+    const other = await holder('addon.lockAbstract("forknet-test")', uid);
+    expect(addon.lockAbstract("forknet-test")).toEqual({ holder: { pid: other.pid, uid } });
     await other.kill();
-    const taken = lock(name);
-    if (!("fd" in taken)) throw new Error(`held by ${taken.holder}`);
+    const taken = addon.lockAbstract("forknet-test");
+    if (!("fd" in taken)) throw new Error(`held by ${taken.holder?.pid}`);
     addon.closeFd(taken.fd);
   });
-});
 
-describe("lockAbstract", () => {
   it("takes names of 1 to 107 bytes", () => {
     const taken = addon.lockAbstract("x".repeat(107));
     expect(taken).toHaveProperty("fd");
@@ -65,53 +64,86 @@ describe("lockAbstract", () => {
   });
 });
 
-describe("visitAbstract", () => {
+describe("connectAbstract", () => {
   it("finds nobody, and takes nothing", () => {
-    expect(addon.visitAbstract("forknet-visit")).toBeUndefined();
+    const error = thrown(() => addon.connectAbstract("forknet-visit"));
+    expect(error).toMatchObject(refusal("ECONNREFUSED", "connect"));
     const taken = addon.lockAbstract("forknet-visit");
     expect(taken).toHaveProperty("fd");
     if ("fd" in taken) addon.closeFd(taken.fd);
   });
 
   it("reaches the holder, in another process too", async () => {
-    const other = await holder('lockAbstract("forknet-visit")');
-    const visit = addon.visitAbstract("forknet-visit");
-    expect(visit?.holder).toBe(other.pid);
-    addon.closeFd(visit?.fd as number);
+    const other = await holder('addon.lockAbstract("forknet-visit")', NOBODY);
+    const { fd, ...peer } = addon.connectAbstract("forknet-visit");
+    expect(peer).toEqual({ pid: other.pid, uid: NOBODY });
+    expect(addon.peerOf(fd)).toEqual(peer);
+    addon.closeFd(fd);
     await other.kill();
-    expect(addon.visitAbstract("forknet-visit")).toBeUndefined();
+    expect(() => addon.connectAbstract("forknet-visit")).toThrow(/ECONNREFUSED/);
   });
 
   it("takes names of 1 to 107 bytes", () => {
-    expect(() => addon.visitAbstract("x".repeat(108))).toThrow(TypeError);
-    expect(() => addon.visitAbstract("")).toThrow(TypeError);
+    expect(() => addon.connectAbstract("x".repeat(108))).toThrow(TypeError);
+    expect(() => addon.connectAbstract("")).toThrow(TypeError);
+  });
+});
+
+describe("listenPath", () => {
+  it("makes a socket that is for nobody else from the start", () => {
+    const former = process.umask(0);
+    const fd = addon.listenPath(path("s"));
+    process.umask(former);
+    expect(statSync(path("s")).mode & 0o7777).toBe(0o600);
+    const connected = addon.connectPath(path("s"));
+    expect(connected).toMatchObject(OURS);
+    for (const one of [connected.fd, fd]) addon.closeFd(one);
+    expect(thrown(() => addon.connectPath(path("s")))).toMatchObject(
+      refusal("ECONNREFUSED", "connect"),
+    );
+  });
+
+  it("takes no path that is there, and goes through no link", () => {
+    symlinkSync(path("elsewhere"), path("link"));
+    expect(thrown(() => addon.listenPath(path("link")))).toMatchObject(
+      refusal("EADDRINUSE", "bind"),
+    );
+    expect(() => statSync(path("elsewhere"))).toThrow(/ENOENT/);
+  });
+
+  it("says what it could not do", () => {
+    expect(thrown(() => addon.listenPath(path("no/s")))).toMatchObject(refusal("ENOENT", "bind"));
+    expect(thrown(() => addon.connectPath(path("no/s")))).toMatchObject(
+      refusal("ENOENT", "connect"),
+    );
+    const long = path("x".repeat(108 - directory.length));
+    expect(thrown(() => addon.listenPath(long))).toMatchObject({ code: "ENAMETOOLONG" });
   });
 });
 
 describe("lockFile", () => {
-  it("is for nobody else's eyes and holds the pid", () => {
-    const path = join(directory, "mode");
-    const taken = addon.lockFile(path);
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
-    if ("fd" in taken) addon.closeFd(taken.fd);
+  it("has one holder in a process, and is free when its descriptor is closed", () => {
+    for (let i = 0; i < 3; i++) {
+      const [first, second] = [openSync(path("lock"), "w"), openSync(path("lock"), "w")];
+      expect(addon.lockFile(first)).toBe(true);
+      expect([addon.lockFile(second), addon.lockFile(second)]).toEqual([false, false]);
+      closeSync(first);
+      expect(addon.lockFile(second)).toBe(true);
+      closeSync(second);
+    }
   });
 
-  it("replaces a longer leftover", () => {
-    const path = join(directory, "leftover");
-    writeFileSync(path, "99999999999999999999\n".repeat(10));
-    const taken = addon.lockFile(path);
-    expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
-    if ("fd" in taken) addon.closeFd(taken.fd);
+  it("is free when another process that holds it is killed", async () => {
+    const fd = openSync(path("lock"), "w");
+    const name = JSON.stringify(path("lock"));
+    const other = await holder(`addon.lockFile(require("fs").openSync(${name}, "w"))`);
+    expect(addon.lockFile(fd)).toBe(false);
+    await other.kill();
+    expect(addon.lockFile(fd)).toBe(true);
+    closeSync(fd);
   });
 
-  it("says what it could not open", () => {
-    const path = join(directory, "no", "such", "directory");
-    const error = thrown(() => addon.lockFile(path));
-    expect(error).toMatchObject({
-      code: "ENOENT",
-      syscall: "open",
-      message: expect.stringContaining(path),
-    });
+  it("says what it could not do", () => {
+    expect(thrown(() => addon.lockFile(999_999))).toMatchObject(refusal("EBADF", "flock"));
   });
 });

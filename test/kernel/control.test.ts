@@ -1,12 +1,13 @@
 // The control socket of an open network: who may use it, what it answers, and that nothing it is
 // sent disturbs the agent.
 
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { NetworkOptions } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
+import { forknetJson } from "../support/cli.js";
 import { published } from "../support/events.js";
 import { destroyNetwork, openForTest, testOptions } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
@@ -86,11 +87,18 @@ describe("the control socket", () => {
 
   it("that cannot be made is told, and the network serves", async () => {
     const failures = published("forknet:control-failed");
-    const { stateDir } = testOptions() as { stateDir: string };
-    const options = testOptions({ stateDir: join(stateDir, "x".repeat(100)) });
+    const options = testOptions();
+    mkdirSync(pathOf(options));
     const network = await openForTest(options);
     expect(failures).toMatchObject([{ bridge: "vmbr0", error: { code: "ERR_FORKNET_CONFIG" } }]);
     expect((await network.createAllocation(REQUEST)).state).toBe("active");
+  });
+
+  it("may have a longer path than an address of a socket", async () => {
+    const { stateDir } = testOptions() as { stateDir: string };
+    await openForTest(testOptions({ stateDir: join(stateDir, "x".repeat(100), "y".repeat(100)) }));
+    const { value } = await forknetJson(["status", "--interval", "0"]);
+    expect(value).toMatchObject({ bridge: "vmbr0", source: "agent" });
   });
 
   it("does not keep the agent's process alive, nor does a visitor", async () => {

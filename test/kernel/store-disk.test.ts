@@ -27,7 +27,7 @@ const request = (i: number) => ({
 
 /** An agent whose state directory is a disk of this size; the disk is gone when the agent is. */
 function agentWithDisk({ stateDir }: Options, size: string): Agent {
-  const mount = `mount -t tmpfs -o size=${size} none ${stateDir} && exec "$@"`;
+  const mount = `mount -t tmpfs -o size=${size},mode=700 none ${stateDir} && exec "$@"`;
   return new Agent(["unshare", "--mount", "sh", "-c", mount, "sh"]);
 }
 
@@ -59,12 +59,12 @@ function fillDisk(agent: Agent, options: Options): () => void {
   return () => rmSync(path);
 }
 
-/** Mounts the agent's disk once more over itself, read-only; the returned function takes it off. */
+/** Makes the agent's disk read-only; the returned function makes it writable again. */
 function makeReadOnly(agent: Agent, { stateDir }: Options): () => void {
   const run = (command: string) =>
     execFileSync("nsenter", ["--target", String(agent.pid), "--mount", "sh", "-c", command]);
-  run(`mount --bind ${stateDir} ${stateDir} && mount -o remount,bind,ro ${stateDir}`);
-  return () => void run(`umount ${stateDir}`);
+  run(`mount -o remount,ro ${stateDir}`);
+  return () => void run(`mount -o remount,rw ${stateDir}`);
 }
 
 function expectActiveAndLimited({ instanceId, tap, classId, ifindex }: PlainAllocation): void {

@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Lease } from "../../src/lease/lease.js";
-import { StandbyStore, type StoreDamage } from "../../src/lease/standby-store.js";
+import { StandbyStore } from "../../src/lease/standby-store.js";
+import type { StoreDamage } from "../../src/state/aside.js";
+import { StateDir } from "../../src/state/state-dir.js";
 
 export const STORE_FILE = "standby.leases";
 
@@ -43,8 +45,12 @@ export async function openStore(
   stateDir: string,
 ): Promise<{ store: StandbyStore; damage: StoreDamage[] }> {
   const damage: StoreDamage[] = [];
-  const store = await StandbyStore.open(stateDir, (found) => damage.push(found));
-  onTestFinished(() => store.close());
+  const state = StateDir.open(stateDir, { onDamage: (found) => damage.push(found) });
+  const store = await StandbyStore.open(state);
+  onTestFinished(async () => {
+    await store.close();
+    await state.close();
+  });
   return { store, damage };
 }
 

@@ -1,20 +1,23 @@
 // The limits of groups on disk: read back as they were, and no damage passes for a limit.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { GroupStore } from "../../src/lease/group-store.js";
-import type { StoreDamage } from "../../src/lease/standby-store.js";
+import type { StoreDamage } from "../../src/state/aside.js";
+import { StateDir } from "../../src/state/state-dir.js";
 
 let stateDir: string;
 const path = () => join(stateDir, "groups");
 const A = { rate: 10e6, ceil: 20e6 };
 const B = { rate: 8, ceil: Number.MAX_SAFE_INTEGER };
 
-function open() {
+async function open() {
   const damages: StoreDamage[] = [];
-  const store = GroupStore.open(stateDir, (damage) => damages.push(damage));
+  const state = StateDir.open(stateDir, { onDamage: (damage) => damages.push(damage) });
+  onTestFinished(() => state.close());
+  const store = await GroupStore.open(state);
   return { store, damages, limits: Object.fromEntries(store.all()) };
 }
 
@@ -25,19 +28,19 @@ beforeEach(() => {
 
 describe("the limits of groups", () => {
   test("are read back, changed, ended and cleared", async () => {
-    const { store } = open();
+    const { store } = await open();
     await Promise.all([store.put("a", A), store.put("b", A), store.put("b", B)]);
     await store.put("nobody", null);
-    expect(open()).toMatchObject({ limits: { a: A, b: B }, damages: [] });
+    expect(await open()).toMatchObject({ limits: { a: A, b: B }, damages: [] });
     await store.put("a", null);
-    expect(open().limits).toEqual({ b: B });
+    expect((await open()).limits).toEqual({ b: B });
     await store.clear();
     expect(readdirSync(stateDir)).toEqual([]);
-    expect(open()).toMatchObject({ limits: {}, damages: [] });
+    expect(await open()).toMatchObject({ limits: {}, damages: [] });
   });
 
   test("that are damaged are told and moved aside, and the whole ones go on", async () => {
-    const { store } = open();
+    const { store } = await open();
     await store.put("a", A);
     await store.put("b", B);
     const content = readFileSync(path());
@@ -46,7 +49,7 @@ describe("the limits of groups", () => {
       harmed.writeUInt8(harmed.readUInt8(at) ^ 1, at);
       for (const bytes of [harmed, content.subarray(0, at)]) {
         writeFileSync(path(), bytes);
-        const { limits, damages } = open();
+        const { limits, damages } = await open();
         expect({ a: A, b: B }).toMatchObject(limits);
         expect(damages, `byte ${at}`).toHaveLength(1);
         expect(damages[0]?.kept).toBe(Object.keys(limits).length);
@@ -57,10 +60,11 @@ describe("the limits of groups", () => {
   });
 
   test("of a newer version are refused, and what is refused by the disk stays as it was", async () => {
-    const { store } = open();
+    const { store } = await open();
     await store.put("a", A);
     const newer = readFileSync(path(), "latin1");
-    rmSync(stateDir, { recursive: true });
+    // A write goes through a file of this name.
+    mkdirSync(`${path()}.new`);
     await expect(store.put("a", B)).rejects.toMatchObject({ code: "ERR_FORKNET_KERNEL" });
     expect(store.all()).toEqual(new Map([["a", A]]));
     expect(newer).toContain('"version":1');
