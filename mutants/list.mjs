@@ -126,7 +126,7 @@ export const mutants = [
     name: "a network that two processes open",
     promise: "one process holds a network",
     file: "dist/process-lock.js",
-    from: 'if ("holder" in socket)',
+    from: "if (attempt.holder && trusted.has(attempt.holder.uid))",
     to: "if (false)",
     test: "kernel/lock.test.ts",
     title: "another state directory",

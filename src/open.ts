@@ -146,7 +146,7 @@ async function listenForOperators(
     (await control)?.close();
   });
   state.onMoved = () => void listen();
-  await keepOptions(state, given, options).then(listen, failed);
+  await Promise.all([keepOptions(state, given, options).catch(failed), listen()]);
 }
 
 /** Their identity is another guest's now: what is left of them is kept for a person to look at. */

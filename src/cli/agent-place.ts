@@ -1,15 +1,17 @@
 // A state directory as a command sees it, and the way to the agent that has it open.
 
-import { ControlClient } from "../control/client.js";
+import { ControlClient, servedBy } from "../control/client.js";
+import { describePeer } from "../lock-name.js";
 import { Directory } from "../state/directory.js";
+import type { Holder } from "./holder.js";
 
 export class AgentPlace {
   readonly stateDir: string;
   /** Undefined when it does not exist or may not be used. */
   readonly directory: Directory | undefined;
-  readonly client: ControlClient | undefined;
+  client: ControlClient | undefined;
   /** Why the agent cannot be asked: Node's error, or PERMISSION for who is not trusted. */
-  readonly obstacle: NodeJS.ErrnoException | undefined;
+  obstacle: NodeJS.ErrnoException | undefined;
 
   constructor(stateDir: string) {
     this.stateDir = stateDir;
@@ -21,6 +23,15 @@ export class AgentPlace {
     } catch (error) {
       this.obstacle = error as NodeJS.ErrnoException;
     }
+  }
+
+  /** Who serves the socket is not believed when another user holds the network. */
+  distrustUnless(holder: Holder): void {
+    if (!this.client || !this.directory || this.client.peer.uid === holder.uid) return;
+    const why = `and the network is held by ${describePeer(holder)}`;
+    this.obstacle = servedBy(this.directory, this.client.peer, why);
+    this.client.close();
+    this.client = undefined;
   }
 
   /** The pid in the lock file; 0 when it does not tell. */

@@ -13,7 +13,7 @@ import { openWith } from "../open.js";
 import { defaultStateDir } from "../options.js";
 import type { VerifyDifference, VerifyWarning } from "../reconcile/verify.js";
 import { AgentPlace } from "./agent-place.js";
-import { type Holder, visit } from "./holder.js";
+import { type Holder, type Visit, visit } from "./holder.js";
 import { chooseNetwork } from "./kernel-networks.js";
 import { kernelStatus } from "./kernel-status.js";
 import { kernelDifferences } from "./kernel-verify.js";
@@ -24,6 +24,8 @@ export interface SiteOptions {
   stateDir?: string;
   /** Seconds. */
   timeout?: number;
+  /** Nothing but one JSON object is printed. */
+  json?: boolean;
 }
 
 /** A verification, and who made it; what only an agent knows is null. */
@@ -46,18 +48,22 @@ export class Site {
   readonly #place: AgentPlace;
   /** Who holds the network; undefined when nobody does. */
   readonly #holder: Holder | undefined;
+  /** About somebody who claims to. */
+  readonly #warnings: string[];
   readonly #options: SiteOptions;
   #kernel: Kernel | undefined;
 
   private constructor(
     bridge: string,
     place: AgentPlace,
-    holder: Holder | undefined,
+    { holder, warning }: Visit,
     options: SiteOptions,
   ) {
     this.bridge = bridge;
     this.#place = place;
     this.#holder = holder;
+    this.#warnings = warning === undefined ? [] : [warning];
+    if (holder) place.distrustUnless(holder);
     this.#options = options;
   }
 
@@ -68,9 +74,9 @@ export class Site {
       const bridge = named?.client
         ? await bridgeOf(named.client, options)
         : chooseNetwork(createKernel(), options.bridge).bridge;
-      const holder = await visit(bridge);
-      const place = named ?? new AgentPlace(holder?.stateDir ?? defaultStateDir(bridge));
-      return new Site(bridge, place, holder, options);
+      const found = await visit(bridge, options.stateDir);
+      const place = named ?? new AgentPlace(found.holder?.stateDir ?? defaultStateDir(bridge));
+      return new Site(bridge, place, found, options);
     } catch (error) {
       named?.close();
       throw error;
@@ -79,6 +85,11 @@ export class Site {
 
   /** From the agent; from the kernel, with a note that says why, when there is none to ask. */
   async status(): Promise<NetworkStatus> {
+    const { notes, ...status } = await this.#status();
+    return { ...status, notes: [...notes, ...this.#warnings] };
+  }
+
+  async #status(): Promise<NetworkStatus> {
     try {
       if (this.#place.client)
         return await this.#place.client.ask("status", {}, timeoutOf(this.#options, READ_MS));
@@ -100,9 +111,9 @@ export class Site {
       const report = await this.ask("verify", params);
       // An agent of an earlier release tells none.
       const warnings = (report.warnings as VerifyWarning[] | undefined) ?? [];
-      return { ...report, warnings, source: "agent", notes: [] };
+      return { ...report, warnings, source: "agent", notes: this.#warnings };
     }
-    const status = await this.status();
+    const status = await this.#status();
     if (instanceId !== undefined) guestIn(status, instanceId);
     const kernel = this.#ownKernel();
     const network = chooseNetwork(kernel, this.bridge);
@@ -110,7 +121,8 @@ export class Site {
     const note = "compared is what the leases say; the agent compares more";
     const unclassified = status.drops?.unclassified ?? null;
     const unknown = { unclassified, directPackets: null, source: "kernel" as const };
-    return { ...found, ...unknown, notes: [status.notes[0] as string, note, ...notes] };
+    const all = [status.notes[0] as string, note, ...notes, ...this.#warnings];
+    return { ...found, ...unknown, notes: all };
   }
 
   /** Asks the agent; CONFLICT or PERMISSION when there is one that cannot be asked. */
@@ -132,6 +144,8 @@ export class Site {
     method: Name,
     params: Methods[Name]["params"],
   ): Promise<Methods[Name]["result"]> {
+    if (!this.#options.json)
+      for (const warning of this.#warnings) process.stderr.write(`forknet: ${warning}\n`);
     if (this.isHeld) return this.ask(method, params);
     const { stateDir, directory, obstacle } = this.#place;
     if (obstacle instanceof ForknetError) throw obstacle;
@@ -173,7 +187,7 @@ export class Site {
   }
 
   #unreachable(): ForknetError {
-    if (this.#holder && !this.#holder.stateDir) return conflict(this.#silence, this.#pid);
+    if (this.#holder?.isSilent) return conflict(this.#silence, this.#pid);
     const { obstacle, stateDir } = this.#place;
     if (obstacle instanceof ForknetError) return obstacle;
     const { code } = obstacle ?? {};

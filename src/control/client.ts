@@ -5,6 +5,8 @@ import { Socket } from "node:net";
 import { join } from "node:path";
 import { ForknetError } from "../errors.js";
 import { loadAddon } from "../kernel/addon.js";
+import type { Peer } from "../kernel/unix-sockets.js";
+import { describePeer } from "../lock-name.js";
 import type { Directory } from "../state/directory.js";
 import { ownUid } from "../state/trust.js";
 import {
@@ -22,13 +24,16 @@ import {
 export class NoAnswer extends Error {}
 
 export class ControlClient {
+  /** Who serves the socket. */
+  readonly peer: Peer;
   readonly #directory: Directory;
   #socket: Socket | undefined;
   #lastId = 0;
 
-  private constructor(directory: Directory, socket: Socket) {
+  private constructor(directory: Directory, { socket, peer }: ReturnType<typeof connectTo>) {
     this.#directory = directory;
     this.#socket = socket;
+    this.peer = peer;
   }
 
   /**
@@ -67,24 +72,30 @@ export class ControlClient {
   /** What was there a moment ago and is not any more has gone. */
   #connectAgain(): Socket {
     try {
-      return connectTo(this.#directory);
+      return connectTo(this.#directory).socket;
     } catch (error) {
       throw error instanceof ForknetError ? error : gone((error as Error).message);
     }
   }
 }
 
-function connectTo(directory: Directory): Socket {
-  const { fd, pid, uid } = loadAddon().connectPath(directory.entry(SOCKET_NAME));
-  if (new Set([0, ownUid(), directory.owner?.uid]).has(uid)) {
-    const socket = new Socket({ fd });
-    // It may go before anything was asked.
-    return socket.on("error", () => socket.destroy());
+function connectTo(directory: Directory): { socket: Socket; peer: Peer } {
+  const { fd, ...peer } = loadAddon().connectPath(directory.entry(SOCKET_NAME));
+  if (!new Set([0, ownUid(), directory.owner?.uid]).has(peer.uid)) {
+    loadAddon().closeFd(fd);
+    throw servedBy(directory, peer, "who is not trusted");
   }
-  loadAddon().closeFd(fd);
+  const socket = new Socket({ fd });
+  // It may go before anything was asked.
+  socket.on("error", () => socket.destroy());
+  return { socket, peer };
+}
+
+/** What is at the control socket is not the agent, and not believed. */
+export function servedBy(directory: Directory, peer: Peer, why: string): ForknetError {
   const path = join(directory.path, SOCKET_NAME);
-  const text = `${path} is served by process ${pid || "unknown"} of uid ${uid}, who is not trusted`;
-  throw new ForknetError("ERR_FORKNET_PERMISSION", text);
+  const text = `${path} is served by ${describePeer(peer)}, ${why}`;
+  return new ForknetError("ERR_FORKNET_PERMISSION", text);
 }
 
 /** The first line that comes, as it is. */

@@ -14,7 +14,7 @@ import { Host, type Scene } from "./host.js";
 import { checkLeftovers } from "./leftovers.js";
 import { checkNetworkManager } from "./network-manager.js";
 import { checkNetworkd } from "./networkd.js";
-import { checkStateDir } from "./state-dir.js";
+import { checkLockName, checkStateDir } from "./state.js";
 import { checkSubnet } from "./subnet.js";
 import { checkSysctls } from "./sysctls.js";
 import { checkTunDevice } from "./tun-device.js";
@@ -47,6 +47,7 @@ export async function diagnose(
     const isIncapable = findings.some(({ check, severity }) => {
       return check.startsWith("capability.") && severity === "problem";
     });
+    findings.push(checkLockName(bridge, stateDir));
     findings.push(...(isIncapable ? [featuresNotProbed()] : checkFeatures(probeProgram)));
     findings.push(...(await checkNetwork(addon.loaded, host, bridge)));
   }

@@ -65,6 +65,12 @@ export interface Events {
    * live; VerifyReport.warnings tells it for as long as it is so.
    */
   "forknet:warning": { bridge: string } & Warning;
+  /**
+   * Somebody who is not trusted listens at the name of the network's lock, in the abstract namespace
+   * of unix sockets: he counts for nothing, the lock of the state directory decides alone, and the
+   * name is taken when it is free. `pid` 0, `uid` undefined: he does not say who he is.
+   */
+  "forknet:name-taken": { bridge: string; name: string; pid: number; uid: number | undefined };
   /** There is no control socket, or no record of the options: `forknet` can read, and no more. */
   "forknet:control-failed": { bridge: string; error: ForknetError };
   /**
@@ -105,6 +111,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:warning": diagnostics.channel("forknet:warning"),
   "forknet:worker-lost": diagnostics.channel("forknet:worker-lost"),
   "forknet:control-failed": diagnostics.channel("forknet:control-failed"),
+  "forknet:name-taken": diagnostics.channel("forknet:name-taken"),
 };
 
 export const EVENT_NAMES = Object.keys(channels) as (keyof Events)[];

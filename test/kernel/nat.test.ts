@@ -1,7 +1,7 @@
 // The life of a network's firewall rules: made once, found again, replaced, repaired, removed; and
 // what happens when they cannot be made. What they let through is in nat-traffic.test.ts.
 
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { ForknetError, type Network, type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { openWith } from "../../dist/open.js";
@@ -180,7 +180,7 @@ it("an agent that is not root manages its rules with CAP_NET_ADMIN and CAP_BPF, 
   dropForwarded();
   const before = readRules();
   const options = withNat();
-  chmodSync(options.stateDir as string, 0o777);
+  chownSync(options.stateDir as string, 65_534, 65_534);
   const capabilities = ["--inh-caps=+net_admin,+bpf", "--ambient-caps=+net_admin,+bpf"];
   const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
   const agent = new Agent(["setpriv", ...user, ...capabilities]);
