@@ -47,6 +47,8 @@ export interface Internals {
   heapMb?: number;
   /** A command of root's: the owner of the state directory is trusted, too. */
   trustsOwner?: boolean;
+  /** How long a connection to the control socket may be idle. */
+  controlIdleMs?: number;
 }
 
 /** How to end what was started, in order of starting. */
@@ -106,7 +108,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     parts.pool.fill();
     endSpan(span);
     const network = new OpenNetwork(parts, storeDamage, shutDown);
-    await listenForOperators(network, parts, given, endings);
+    await listenForOperators(network, parts, given, internals, endings);
     // Serve first, clean after. A network that was made just now has nothing to clean.
     if (adoption.isAdopted) network.cleanUp();
     return network;
@@ -123,6 +125,7 @@ async function listenForOperators(
   network: Network,
   parts: Parts,
   given: NetworkOptions,
+  { controlIdleMs }: Internals,
   endings: Endings,
 ): Promise<void> {
   const { options, state } = parts;
@@ -133,7 +136,7 @@ async function listenForOperators(
   const listen = () => {
     control = control.then(async (former) => {
       former?.close();
-      return ControlServer.listen(state, handlers);
+      return ControlServer.listen(state, handlers, controlIdleMs);
     });
     control = control.catch((error) => {
       failed(error);

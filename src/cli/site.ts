@@ -98,7 +98,7 @@ export class Site {
       return this.#fromKernel(this.#silence);
     }
     return this.#fromKernel(
-      this.#holder
+      this.isHeld
         ? this.#unreachable().message
         : `no process has the network on ${this.bridge} open`,
     );
@@ -136,7 +136,9 @@ export class Site {
 
   /** True when a process has the network open, whether it answers or not. */
   get isHeld(): boolean {
-    return this.#place.client !== undefined || this.#holder !== undefined;
+    const { client, obstacle } = this.#place;
+    // Somebody listens, and lets nobody in.
+    return client !== undefined || this.#holder !== undefined || obstacle?.code === "EAGAIN";
   }
 
   /** The agent does it; with none, this process opens the network as it was, and closes it after. */
@@ -196,6 +198,10 @@ export class Site {
     if (code === "EACCES" || code === "EPERM") {
       const text = `${who}, and ${socket} may not be used by this user: run the command as the agent's user or as root`;
       return new ForknetError("ERR_FORKNET_PERMISSION", text);
+    }
+    if (code === "EAGAIN") {
+      const text = `${who}, and more wait at ${socket} than it lets in: it hangs, or is asked too much`;
+      return conflict(text, this.#pid);
     }
     const text = `${who} and does not listen at ${socket} (${code}): say where with --state-dir`;
     return conflict(text, this.#pid);

@@ -89,6 +89,11 @@ export class LineReader {
     return lines;
   }
 
+  /** What came after the last line's end. */
+  rest(): string {
+    return Buffer.concat(this.#parts).toString("utf8");
+  }
+
   #hold(part: Buffer): void {
     this.#heldBytes += part.length;
     if (this.#heldBytes > this.#mostBytes)

@@ -2,67 +2,14 @@
 // sent disturbs the agent.
 
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import type { NetworkOptions } from "../../dist/index.js";
+import { describe, expect, it } from "vitest";
 import { Agent } from "../support/agent.js";
 import { forknetJson } from "../support/cli.js";
+import { answerOf, ask, pathOf, Visitor } from "../support/control-visitor.js";
 import { published } from "../support/events.js";
 import { destroyNetwork, openForTest, testOptions } from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
-
-interface Answer {
-  forknet: number;
-  id: number;
-  // biome-ignore lint/suspicious/noExplicitAny: each test says what it expects of it.
-  result?: any;
-  error?: { code: string; message: string };
-}
-
-const pathOf = ({ stateDir }: NetworkOptions) => join(stateDir as string, "control.sock");
-
-/** A connection that collects answers until the agent ends it. */
-class Visitor {
-  readonly socket: Socket;
-  #text = "";
-  isEnded = false;
-
-  constructor(options: NetworkOptions) {
-    this.socket = connect({ path: pathOf(options) });
-    this.socket.setEncoding("utf8").on("data", (text: string) => {
-      this.#text += text;
-    });
-    this.socket.on("error", () => {});
-    this.socket.on("close", () => {
-      this.isEnded = true;
-    });
-    onTestFinished(() => void this.socket.destroy());
-  }
-
-  /** Sends bytes as they are, and resolves with the answers when there are so many in all. */
-  async send(bytes: string, answers: number): Promise<Answer[]> {
-    this.socket.write(bytes);
-    await expect.poll(() => this.#lines().length).toBe(answers);
-    return this.#lines().map((line) => JSON.parse(line) as Answer);
-  }
-
-  async ended(): Promise<void> {
-    await expect.poll(() => this.isEnded).toBe(true);
-  }
-
-  #lines(): string[] {
-    return this.#text.split("\n").slice(0, -1);
-  }
-}
-
-const ask = (id: number, method: string, params: object = {}) =>
-  `${JSON.stringify({ forknet: 1, id, method, params })}\n`;
-
-async function answerOf(options: NetworkOptions, method: string, params: object = {}) {
-  const [answer] = await new Visitor(options).send(ask(1, method, params), 1);
-  return answer as Answer;
-}
 
 describe("the control socket", () => {
   it("is for the agent's user, and goes with the network", async () => {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished } from "vitest";
 import type { Allocation, AllocationRequest, Network, NetworkOptions } from "../../dist/index.js";
-import { openWith } from "../../dist/open.js";
+import { type Internals, openWith } from "../../dist/open.js";
 import { type Guest, startGuest } from "../../dist/stand-in/guest.js";
 import { destroyNetwork } from "./network.js";
 import { patiently } from "./patience.js";
@@ -50,6 +50,7 @@ export async function forkWarm(network: Network, request: AllocationRequest): Pr
 export async function openHeld(
   options: NetworkOptions,
   hold: string,
+  internals: Omit<Internals, "kernelModule"> = {},
 ): Promise<{ network: Network; hold: () => void; isHeld: () => boolean; letGo: () => void }> {
   const directory = mkdtempSync(join(tmpdir(), "forknet-held-"));
   const file = join(directory, "held");
@@ -57,7 +58,7 @@ export async function openHeld(
     `./held-kernel.mjs?${new URLSearchParams({ file, hold })}`,
     import.meta.url,
   ).href;
-  const network = await openWith(options, { kernelModule });
+  const network = await openWith(options, { ...internals, kernelModule });
   const letGo = () => rmSync(file, { force: true });
   onTestFinished(async () => {
     rmSync(directory, { recursive: true, force: true });
