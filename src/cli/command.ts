@@ -1,6 +1,7 @@
 // What all commands have in common: options, help, what is printed, and how an error becomes an exit
 // code.
 
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { toPlainError } from "../control/protocol.js";
 import { errorFromFailure } from "../errors.js";
@@ -32,7 +33,11 @@ export function addCommand(program: Command, usage: string, { text, examples }: 
 export function addSiteCommand(program: Command, usage: string, about: About): Command {
   return addCommand(program, usage, about)
     .option("-b, --bridge <name>", "the network on this bridge; needed when there are several")
-    .option("-d, --state-dir <path>", "its agent's state directory, with the control socket")
+    .option(
+      "-d, --state-dir <path>",
+      "its agent's state directory, with the control socket",
+      readPath,
+    )
     .option("--timeout <seconds>", "how long the agent may take to answer", readSeconds);
 }
 
@@ -60,6 +65,11 @@ export function fail(thrown: unknown, json: boolean): void {
   if (json) process.stdout.write(`${JSON.stringify({ error: plain }, null, 2)}\n`);
   else process.stderr.write(`forknet: ${plain.code}: ${plain.message}\n`);
   process.exitCode = exitCodeOf(error);
+}
+
+/** Absolute, as openNetwork wants it. */
+export function readPath(text: string): string {
+  return resolve(text);
 }
 
 export function readSeconds(text: string): number {

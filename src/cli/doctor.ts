@@ -3,7 +3,7 @@
 
 import type { Command } from "commander";
 import { diagnose } from "../doctor/doctor.js";
-import { addCommand, type Printed, print } from "./command.js";
+import { addCommand, type Printed, print, readPath } from "./command.js";
 import { formatDiagnosis } from "./doctor-report.js";
 import { EXIT } from "./exit.js";
 
@@ -18,7 +18,11 @@ export function addDoctor(program: Command): void {
     ],
   })
     .option("-b, --bridge <name>", "the bridge that the network is or will be on", "vmbr0")
-    .option("-d, --state-dir <path>", "its agent's state directory, when it is not the default")
+    .option(
+      "-d, --state-dir <path>",
+      "its agent's state directory, when it is not the default",
+      readPath,
+    )
     .action(async (options: Printed & { bridge: string; stateDir?: string }) => {
       const { bridge, stateDir } = options;
       const diagnosis = await diagnose(bridge, stateDir === undefined ? {} : { stateDir });

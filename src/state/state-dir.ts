@@ -250,7 +250,7 @@ async function idAt(look: typeof stat | typeof lstat, path: string): Promise<Fil
 }
 
 function elsewhere(path: string): ForknetError {
-  const text = `${path} is not the directory any more that the network was opened with (it was moved, or another is mounted over it): nothing was written; put it back`;
+  const text = `${path} is not the directory any more that the network was opened with (it was moved, or another is mounted over it): put it back and try again`;
   return new ForknetError("ERR_FORKNET_KERNEL", text, { errno: -ESTALE, errnoName: "ESTALE" });
 }
 

@@ -2,7 +2,7 @@
 // and opening it themselves when nobody does.
 
 import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Agent } from "../support/agent.js";
 import { forknet, forknetJson } from "../support/cli.js";
@@ -198,6 +198,15 @@ describe("without an agent", () => {
     expect(linkNamed(tap)?.up).toBe(false);
     expect((await forknetJson(["reconcile", ...left])).code).toBe(0);
     expect((await forknetJson(["verify", ...left])).code).toBe(0);
+  });
+
+  it("a directory may be named as it is seen from here", async () => {
+    const { agent, options, tap } = await agentWithGuests();
+    const seen = relative(process.cwd(), options.stateDir as string);
+    expect((await forknetJson(["status", "-d", seen])).value.source).toBe("agent");
+    await agent.kill();
+    expect((await forknetJson(["release", "vm-1", "-d", seen])).code).toBe(0);
+    expect(linkNamed(tap)).toBeUndefined();
   });
 
   it("destroy leaves nothing", async () => {
