@@ -51,21 +51,24 @@ describe("a change from outside is told, and looked at", () => {
     expect(new Set(outside.map(({ subject }) => subject))).toEqual(new Set(["vm-1"]));
   });
 
-  it.each(NETWORK_DAMAGES)("at the network: $name", async ({ messages }) => {
-    const { network } = await openWithGuests();
-    const outside = published("forknet:changed-outside");
-    const drift = published("forknet:drift");
-    tellKernel(...messages());
-    await expect.poll(() => drift.length, SOON).toBeGreaterThan(0);
-    const expected = (await network.verify()).differences.map((one) => ({
-      bridge: BRIDGE,
-      ...one,
-    }));
-    const device = drift.filter(({ subject }) => subject === BRIDGE || subject === SHAPER);
-    expect(device.length).toBeGreaterThan(0);
-    expect(expected).toEqual(expect.arrayContaining(drift));
-    expect(outside.length).toBeGreaterThan(0);
-  });
+  it.each(NETWORK_DAMAGES.filter(({ isSilent }) => !isSilent))(
+    "at the network: $name",
+    async ({ messages }) => {
+      const { network } = await openWithGuests();
+      const outside = published("forknet:changed-outside");
+      const drift = published("forknet:drift");
+      tellKernel(...messages());
+      await expect.poll(() => drift.length, SOON).toBeGreaterThan(0);
+      const expected = (await network.verify()).differences.map((one) => ({
+        bridge: BRIDGE,
+        ...one,
+      }));
+      const device = drift.filter(({ subject }) => subject === BRIDGE || subject === SHAPER);
+      expect(device.length).toBeGreaterThan(0);
+      expect(expected).toEqual(expect.arrayContaining(drift));
+      expect(outside.length).toBeGreaterThan(0);
+    },
+  );
 
   it("a guest's TAP is deleted", async () => {
     const { guests } = await openWithGuests();

@@ -17,6 +17,8 @@ export interface Damage {
   name: string;
   /** What verify calls it, in order. */
   what: string[];
+  /** The kernel notifies nobody: only a look finds it. */
+  isSilent?: true;
   messages: (guest: Allocation, other: Allocation) => Message[];
 }
 
@@ -193,6 +195,7 @@ export const NETWORK_DAMAGES: { name: string; what: string[]; messages: () => Me
   {
     name: "the bridge tells guests of a way past the gateway",
     what: ["sendRedirects"],
+    isSilent: true,
     messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), sendRedirects: true }],
   },
 ];
