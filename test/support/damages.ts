@@ -17,8 +17,6 @@ export interface Damage {
   name: string;
   /** What verify calls it, in order. */
   what: string[];
-  /** The kernel notifies nobody: only a look finds it. */
-  isSilent?: true;
   messages: (guest: Allocation, other: Allocation) => Message[];
 }
 
@@ -161,7 +159,14 @@ export const GUEST_DAMAGES: Damage[] = [
   },
 ];
 
-export const NETWORK_DAMAGES: { name: string; what: string[]; messages: () => Message[] }[] = [
+/** One of the bridge or the shaper. */
+export interface NetworkDamage extends Pick<Damage, "name" | "what"> {
+  /** The kernel notifies nobody: only a look finds it. */
+  isSilent?: true;
+  messages: () => Message[];
+}
+
+export const NETWORK_DAMAGES: NetworkDamage[] = [
   {
     name: "the classifier is gone",
     what: ["classify"],
