@@ -63,3 +63,14 @@ export class LaneWorker<Job, Value, Seen = Job> {
     await settled();
   }
 }
+
+/** A worker whose jobs have their own names as values. */
+export class EchoWorker extends LaneWorker<string, string> {
+  constructor() {
+    super((job) => job);
+  }
+
+  async done(): Promise<void> {
+    await this.answer(...(this.calls.at(-1) ?? []).map(ok));
+  }
+}

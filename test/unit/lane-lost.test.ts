@@ -2,24 +2,13 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WorkerLost } from "../../src/lanes/worker-lost.js";
-import { LaneWorker, ok, settled } from "../support/lane-worker.js";
+import { EchoWorker, ok, settled } from "../support/lane-worker.js";
 
-/** Each job's value is its own name. */
-class Worker extends LaneWorker<string, string> {
-  constructor() {
-    super((job) => job);
-  }
-
-  async done(): Promise<void> {
-    await this.answer(...(this.calls.at(-1) ?? []).map(ok));
-  }
-}
-
-let worker: Worker;
+let worker: EchoWorker;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  worker = new Worker();
+  worker = new EchoWorker();
 });
 afterEach(() => {
   vi.useRealTimers();

@@ -3,27 +3,16 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Deferred } from "../../src/deferred.js";
-import { LaneWorker, ok, refused, settled, TIME } from "../support/lane-worker.js";
+import { EchoWorker, ok, refused, settled, TIME } from "../support/lane-worker.js";
 
 const [EPERM, ENOENT, EINTR, EAGAIN, EBUSY, ENOBUFS] = [1, 2, 4, 11, 16, 105] as const;
 const MOST_ATTEMPTS = 6;
 
-/** Each job's value is its own name. */
-class Worker extends LaneWorker<string, string> {
-  constructor() {
-    super((job) => job);
-  }
-
-  async done(): Promise<void> {
-    await this.answer(...(this.calls.at(-1) ?? []).map(ok));
-  }
-}
-
-let worker: Worker;
+let worker: EchoWorker;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  worker = new Worker();
+  worker = new EchoWorker();
 });
 afterEach(() => {
   vi.useRealTimers();
