@@ -178,10 +178,12 @@ async function assemble(
   };
   const lanes = new Lanes({ ...internals, onFailure, onLost });
   endings.push(() => lanes.stop());
-  const { facts, adoption, warnings } = await lanes.open(
+  const opened = await lanes.open(
     options,
-    nat.isConcerned ? () => nat.establish() : undefined,
+    nat.isConcerned ? (isThere) => nat.establish(isThere) : undefined,
   );
+  const { facts, adoption } = opened;
+  const warnings = [...opened.warnings, ...nat.warnings()];
   endings.push(() => closeAll(facts));
   const registry = new Registry();
   const identities = new Identities(options.subnet);

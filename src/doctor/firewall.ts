@@ -2,8 +2,9 @@
 // make of them today) that name the bridge, and forward chains that drop what they do not know.
 
 import { ForknetError } from "../errors.js";
-import { type Chain, readChains } from "../nat/chains.js";
+import { type Chain, othersRule, readChains } from "../nat/chains.js";
 import { must } from "../nat/command.js";
+import { heldBy } from "../nat/firewall.js";
 import { mark, tableName } from "../nat/rules.js";
 import { quoted } from "../shell.js";
 import { about, type Finding } from "./finding.js";
@@ -71,7 +72,7 @@ function foreignRules(
   for (const place of new Set(unmarked.map(placeOf))) {
     const inChain = unmarked.filter((rule) => placeOf(rule) === place);
     const chain = chains.find(({ tool, name }) => tool !== "nft" && name === place);
-    const ours = chain?.held.length ?? 0;
+    const ours = heldBy(chain).length;
     if (inChain.length <= ours) continue;
     texts.push(`${inChain.length - ours} in ${place}`);
     if (chain && ours > 0) mend.push(`${chain.tool} -S ${place}   # ours have a comment`);
@@ -97,17 +98,23 @@ function forwardPolicy(
 ): Finding {
   const named = new Set(naming.map(placeOf));
   const closed = chains.filter(
-    ({ drops, held, name }) => drops && held.length === 0 && !named.has(name),
+    (chain) => chain.place !== undefined && heldBy(chain).length === 0 && !named.has(chain.name),
   );
   if (closed.length === 0) return forward.ok("no forward chain drops the bridge's packets");
   return forward.warning(
     `${closed.map(({ tool, name }) => `${name} (${tool})`).join(", ")} drops by default`,
-    ...closed.flatMap(({ tool, name }) =>
-      tool === "nft"
-        ? ["iifname", "oifname"].map(
-            (way) => `nft insert rule ${name} ${way} ${quoted(bridgeName)} accept`,
-          )
-        : ["-i", "-o"].map((way) => `${tool} -I ${name} ${way} ${quoted(bridgeName)} -j ACCEPT`),
-    ),
+    ...closed.flatMap((chain) => acceptCommands(chain, bridgeName)),
   );
+}
+
+/** Just before what drops everything, as `nat` does: what the operator decided comes first. */
+function acceptCommands({ tool, name, rules, place }: Chain, bridgeName: string): string[] {
+  const bridge = quoted(bridgeName);
+  const next = othersRule(rules, place ?? 0);
+  if (tool === "nft") {
+    const how = next ? `insert rule ${name} handle ${next.handle}` : `add rule ${name}`;
+    return ["iifname", "oifname"].map((way) => `nft ${how} ${way} ${bridge} accept`);
+  }
+  const how = next ? `-I ${name} ${next.at + 1}` : `-A ${name}`;
+  return ["-i", "-o"].map((way) => `${tool} ${how} ${way} ${bridge} -j ACCEPT`);
 }

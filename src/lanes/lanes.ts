@@ -51,6 +51,8 @@ interface WholeJob {
   job: object;
 }
 
+type BeforeOpen = (isThere: boolean) => Promise<void>;
+
 export interface LanesOptions {
   /** See Internals. */
   kernelModule?: string | undefined;
@@ -137,9 +139,9 @@ export class Lanes {
 
   /**
    * Starts the threads, and opens the network in the create lane's. `before` runs when nothing
-   * stands in the network's way, and nothing of it has been made.
+   * stands in the network's way; it is told whether something of the network is there already.
    */
-  async open(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
+  async open(job: OpenJob, before?: BeforeOpen): Promise<Opened> {
     // All of them first: a network that has no thread to delete with must not be made.
     await Promise.all(Object.values(this.#threads).map((thread) => thread.start()));
     const opened = await this.#checkedOpen(job, before);
@@ -147,11 +149,8 @@ export class Lanes {
     return opened;
   }
 
-  async #checkedOpen(job: OpenJob, before?: () => Promise<void>): Promise<Opened> {
-    if (before) {
-      await this.#one("check", job);
-      await before();
-    }
+  async #checkedOpen(job: OpenJob, before?: BeforeOpen): Promise<Opened> {
+    if (before) await before(await this.#one<boolean>("check", job));
     for (;;) {
       const opened = await this.#one<Opened>("open", job);
       const { maps, programs } = opened.facts;

@@ -1,38 +1,48 @@
-// The chains of others that forwarded packets pass: which of them drop what they do not know, and
-// which accept rules of ours they hold. Read-only.
+// The chains of others that forwarded packets pass: in which of them accept rules have to stand, where,
+// and which of ours they hold. Read-only.
 
 import { readFileSync } from "node:fs";
 import { must, refused, run } from "./command.js";
-import { type AcceptRule, isNetworksTable, mark, tableName } from "./rules.js";
+import { type ListedChain, type ListedRule, parseIptables, parseNftTable } from "./listing.js";
+import { findPlace } from "./place.js";
+import { isNetworksTable, tableName } from "./rules.js";
 
 /** The command that a chain belongs to. */
 export type Tool = "nft" | "iptables-nft" | "iptables-legacy";
-
-export interface HeldRule extends AcceptRule {
-  /** nft's number of it; iptables deletes a rule by its text. */
-  handle?: string;
-}
 
 /** A chain, and what it means for the network's packets. */
 export interface Chain {
   tool: Tool;
   /** As the tool names it: "inet filter forward", or a chain of iptables' table filter. */
   name: string;
-  /** An accept rule has to be here, or packets are dropped. */
-  drops: boolean;
-  held: readonly HeldRule[];
+  /** All of them, in order. */
+  rules: readonly ListedRule[];
+  /**
+   * Accept rules have to be here, after so many rules of others, or packets are dropped by what
+   * decides about everything. Undefined: none have to.
+   */
+  place: number | undefined;
 }
 
-interface ListedChain {
+/** The rule of others that has so many of them before it, and its number from 0; undefined at the end. */
+export function othersRule(
+  rules: readonly ListedRule[],
+  after: number,
+): (ListedRule & { at: number }) | undefined {
+  const others = rules.map((rule, at) => ({ ...rule, at })).filter((rule) => !rule.isNetworks);
+  return others[after];
+}
+
+interface Table {
   family: string;
   table: string;
-  name: string;
-  hook?: string;
-  policy?: string;
 }
 
-/** Docker runs it first and never empties it. */
-const DOCKER_USER = "DOCKER-USER";
+interface ForwardChain extends Table {
+  name: string;
+  hook?: string;
+}
+
 const FORWARD = "FORWARD";
 /** Seconds for whoever holds the lock of the older iptables; the newer has none and takes the option. */
 export const WAIT = ["-w", "5"] as const;
@@ -43,80 +53,64 @@ export async function readChains(
 ): Promise<{ chains: Chain[]; hasOtherNetworks: boolean }> {
   const own = tableName(bridge);
   const others = (await listForwardChains()).filter(({ table }) => table !== own);
-  const chains = [];
-  for (const one of others) {
-    const isIptables = one.family === "ip" && one.table === "filter" && one.name === FORWARD;
-    chains.push(
-      ...(isIptables ? await readShared(one, bridge) : [await readNftChain(one, bridge)]),
-    );
+  const tables = new Map(others.map((one) => [`${one.family} ${one.table}`, one]));
+  const chains: Chain[] = [];
+  for (const table of tables.values()) {
+    const isIptables = table.family === "ip" && table.table === "filter";
+    const hasForward = isIptables && others.some(({ name }) => name === FORWARD);
+    const found = hasForward ? readShared(table, bridge) : readNftTable(table, bridge);
+    chains.push(...(await found));
   }
-  if (isLegacyInUse()) {
-    const text = await must("iptables-legacy", [...WAIT, "-S"]);
-    chains.push(...iptablesChains("iptables-legacy", text, bridge));
-  }
+  if (isLegacyInUse()) chains.push(...(await readLegacy(bridge)));
   return { chains, hasOtherNetworks: others.some(({ table }) => isNetworksTable(table)) };
 }
 
 /** What has the names of iptables' table: iptables no longer reads it with a rule of nft's in it. */
-async function readShared(one: ListedChain, bridge: string): Promise<Chain[]> {
-  const byNft = await readNftChain(one, bridge);
-  const ended = await run("iptables-nft", ["-S"]).catch((error: unknown) => {
-    if (byNft.drops) throw error;
-    return undefined;
+async function readShared(table: Table, bridge: string): Promise<Chain[]> {
+  const ended = await run("iptables-nft", ["-S"]).catch(async (error: unknown) => {
+    const byNft = await readNftTable(table, bridge);
+    if (byNft.some(({ place }) => place !== undefined)) throw error;
+    return byNft;
   });
-  if (ended === undefined || /incompatible/.test(ended.complaint)) return [byNft];
+  if (Array.isArray(ended)) return ended;
+  if (/incompatible/.test(ended.complaint)) return readNftTable(table, bridge);
   if (ended.status !== 0) throw refused("iptables-nft", ["-S"], ended);
-  return iptablesChains("iptables-nft", ended.output, bridge);
+  return withPlaces("iptables-nft", parseIptables(ended.output, bridge));
 }
 
-async function listForwardChains(): Promise<ListedChain[]> {
+async function readLegacy(bridge: string): Promise<Chain[]> {
+  const text = await must("iptables-legacy", [...WAIT, "-S"]);
+  return withPlaces("iptables-legacy", parseIptables(text, bridge));
+}
+
+async function readNftTable({ family, table }: Table, bridge: string): Promise<Chain[]> {
+  const text = await must("nft", ["-a", "-s", "-t", "list", "table", family, table]);
+  const chains = withPlaces("nft", parseNftTable(text, bridge));
+  return chains.map((chain) => ({ ...chain, name: `${family} ${table} ${chain.name}` }));
+}
+
+async function listForwardChains(): Promise<ForwardChain[]> {
   const { nftables } = JSON.parse(await must("nft", ["-j", "list", "chains"])) as {
-    nftables: { chain?: ListedChain }[];
+    nftables: { chain?: ForwardChain }[];
   };
   return nftables.flatMap(({ chain }) =>
     chain?.hook === "forward" && (chain.family === "ip" || chain.family === "inet") ? [chain] : [],
   );
 }
 
-async function readNftChain(
-  { family, table, name, policy }: ListedChain,
-  bridge: string,
-): Promise<Chain> {
-  const path = [family, table, name];
-  const text = await must("nft", ["-a", "-s", "list", "chain", ...path]);
-  const lines = text.split("\n").map((line) => line.trim());
-  const ours = new RegExp(
-    `^(.* comment "${escaped(mark(bridge))}:([0-9a-f]{8})") # handle (\\d+)$`,
+function withPlaces(tool: Tool, listed: readonly ListedChain[]): Chain[] {
+  const effects = new Map(
+    listed.map(({ name, rules }) => [
+      name,
+      rules.filter(({ isNetworks }) => !isNetworks).map(({ effect }) => effect),
+    ]),
   );
-  const held = lines.flatMap((line) => {
-    const [, rule, id, handle] = ours.exec(line) ?? [];
-    return rule && id && handle ? [{ id, text: rule, handle }] : [];
-  });
-  // "accept" by policy, with a last rule that says otherwise: firewalld's way.
-  const endsInDrop = lines.some((line) => /^(counter )?(drop|reject\b[^"]*) # handle/.test(line));
-  return { tool: "nft", name: path.join(" "), drops: policy === "drop" || endsInDrop, held };
-}
-
-/** Of what `iptables -S` says of the table filter. */
-function iptablesChains(tool: Tool, listed: string, bridge: string): Chain[] {
-  const lines = listed.split("\n");
-  const drops = lines.some((line) => /^-P FORWARD DROP|^-A FORWARD -j (DROP|REJECT)/.test(line));
-  const hasDocker = lines.includes(`-A ${FORWARD} -j ${DOCKER_USER}`);
-  const ours = new RegExp(
-    `^-A (\\S+) (.* --comment "?${escaped(mark(bridge))}:([0-9a-f]{8})"? .*)$`,
-  );
-  const rules = lines.flatMap((line) => {
-    const [, chain, text, id] = ours.exec(line) ?? [];
-    return chain && text && id ? [{ chain, rule: { id, text } }] : [];
-  });
-  const chain = (name: string, isPlace: boolean): Chain => ({
-    tool,
-    name,
-    drops: drops && isPlace,
-    held: rules.filter((one) => one.chain === name).map(({ rule }) => rule),
-  });
-  const user = lines.includes(`-N ${DOCKER_USER}`) ? [chain(DOCKER_USER, hasDocker)] : [];
-  return [...user, chain(FORWARD, !hasDocker)];
+  const places = new Map<string, number>();
+  for (const { name, base } of listed) {
+    const place = base && findPlace(effects, name, base.drops);
+    if (place) places.set(place.chain, place.after);
+  }
+  return listed.map(({ name, rules }) => ({ tool, name, rules, place: places.get(name) }));
 }
 
 /** Tables of the older iptables, which nft does not show; looking at them with it would make one. */
@@ -128,8 +122,4 @@ function isLegacyInUse(): boolean {
     // Not in this kernel, or not for this user to see.
     return false;
   }
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.]/g, "\\.");
 }

@@ -1,7 +1,7 @@
 // Brings the rules in the kernel from one state to another: the network's own table in one
 // transaction with the rules in other nft chains, then those that iptables manages.
 
-import { type Chain, readChains, type Tool, WAIT } from "./chains.js";
+import { type Chain, othersRule, readChains, type Tool, WAIT } from "./chains.js";
 import { type Command, must, refused, run } from "./command.js";
 import { type AcceptRule, mark, replaceTable, tableName } from "./rules.js";
 
@@ -17,7 +17,13 @@ export interface FirewallState {
 /** What should be. */
 export interface FirewallTarget {
   table: string | undefined;
-  rulesOf: (chain: Chain) => readonly AcceptRule[];
+  /** In the order in which they stand. */
+  rulesOf: (chain: Chain) => readonly PlacedRule[];
+}
+
+export interface PlacedRule extends AcceptRule {
+  /** So many rules of others come before it. */
+  after: number;
 }
 
 export const NOTHING: FirewallTarget = { table: undefined, rulesOf: () => [] };
@@ -28,6 +34,7 @@ const RESTORE: Record<Exclude<Tool, "nft">, Command> = {
 };
 
 export async function readFirewall(bridge: string): Promise<FirewallState> {
+  // One after the other: when one fails, nothing runs on behind the caller's back.
   const table = await readTable(bridge);
   return { table, ...(await readChains(bridge)) };
 }
@@ -48,15 +55,24 @@ export function isOwnTable(text: string, bridge: string): boolean {
 
 /** A state as a target: the way back. */
 export function asTarget({ table, chains }: FirewallState): FirewallTarget {
-  const held = ({ tool, name }: Chain) =>
-    chains.find((one) => one.tool === tool && one.name === name)?.held ?? [];
-  return { table, rulesOf: held };
+  const former = ({ tool, name }: Chain) =>
+    chains.find((one) => one.tool === tool && one.name === name);
+  return { table, rulesOf: (chain) => heldBy(former(chain)) };
+}
+
+/** The network's rules in a chain, where they stand. */
+export function heldBy(chain: Chain | undefined): PlacedRule[] {
+  let after = 0;
+  return (chain?.rules ?? []).flatMap(({ own, isNetworks }) => {
+    if (!isNetworks) after++;
+    return own ? [{ ...own, after }] : [];
+  });
 }
 
 /** Of these chains, those whose rules are not as the target has them. */
 export function differing(chains: readonly Chain[], { rulesOf }: FirewallTarget): Chain[] {
-  const idsOf = (rules: readonly AcceptRule[]) => rules.map(({ id }) => id).sort();
-  return chains.filter((chain) => `${idsOf(chain.held)}` !== `${idsOf(rulesOf(chain))}`);
+  const text = (rules: readonly PlacedRule[]) => rules.map(({ id, after }) => `${id} ${after}`);
+  return chains.filter((chain) => `${text(heldBy(chain))}` !== `${text(rulesOf(chain))}`);
 }
 
 /**
@@ -84,16 +100,21 @@ export async function bring(
 }
 
 function changesOf(chain: Chain, { rulesOf }: FirewallTarget): string[] {
-  const { tool, name, held } = chain;
-  const wanted = rulesOf(chain);
-  // Also a rule that is there twice goes, and comes once.
+  const { tool, name, rules } = chain;
   const isNft = tool === "nft";
-  const away = held.map(({ text, handle }) =>
-    isNft ? `delete rule ${name} handle ${handle}` : `-D ${name} ${text}`,
-  );
-  // Each goes before those that are there.
-  const add = [...wanted]
-    .reverse()
-    .map(({ text }) => (isNft ? `insert rule ${name} ${text}` : `-I ${name} 1 ${text}`));
+  // Also a rule that is there twice goes, and comes once.
+  const away = rules.flatMap(({ own, handle }) => {
+    if (!own) return [];
+    return [isNft ? `delete rule ${name} handle ${handle}` : `-D ${name} ${own.text}`];
+  });
+  // Rules of other networks have the same place, and stay before ours.
+  const staying = rules.filter(({ own }) => !own);
+  const add = rulesOf(chain).map(({ text, after }, inserted) => {
+    const next = othersRule(staying, after);
+    if (!next) return isNft ? `add rule ${name} ${text}` : `-A ${name} ${text}`;
+    return isNft
+      ? `insert rule ${name} handle ${next.handle} ${text}`
+      : `-I ${name} ${next.at + 1 + inserted} ${text}`;
+  });
   return [...away, ...add];
 }

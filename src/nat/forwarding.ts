@@ -45,6 +45,10 @@ export function isForwarding(): boolean {
   return readFileSync(HOST, "utf8").trim() !== "0";
 }
 
+export function isLink(name: string): boolean {
+  return withNetlink((netlink) => named(netlink, name).length > 0);
+}
+
 /** The links of the default routes, in whichever table these are. */
 export function defaultLinks(netlink: Netlink): LinkInfo[] {
   const routes = netlink.routes({ prefixLength: 0 }).filter(({ type }) => type === RTN_UNICAST);
@@ -69,19 +73,26 @@ export function differencesOf({ links, host }: Lacking): Difference[] {
   return links.map(({ name }) => ({ what: "forwarding", expected: `1 at ${name}`, found: "0" }));
 }
 
-/** Throws CONFIG when something lacks that only the operator may turn on. */
-export function checkAllowed({ links, host }: Lacking, { bridge, enable }: ForwardingWish): void {
-  if (enable) return;
-  const others = links.filter((link) => link.name !== bridge || !isOwnBridge(link));
-  if (!host && others.length === 0) return;
-  const names = others.map(({ name }) => name);
+/** The part of it that may be turned on. */
+export function allowedOf({ links, host }: Lacking, wish: ForwardingWish): Lacking {
+  return { links: links.filter((link) => mayTurnOn(link, wish)), host: host && wish.enable };
+}
+
+/** A sentence when something lacks that only the operator may turn on. */
+export function forbiddenOf({ links, host }: Lacking, wish: ForwardingWish): string | undefined {
+  const names = links.filter((link) => !mayTurnOn(link, wish)).map(({ name }) => name);
+  if (wish.enable || (!host && names.length === 0)) return undefined;
   const where = host ? "" : ` at ${names.join(" and ")}`;
   const keys = host ? ["net.ipv4.ip_forward"] : names.map(forwardingKey);
   const commands = keys.map((key) => `\`sysctl -w ${key}=1\``).join(" and ");
-  const text =
+  return (
     `nat needs IPv4 forwarding${where}, which is off: run ${commands} ` +
-    "or open with nat: { enableForwarding: true }";
-  throw new ForknetError("ERR_FORKNET_CONFIG", text);
+    "or open with nat: { enableForwarding: true }"
+  );
+}
+
+function mayTurnOn(link: LinkInfo, { bridge, enable }: ForwardingWish): boolean {
+  return enable || (link.name === bridge && isOwnBridge(link));
 }
 
 /** Turns on what lacks. Throws PERMISSION or KERNEL. Each change is noted with its way back. */

@@ -2,9 +2,8 @@
 // process, as the guests do; what they say is in rules.ts, how they get there in firewall.ts.
 
 import { configError, ForknetError } from "../errors.js";
-import { loadAddon } from "../kernel/addon.js";
 import type { ResolvedOptions } from "../options.js";
-import type { Difference } from "../plans/finding.js";
+import type { Difference, Warning } from "../plans/finding.js";
 import type { Chain } from "./chains.js";
 import {
   asTarget,
@@ -12,17 +11,20 @@ import {
   differing,
   type FirewallState,
   type FirewallTarget,
+  heldBy,
   isOwnTable,
   NOTHING,
   readFirewall,
   readTable,
 } from "./firewall.js";
 import {
+  allowedOf,
   asTurnedOn,
-  checkAllowed,
   differencesOf,
   type ForwardingWish,
   findLacking,
+  forbiddenOf,
+  isLink,
   type Lacking,
   putBack,
   type TurnedOn,
@@ -75,12 +77,15 @@ export class Nat {
   /**
    * Puts the rules in place, or replaces what an earlier open left. Rejects with CONFIG (no such
    * uplink, forwarding is off), CONFLICT (a table of our name that is not ours), UNSUPPORTED (a
-   * command is not installed), PERMISSION or KERNEL; then nothing has changed.
+   * command is not installed), PERMISSION or KERNEL; then nothing has changed. What is CONFIG for a
+   * new network does not lock out one that `isThere`: warnings() and compare() tell it.
    */
-  async establish(): Promise<void> {
+  async establish(isThere: boolean): Promise<void> {
     try {
-      this.#checkUplink();
-      const lacking = this.#lacking();
+      const { uplink } = this.#forwarding;
+      if (uplink !== undefined && !isThere && !isLink(uplink))
+        throw configError("nat.uplink", "an interface that exists", uplink);
+      const lacking = this.#lacking(isThere);
       const before = await this.#readOwn();
       if (lacking) await this.#forward(lacking);
       this.#undo.push({
@@ -158,6 +163,17 @@ export class Nat {
     });
   }
 
+  /** What only a person can put right. */
+  warnings(): Warning[] {
+    if (!this.#options) return [];
+    const { uplink } = this.#forwarding;
+    const forbidden = forbiddenOf(findLacking(this.#forwarding), this.#forwarding);
+    return [
+      ...(uplink === undefined || isLink(uplink) ? [] : [uplinkGone(uplink)]),
+      ...(forbidden === undefined ? [] : [{ what: "forwarding", text: forbidden }]),
+    ];
+  }
+
   get #wanted(): string {
     return `table ip ${tableName(this.#bridge)} as it was made`;
   }
@@ -170,32 +186,29 @@ export class Nat {
       found.push({ what: "nat", expected: this.#wanted, found: text });
     }
     for (const chain of differing(chains, this.#target)) {
-      const text = (rules: readonly unknown[]) => `${rules.length || "no"} accept rules`;
-      const where = `in ${chain.tool} ${chain.name}`;
-      const expected = `${text(this.#target.rulesOf(chain))} ${where}`;
-      found.push({ what: "nat-accept", expected, found: text(chain.held) });
+      const text = ({ length }: readonly unknown[]) => `${length || "no"} accept rules`;
+      const wanted = this.#target.rulesOf(chain);
+      const held = heldBy(chain);
+      const isAstray = held.length === wanted.length;
+      found.push({
+        what: "nat-accept",
+        expected: `${text(wanted)} in ${chain.tool} ${chain.name}`,
+        found: `${text(held)}${isAstray ? ", others or out of place" : ""}`,
+      });
     }
     return found;
   }
 
-  #checkUplink(): void {
-    const uplink = this.#options?.uplink;
-    if (uplink === undefined) return;
-    const netlink = new (loadAddon().Netlink)();
-    try {
-      if (netlink.link({ name: uplink })) return;
-    } finally {
-      netlink.close();
-    }
-    throw configError("nat.uplink", "an interface that exists", uplink);
-  }
-
-  /** Undefined without NAT. Throws CONFIG when something lacks that may not be turned on. */
-  #lacking(): Lacking | undefined {
+  /**
+   * What may be turned on of what lacks. Throws CONFIG for the rest, unless the network `isThere`:
+   * then the rest is told by warnings() and compare().
+   */
+  #lacking(isThere = false): Lacking | undefined {
     if (!this.#options) return undefined;
     const lacking = findLacking(this.#forwarding);
-    checkAllowed(lacking, this.#forwarding);
-    return lacking;
+    const forbidden = forbiddenOf(lacking, this.#forwarding);
+    if (forbidden && !isThere) throw new ForknetError("ERR_FORKNET_CONFIG", forbidden);
+    return allowedOf(lacking, this.#forwarding);
   }
 
   /** Notes it first: whoever dies in between leaves a note too many. */
@@ -235,12 +248,17 @@ export class Nat {
   }
 }
 
+function uplinkGone(uplink: string): Warning {
+  const text = `the uplink ${uplink} does not exist: guests reach nothing beyond this host until it is back`;
+  return { what: "uplink", text };
+}
+
 function targetOf(wish: Wish): FirewallTarget {
   const nft = nftAccepts(wish);
   const iptables = iptablesAccepts(wish);
-  const rulesOf = ({ drops, tool }: Chain) => {
-    if (!drops) return [];
-    return tool === "nft" ? nft : iptables;
+  const rulesOf = ({ place: after, tool }: Chain) => {
+    if (after === undefined) return [];
+    return (tool === "nft" ? nft : iptables).map((rule) => ({ ...rule, after }));
   };
   return { table: tableText(wish), rulesOf };
 }

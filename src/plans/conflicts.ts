@@ -12,6 +12,8 @@ import { findPresence } from "./presence.js";
 export interface Ground {
   /** Of the network's name, when it is there. */
   bridge: LinkInfo | undefined;
+  /** The network is there already: what others did since must not lock live guests out. */
+  isThere: boolean;
   /** What others did since the network was made. */
   warnings: Warning[];
 }
@@ -50,7 +52,7 @@ export function checkConflicts(
   }
   const silencers = bridge ? findSilencers(bridge).map(warningOf) : [];
   if (silencers[0] && !isThere && !isOpen) throw conflict(bridgeName, silencers[0].text);
-  return { bridge, warnings: [...added, ...silencers, ...overlaps.map(warningOf)] };
+  return { bridge, isThere, warnings: [...added, ...silencers, ...overlaps.map(warningOf)] };
 }
 
 function conflict(device: string, text: string): Refused {

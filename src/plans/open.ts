@@ -40,10 +40,10 @@ export interface Opened {
   warnings: Warning[];
 }
 
-/** What open() looks at first. Throws Refused; changes nothing. */
-export function check(kernel: Kernel, { bridge, subnet }: OpenJob): void {
+/** What open() looks at first. Whether the network is there already. Throws Refused; changes nothing. */
+export function check(kernel: Kernel, { bridge, subnet }: OpenJob): boolean {
   checkTunDevice();
-  checkConflicts(kernel, bridge, subnet);
+  return checkConflicts(kernel, bridge, subnet).isThere;
 }
 
 /** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */

@@ -119,7 +119,10 @@ export async function inspect(
     strays: only ? NO_STRAYS : await findStrays(parts, found.leftovers, known, stranded),
     lostClasses: found.lostClasses,
     warnings: [
-      ...found.warnings.map((warning) => ({ subject: parts.facts.bridge.name, ...warning })),
+      ...[...found.warnings, ...(withOverlaps ? parts.nat.warnings() : [])].map((warning) => ({
+        subject: parts.facts.bridge.name,
+        ...warning,
+      })),
       ...found.silent.flatMap(({ ifindex, state }) => silentGuest(current(ifindex), state)),
     ],
     directPackets: found.directPackets,

@@ -35,7 +35,7 @@ const DROPPING = {
      iptables-nft -N DOCKER-USER
      iptables-nft -A DOCKER-USER -j RETURN
      iptables-nft -A FORWARD -j DOCKER-USER`,
-    "iptables-nft -F DOCKER-USER",
+    "iptables-nft -F FORWARD; iptables-nft -A FORWARD -j DOCKER-USER",
     "nft delete table ip filter",
   ],
   "iptables (legacy), as Docker sets it up": [
@@ -43,7 +43,7 @@ const DROPPING = {
      iptables-legacy -N DOCKER-USER
      iptables-legacy -A DOCKER-USER -j RETURN
      iptables-legacy -A FORWARD -j DOCKER-USER`,
-    "iptables-legacy -F DOCKER-USER",
+    "iptables-legacy -F FORWARD; iptables-legacy -A FORWARD -j DOCKER-USER",
     "iptables-legacy -F; iptables-legacy -X; iptables-legacy -P FORWARD ACCEPT",
   ],
   "iptables, as ufw sets it up": [

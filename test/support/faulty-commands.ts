@@ -40,12 +40,16 @@ export class FaultyCommands {
 }
 
 function script(directory: string, name: string): string {
+  // Two may run at once: each counts the calls before the next one is added.
   return `#!/bin/sh
+exec 9>> ${directory}/lock
+flock 9
 echo "${name} $*" >> ${directory}/calls
 if [ "$(wc -l < ${directory}/calls)" -eq "$(cat ${directory}/at)" ]; then
   echo "made to fail" >&2
   exit 4
 fi
+exec 9>&-
 PATH=/usr/sbin:/sbin exec ${name} "$@"
 `;
 }
