@@ -98,6 +98,7 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
       "forknet.adopted": found.guests,
       "forknet.kept": found.standby,
       "forknet.reaped": found.leftovers,
+      ...(found.renamed > 0 && { "forknet.repaired": found.renamed }),
       ...(warnings.length > 0 && { "forknet.warnings": warnings.map(({ text }) => text) }),
     });
     for (const warning of warnings) {

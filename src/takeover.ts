@@ -2,11 +2,12 @@
 // again, standby leases keep their addresses, leftovers are deleted in the background.
 
 import { ForknetError } from "./errors.js";
+import { publish } from "./events/events.js";
 import { Guest } from "./guests/guest.js";
 import type { ClassClaim } from "./identity/class-pool.js";
 import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import { bootMs } from "./kernel/boot.js";
-import { formatAlias } from "./lease/alias.js";
+import { ALIAS_PREFIX, formatAlias, formatSlotAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
 import { formerLeafBytes, guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
@@ -17,6 +18,8 @@ import { takeOverClasses } from "./takeover-classes.js";
 /** How many of each were found. */
 export interface TakenOver {
   guests: number;
+  /** Of the guests: those whose alias was another's, and is written anew. */
+  renamed: number;
   standby: number;
   leftovers: number;
   /** Standby leases whose address, MAC or name another guest has. */
@@ -59,8 +62,20 @@ export function takeOver(parts: Parts, adoption: Adoption, stored: readonly Leas
     else rivals.push(lease);
   }
   for (const leftover of adoption.leftovers) void reapLeftover(parts, leftover);
+  for (const { ip = 0, ...tap } of adoption.unproved) {
+    const giveBack = parts.identities.hold(ip, tap.tapName, tap.mac);
+    parts.identities.stranded.add({ ...tap, ip, isUnproved: true }, giveBack);
+  }
   const { guests, leftovers } = adoption;
-  return { guests: guests.length, standby, leftovers: leftovers.length, rivals };
+  const renamed = guests.filter(isRenamed).length;
+  return { guests: guests.length, renamed, standby, leftovers: leftovers.length, rivals };
+}
+
+/** Somebody changed its alias: no process of ours died between lease and alias. */
+function isRenamed({ lease, inPlace: { alias } }: AdoptedGuest): boolean {
+  const { instanceId, ip, mac } = lease;
+  const own = [`${ALIAS_PREFIX}${instanceId} `, formatSlotAlias(ip, mac, 0).slice(0, -1)];
+  return !own.some((start) => alias.startsWith(start));
 }
 
 /** By the boot's clock where it is known; who is of another boot came before them all. */
@@ -90,6 +105,7 @@ function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
   guest.guaranteed = guaranteedUpload(lease.limits, options.baseLimit);
   guarantees.adopt(guest.guaranteed, lease.group);
   registry.add(guest);
+  if (isRenamed(found)) tellRenamed(parts, guest, inPlace.alias);
   const wanted = toKernelLimits(lease.limits, options);
   if (!lease.blocked && !guest.moving && isInPlace(wanted, lease, inPlace)) {
     guest.applied = wanted;
@@ -100,6 +116,15 @@ function adoptLive(parts: Parts, found: AdoptedGuest, claim: ClassClaim): void {
   // The process died between arming and the end of shaping, or somebody changed the limits: they
   // are written anew.
   shaping.start(guest);
+}
+
+/** The job that shapes the guest writes its alias, too. */
+function tellRenamed({ facts }: Parts, { id: subject, lease, shaped }: Guest, found: string): void {
+  const bridge = facts.bridge.name;
+  const difference = { what: "alias", expected: formatAlias(lease), found };
+  publish("forknet:drift", { bridge, subject, ...difference });
+  const tell = () => publish("forknet:repaired", { bridge, subject, ...difference });
+  shaped.promise.then(tell, () => {});
 }
 
 /** False, with nothing taken, for a lease whose identity another guest has. */

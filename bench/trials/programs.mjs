@@ -62,7 +62,7 @@ for (const { network, translate, guest, loader = kernel } of [
 ]) {
   const undo = new Undo();
   const choice = { translate, unverifiedChecksums: /** @type {const} */ ("accept") };
-  const loaded = ensurePrograms(loader, undefined, [], choice, undo);
+  const loaded = ensurePrograms(loader, 0, undefined, choice, undo);
   const { maps, programs, checksums } = loaded;
   writeSettings(kernel, maps, subnet, LOOPBACK_IFINDEX, { ...HOW, checksums }, undo);
   const value = encodeLease({ ...lease, ...(guest && { guest }) });

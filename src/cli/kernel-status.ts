@@ -10,7 +10,7 @@ import { classHandle } from "../facts.js";
 import type { ShapingState } from "../guests/guest.js";
 import { CAPACITY_MINOR, formatClass } from "../identity/class-pool.js";
 import { formatInner } from "../identity/guest-identity.js";
-import { formatIpv4, formatMac } from "../identity/ipv4.js";
+import { formatIpv4, formatMac, type Subnet } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { type Kernel, Refused } from "../kernel/kernel.js";
 import { addressInAlias, parseAlias } from "../lease/alias.js";
@@ -28,16 +28,28 @@ import type { AgentPlace } from "./agent-place.js";
 /** Everything that is read at once. */
 export interface KernelLook {
   taps: LinkInfo[];
+  /** Those that guests have. */
+  held: HeldTap[];
+  /** By ifindex; undefined where they may not be read. */
+  leases: ReadonlyMap<number, Lease> | undefined;
+  drops: NetworkStatus["drops"];
   classes: ReadonlyMap<number, ClassInfo>;
   tbfs: ReadonlyMap<number, NonNullable<QdiscInfo["tbf"]>>;
 }
 
-export function look(kernel: Kernel, network: KernelNetwork): KernelLook {
+/** What cannot be read is a note. */
+export function look(kernel: Kernel, network: KernelNetwork, notes: string[]): KernelLook {
   const { shaper, bridgeLink } = network;
+  const subnet = subnetOf(kernel, network);
+  const { leases, drops } = readMaps(kernel, subnet, shaper?.ifindex, notes);
+  const taps = findOwnTaps(kernel, bridgeLink?.ifindex, subnet, leases);
   const classes = shaper ? kernel.classes(shaper.ifindex) : [];
   const qdiscs = kernel.qdiscs();
   return {
-    taps: findOwnTaps(kernel, bridgeLink?.ifindex, subnetOf(kernel, network)),
+    taps,
+    held: withLease(taps, leases),
+    leases,
+    drops,
     classes: new Map(classes.map((one) => [one.handle, one])),
     tbfs: new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : []))),
   };
@@ -49,10 +61,9 @@ export function kernelStatus(
   place: AgentPlace,
 ): NetworkStatus {
   const subnet = subnetOf(kernel, network);
-  const found = look(kernel, network);
   const notes: string[] = [];
-  const { leases, drops } = readMaps(kernel, network, found.taps, notes);
-  const held = withLease(found.taps, leases);
+  const found = look(kernel, network, notes);
+  const { held, leases, drops } = found;
   const traffic = readTraffic(kernel, network, held);
   const live = held.map(({ tap, lease }, i) => ({
     ...liveGuest(tap, lease, found),
@@ -96,18 +107,8 @@ export interface HeldTap {
   lease: Lease;
 }
 
-/** The TAPs that guests have. */
-export function heldTaps(
-  kernel: Kernel,
-  network: KernelNetwork,
-  taps: readonly LinkInfo[],
-  notes: string[],
-): HeldTap[] {
-  return withLease(taps, readMaps(kernel, network, taps, notes).leases);
-}
-
 /** The map is the truth; the alias stands in where the map may not be read. */
-function withLease(taps: readonly LinkInfo[], leases: Map<number, Lease> | undefined): HeldTap[] {
+function withLease(taps: readonly LinkInfo[], leases: KernelLook["leases"]): HeldTap[] {
   return taps.flatMap((tap) => {
     const lease = leases ? leases.get(tap.ifindex) : parseAlias(tap.alias);
     return lease ? [{ tap, lease }] : [];
@@ -170,14 +171,13 @@ function readTraffic(
 /** Without CAP_SYS_ADMIN the aliases have to do. */
 function readMaps(
   kernel: Kernel,
-  { shaper }: KernelNetwork,
-  taps: readonly LinkInfo[],
+  subnet: Subnet,
+  shaperIfindex: number | undefined,
   notes: string[],
-): { leases: Map<number, Lease> | undefined; drops: NetworkStatus["drops"] } {
-  const indexes = taps.map(({ ifindex }) => ifindex);
+): Pick<KernelLook, "leases" | "drops"> {
   let maps: ReturnType<typeof findMaps>;
   try {
-    maps = findMaps(kernel, shaper?.ifindex, indexes);
+    maps = findMaps(kernel, subnet.gateway, shaperIfindex);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }

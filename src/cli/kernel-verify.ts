@@ -15,7 +15,7 @@ import { OPENED, wasOpened } from "../plans/give.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
 import { findOverlaps } from "../plans/overlap.js";
 import type { VerifyDifference, VerifyReport, VerifyWarning } from "../reconcile/verify.js";
-import { type HeldTap, heldTaps, type KernelLook, look } from "./kernel-status.js";
+import { type HeldTap, type KernelLook, look } from "./kernel-status.js";
 
 /** Of all live guests and the devices, or of one guest: an empty list of `compared` is no such guest. */
 export function kernelDifferences(
@@ -24,8 +24,8 @@ export function kernelDifferences(
   instanceId: string | undefined,
 ): Pick<VerifyReport, "compared" | "differences" | "warnings"> & { notes: string[] } {
   const notes: string[] = [];
-  const found = look(kernel, network);
-  const held = heldTaps(kernel, network, found.taps, notes).filter(
+  const found = look(kernel, network, notes);
+  const held = found.held.filter(
     ({ lease }) => instanceId === undefined || lease.instanceId === instanceId,
   );
   const differences =

@@ -33,6 +33,9 @@ interface Probe {
   run: (this: void, bench: Bench) => void;
 }
 
+/** Of no network. */
+const NO_GATEWAY = 0;
+
 /** What earlier probes made for later ones. */
 interface Bench {
   kernel: Kernel;
@@ -108,7 +111,13 @@ const PROBES: readonly Probe[] = [
     check: "feature.bpf-programs",
     run: (bench) => {
       const choice = { translate: false, unverifiedChecksums: "accept" } as const;
-      bench.programs = ensurePrograms(bench.kernel, undefined, [], choice, new Undo()).programs;
+      bench.programs = ensurePrograms(
+        bench.kernel,
+        NO_GATEWAY,
+        undefined,
+        choice,
+        new Undo(),
+      ).programs;
     },
   },
   {
@@ -116,7 +125,7 @@ const PROBES: readonly Probe[] = [
     needs: ["feature.bpf-programs", "feature.tun"],
     run: ({ kernel }) => {
       const choice = { translate: false, unverifiedChecksums: undefined };
-      ensurePrograms(kernel, undefined, [], choice, new Undo());
+      ensurePrograms(kernel, NO_GATEWAY, undefined, choice, new Undo());
     },
   },
   {

@@ -145,16 +145,19 @@ export class Identities {
   }
 
   /**
-   * Keeps an address and a TAP name out of use, as far as nobody has them; the returned function
-   * gives them back.
+   * Keeps an address, a TAP name and a MAC out of use, as far as nobody has them; the returned
+   * function gives them back.
    */
-  hold(ip: Ipv4, tapName: string): () => void {
+  hold(ip: Ipv4, tapName: string, mac?: Mac): () => void {
     const heldAddress = contains(this.#subnet, ip) && this.#addresses.claim(ip);
     const heldName = !this.#tapNames.has(tapName);
     this.#tapNames.add(tapName);
+    const heldMac = mac !== undefined && !this.#macs.has(mac);
+    if (heldMac) this.#macs.add(mac);
     return () => {
       if (heldAddress) this.#addresses.release(ip);
       if (heldName) this.#tapNames.delete(tapName);
+      if (heldMac) this.#macs.delete(mac);
     };
   }
 

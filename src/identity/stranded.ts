@@ -14,6 +14,8 @@ export interface Remains {
   mac?: Mac;
   /** A class that was to be added. */
   classMinor?: number;
+  /** Not known to be ours: only somebody else takes it away. */
+  isUnproved?: true;
 }
 
 /** What making a slot of this identity can leave. A class that was there before is no leftover. */

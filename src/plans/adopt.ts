@@ -4,17 +4,22 @@
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
-import { ownerOf, sameOwner, type TapOwner } from "../identity/tap-owner.js";
+
+import type { Subnet } from "../identity/ipv4.js";
+import type { TapOwner } from "../identity/tap-owner.js";
+
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
-import { addressInAlias, classInAlias, parseAlias } from "../lease/alias.js";
-import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { addressInAlias, classInAlias } from "../lease/alias.js";
+import { keyOf, type Lease } from "../lease/lease.js";
+import { ownerWhenMade, readLeases, rebuildLeases } from "./adopt-leases.js";
 import { isCondemned } from "./condemned.js";
 import { forwardMessages, silenceOf } from "./forwarding.js";
 import { foreignClasses } from "./ownership.js";
 import { isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
+import { findUnproved, type UnprovedTap } from "./unproved.js";
 
 /**
  * A live guest as found. `inPlace` is what the kernel enforces now, in bytes and bytes per second;
@@ -52,6 +57,7 @@ export interface Leftover {
 export interface Adoption {
   guests: AdoptedGuest[];
   leftovers: Leftover[];
+  unproved: UnprovedTap[];
   /** An earlier process was here. */
   isAdopted: boolean;
   /** Guests' and groups' classes found on the shaper; rates in bytes per second. */
@@ -64,10 +70,13 @@ export interface Adoption {
 export function adopt(
   kernel: Kernel,
   facts: NetworkFacts,
+  subnet: Subnet,
   taps: readonly LinkInfo[],
   mapAdopted: boolean,
 ): Adoption {
-  const leases = mapAdopted ? readLeases(kernel, facts, taps) : rebuildLeases(kernel, facts, taps);
+  const { leases, doubtful } = mapAdopted
+    ? readLeases(kernel, facts, taps)
+    : rebuildLeases(kernel, facts, taps);
   const classes = kernel.classes(facts.shaper.ifindex);
   const qdiscs = kernel.qdiscs();
   const tbfs = new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : [])));
@@ -83,6 +92,7 @@ export function adopt(
   const adoption: Adoption = {
     guests: [],
     leftovers: [],
+    unproved: findUnproved(kernel, facts, subnet, taps, doubtful),
     isAdopted,
     classes: [],
     foreignClasses: [],
@@ -90,9 +100,11 @@ export function adopt(
   for (const tap of taps) {
     const { ifindex, name: tapName, alias, group } = tap;
     const lease = leases.get(ifindex);
+    if (doubtful.has(ifindex)) continue;
     const isLeaving = isCondemned(group, facts.bridge.ifindex);
     if (!lease || isLeaving || !bringToBridge(kernel, facts, bridge, tap, lease)) {
-      adoption.leftovers.push({ tapName, ifindex, ip: addressInAlias(alias) ?? 0 });
+      const ip = lease?.ip ?? addressInAlias(alias) ?? 0;
+      adoption.leftovers.push({ tapName, ifindex, ip });
       if (lease) kernel.bpf.mapDelete(facts.maps.leases, keyOf(ifindex));
       continue;
     }
@@ -116,61 +128,10 @@ export function adopt(
   return adoption;
 }
 
-/** Reads the map, and deletes the entries whose TAP is gone. */
-function readLeases(
-  kernel: Kernel,
-  facts: NetworkFacts,
-  taps: readonly LinkInfo[],
-): Map<number, Lease> {
-  const present = new Set(taps.map(({ ifindex }) => ifindex));
-  const leases = new Map<number, Lease>();
-  for (const { key, value } of kernel.bpf.mapEntries(facts.maps.leases, 4, LEASE_BYTES)) {
-    const ifindex = key.readUInt32LE(0);
-    const lease = decodeLease(value);
-    if (lease && present.has(ifindex)) leases.set(ifindex, lease);
-    else kernel.bpf.mapDelete(facts.maps.leases, key);
-  }
-  return leases;
-}
-
-function rebuildLeases(
-  kernel: Kernel,
-  facts: NetworkFacts,
-  taps: readonly LinkInfo[],
-): Map<number, Lease> {
-  const leases = new Map<number, Lease>();
-  for (const tap of taps) {
-    const { ifindex, alias, master, group } = tap;
-    const parsed = parseAlias(alias);
-    if (!parsed || master === 0 || isCondemned(group, facts.bridge.ifindex)) continue;
-    const lease = { ...parsed, ...ownerOnTap(facts, tap) };
-    kernel.bpf.mapSet(facts.maps.leases, keyOf(ifindex), encodeLease(lease));
-    leases.set(ifindex, lease);
-  }
-  return leases;
-}
-
-/**
- * An alias has no room for the owner, so the TAP itself tells it. The network's own owner is not the
- * guest's.
- */
-function ownerOnTap(facts: NetworkFacts, tap: LinkInfo): Pick<Lease, "owner"> {
-  const owner = ownerWhenMade(facts, tap);
-  return sameOwner(owner, ownerOf(facts.tap)) ? {} : { owner };
-}
-
-/**
- * Of a guest without an owner of its own: its TAP keeps the owner that the network had when it was
- * made, also when this process was told another. A TAP that opens for everybody was not made so.
- */
-function ownerWhenMade(facts: NetworkFacts, { tun }: LinkInfo): TapOwner {
-  const owner = ownerOf(tun ?? {});
-  return sameOwner(owner, {}) ? ownerOf(facts.tap) : owner;
-}
-
 /**
  * Gives a guest's port what it should have: a bridge that was deleted and made again lost all its
- * ports, and options may have changed. False when the TAP is gone.
+ * ports, somebody may have put one on another, and options may have changed. False when the TAP is
+ * gone.
  */
 function bringToBridge(
   kernel: Kernel,
@@ -181,7 +142,7 @@ function bringToBridge(
 ): boolean {
   const { ifindex, name, master, port, up } = tap;
   const messages: Message[] = [];
-  if (master === 0) messages.push(...joinBridge(facts, ifindex, lease));
+  if (master !== facts.bridge.ifindex) messages.push(...joinBridge(facts, ifindex, lease));
   else if (!isPortSet(facts, port))
     messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
   // STP was switched off while this port listened or learned.

@@ -68,7 +68,10 @@ export class Found {
 
   isOwn(ifindex: number): boolean {
     const link = this.links.get(ifindex);
-    return link !== undefined && isOwnTap(link, this.facts.bridge.ifindex, this.#subnet);
+    const { bridge } = this.facts;
+    return (
+      link !== undefined && isOwnTap(this.#kernel, link, bridge.ifindex, this.#subnet, this.leases)
+    );
   }
 
   /** The qdisc under a parent: a class, the root, or the hook of clsact. */

@@ -10,9 +10,12 @@ import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease, type Lease } from "../lease/lease.js";
 import { isCondemned } from "./condemned.js";
 import type { KnownTap } from "./expected.js";
+import type { Obstacle } from "./finding.js";
 import type { Found } from "./found.js";
 import type { GroupClass } from "./group.js";
+import { leasedIn } from "./maps.js";
 import { foreignClasses, isOwnTap } from "./ownership.js";
+import { unprovedObstacle } from "./unproved.js";
 
 /** A TAP whose alias proves that it is ours, and that is not known. */
 export interface UnknownTap {
@@ -104,7 +107,9 @@ function unknownNeighbors(
     .map(({ ip, mac }) => ({ ip, mac }));
 }
 
-function remaining(found: Found, { tapName, ifindex, ip, mac, classMinor }: Remains): Remaining {
+function remaining(found: Found, one: Remains): Remaining {
+  const { tapName, ifindex, ip, mac, classMinor } = one;
+  if (one.isUnproved) return { tap: isThere(found, one), neighbor: false, class: false };
   const isTap = (link: { name: string; ifindex: number }) =>
     ifindex === undefined ? link.name === tapName : link.ifindex === ifindex;
   const neighbor = found.neighbors.get(ip);
@@ -114,6 +119,18 @@ function remaining(found: Found, { tapName, ifindex, ip, mac, classMinor }: Rema
     neighbor: neighbor !== undefined && neighbor.mac === (mac ?? macOf(ip)),
     class: classMinor !== undefined && minors.includes(classMinor),
   };
+}
+
+function isThere({ links }: Found, { ifindex = 0 }: Remains): boolean {
+  return links.get(ifindex)?.kind === "tun";
+}
+
+/** TAPs that nothing proves to be ours, for as long as it is so. */
+export function unprovedObstacles(found: Found, stranded: readonly Remains[]): Obstacle[] {
+  const bridge = found.facts.bridge.name;
+  return stranded
+    .filter((one) => one.isUnproved && isThere(found, one) && !found.isOwn(one.ifindex ?? 0))
+    .map(({ tapName }) => unprovedObstacle(tapName, bridge));
 }
 
 /** What a survey saw and nobody knows: TAPs by ifindex, neighbours by address. */
@@ -129,10 +146,11 @@ export function confirm(
 ): Candidates {
   const entries = neighbors.length > 0 ? kernel.neighbors(facts.bridge.ifindex) : [];
   const there = new Set(entries.map(({ ip }) => ip));
+  const leased = leasedIn(kernel, facts.maps);
   return {
     taps: taps.filter((ifindex) => {
       const link = kernel.link({ ifindex });
-      const isOwn = link && isOwnTap(link, facts.bridge.ifindex, subnet);
+      const isOwn = link && isOwnTap(kernel, link, facts.bridge.ifindex, subnet, leased);
       return isOwn && !isCondemned(link.group, facts.bridge.ifindex);
     }),
     neighbors: neighbors.filter((ip) => there.has(ip)),

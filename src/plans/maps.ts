@@ -4,7 +4,9 @@
 import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
 import { macOf, type Subnet } from "../identity/ipv4.js";
 import { failureOf, type Kernel } from "../kernel/kernel.js";
-import { LEASE_BYTES } from "../lease/lease.js";
+import type { Ipv4 } from "../kernel/messages.js";
+import { keyOf, LEASE_BYTES } from "../lease/lease.js";
+import type { Leased } from "./ownership.js";
 import type { Undo } from "./undo.js";
 
 export type Maps = NetworkFacts["maps"];
@@ -27,6 +29,7 @@ const LAYOUT = {
 export const MAP_NAMES = Object.keys(LAYOUT) as (keyof Maps)[];
 
 const EPERM = 1;
+const GATEWAY_AT = 8;
 const FLAG_ISOLATED = 1;
 const FLAG_MIRRORED = 2;
 /** For guards that judge by helpers. */
@@ -45,38 +48,38 @@ export function createMaps(kernel: Kernel, undo: Undo): Maps {
 
 /**
  * The maps of an earlier process live as long as a filter uses them: the shaper's classifier, or
- * any TAP's guard. undefined when there are none, and without CAP_SYS_ADMIN, which looking up by id
- * needs. The caller closes them.
+ * the guard of any TAP, whose settings say which network it is of. undefined when there are none,
+ * and without CAP_SYS_ADMIN, which looking up by id needs. The caller closes them.
  */
 export function findMaps(
   kernel: Kernel,
+  gateway: Ipv4,
   shaperIfindex: number | undefined,
-  taps: readonly number[],
 ): Maps | undefined {
-  const ids = new Set<number>();
-  if (shaperIfindex) addProgramIds(kernel, shaperIfindex, HTB_ROOT, ids);
-  for (const tap of taps) {
-    if (ids.size > 0) break;
-    addProgramIds(kernel, tap, INGRESS, ids);
-  }
-  for (const id of ids) {
-    const maps = mapsOfProgram(kernel, id);
-    if (maps) return maps;
+  const tried = new Set<number>();
+  for (const { ifindex, parent } of places(kernel, shaperIfindex)) {
+    for (const { bpf } of kernel.filters(ifindex, parent)) {
+      if (!bpf?.name.startsWith("forknet-") || tried.has(bpf.programId)) continue;
+      tried.add(bpf.programId);
+      const maps = mapsOfProgram(kernel, gateway, bpf.programId);
+      // With thousands of TAPs there is no need to be refused at each.
+      if (maps !== "none") return maps === "denied" ? undefined : maps;
+    }
   }
   return undefined;
 }
 
-function addProgramIds(kernel: Kernel, ifindex: number, parent: number, ids: Set<number>): void {
-  for (const { bpf } of kernel.filters(ifindex, parent)) {
-    if (bpf?.name.startsWith("forknet-")) ids.add(bpf.programId);
-  }
+/** Where programs of a network are; TAPs are listed only when somebody gets so far. */
+function* places(kernel: Kernel, shaperIfindex: number | undefined) {
+  if (shaperIfindex) yield { ifindex: shaperIfindex, parent: HTB_ROOT };
+  for (const { ifindex } of kernel.links({ kind: "tun" })) yield { ifindex, parent: INGRESS };
 }
 
 /**
  * The classifier does not use `settings`: what the program lacks is made anew, and the filters are
  * brought to programs that use it.
  */
-function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
+function mapsOfProgram(kernel: Kernel, gateway: Ipv4, programId: number): Maps | "none" | "denied" {
   const { bpf } = kernel;
   const opened: number[] = [];
   try {
@@ -93,9 +96,9 @@ function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
         map.keySize === keySize && map.valueSize === valueSize && map.maxEntries === maxEntries;
       if (isKnown) maps[name] = map.fd;
     }
-    if (maps.leases === undefined) {
+    if (maps.leases === undefined || isOfAnother(kernel, gateway, maps.settings)) {
       for (const fd of opened) kernel.closeFd(fd);
-      return undefined;
+      return "none";
     }
     for (const name of MAP_NAMES) {
       if (maps[name] !== undefined) continue;
@@ -108,9 +111,21 @@ function mapsOfProgram(kernel: Kernel, programId: number): Maps | undefined {
     return maps as Maps;
   } catch (error) {
     for (const fd of opened) kernel.closeFd(fd);
-    if (failureOf(error, "BPF", "").errno === EPERM) return undefined;
+    if (failureOf(error, "BPF", "").errno === EPERM) return "denied";
     throw error;
   }
+}
+
+/** The TAPs that have a lease there. */
+export function leasedIn({ bpf }: Pick<Kernel, "bpf">, { leases }: Pick<Maps, "leases">): Leased {
+  return { has: (ifindex) => bpf.mapGet(leases, keyOf(ifindex), LEASE_BYTES) !== undefined };
+}
+
+/** A program that does not tell was found at the shaper, which is named after the gateway. */
+function isOfAnother(kernel: Kernel, gateway: Ipv4, settings: number | undefined): boolean {
+  const { valueSize } = LAYOUT.settings;
+  const value = settings && kernel.bpf.mapGet(settings, Buffer.alloc(4), valueSize);
+  return value !== undefined && value !== 0 && value.readUInt32BE(GATEWAY_AT) !== gateway;
 }
 
 /**
@@ -131,7 +146,7 @@ export function writeSettings(
   const settings = Buffer.alloc(LAYOUT.settings.valueSize);
   settings.writeUInt32BE(subnet.network, 0);
   settings.writeUInt32BE(subnet.mask, 4);
-  settings.writeUInt32BE(subnet.gateway, 8);
+  settings.writeUInt32BE(subnet.gateway, GATEWAY_AT);
   settings.writeUInt32LE(shaperIfindex, 12);
   const flags =
     (isolated ? FLAG_ISOLATED : 0) | (mirrored ? FLAG_MIRRORED : 0) | CHECKSUM_FLAGS[checksums];

@@ -11,14 +11,15 @@ import { type Adoption, adopt } from "./adopt.js";
 import { ensureBridge } from "./bridge.js";
 import { chooseGroup } from "./condemned.js";
 import { checkConflicts } from "./conflicts.js";
-import type { Warning } from "./finding.js";
-import { writeSettings } from "./maps.js";
+import { type Warning, warningOf } from "./finding.js";
+import { leasedIn, writeSettings } from "./maps.js";
 import { findOwnTaps } from "./ownership.js";
 import { ensurePrograms, needsMirred } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
 import { EADDRNOTAVAIL, type Undo, undoing } from "./undo.js";
+import { unprovedObstacle } from "./unproved.js";
 
 /** What opening needs of the options. Plain data. */
 export interface OpenJob {
@@ -53,11 +54,10 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
   const { bridge: found, warnings } = checkConflicts(kernel, bridgeName, subnet);
   const ipv6 = hasIpv6();
   return undoing((undo) => {
-    const taps = findOwnTaps(kernel, found?.ifindex, subnet);
     const former = kernel.link({ name: shaperName(subnet.gateway) });
-    const tapIndexes = taps.map(({ ifindex }) => ifindex);
-    const loaded = ensurePrograms(kernel, former?.ifindex, tapIndexes, job, undo);
+    const loaded = ensurePrograms(kernel, subnet.gateway, former?.ifindex, job, undo);
     const { maps, programs, programIds, checksums, adopted } = loaded;
+    const taps = findOwnTaps(kernel, found?.ifindex, subnet, leasedIn(kernel, maps));
     const mirrored = needsMirred(kernel.release());
     const facts: NetworkFacts = {
       ...ensureDevices(kernel, { ...job, mirrored, checksums }, maps, found, undo),
@@ -73,7 +73,9 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       maps,
     };
     mustTalk(kernel, [classifyFilter(facts, "replace")], facts.shaper.name);
-    return { facts, adoption: adopt(kernel, facts, taps, adopted), warnings };
+    const adoption = adopt(kernel, facts, subnet, taps, adopted);
+    const unproved = adoption.unproved.map(({ tapName }) => unprovedObstacle(tapName, bridgeName));
+    return { facts, adoption, warnings: [...warnings, ...unproved.map(warningOf)] };
   });
 }
 
@@ -100,7 +102,7 @@ function ensureDevices(
     condemnedGroup: chooseGroup(
       kernel,
       bridge.ifindex,
-      findOwnTaps(kernel, bridge.ifindex, subnet),
+      findOwnTaps(kernel, bridge.ifindex, subnet, leasedIn(kernel, maps)),
     ),
   };
 }
@@ -136,7 +138,8 @@ export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): vo
   const own = bridge.madeByUs ? [shaper, bridge] : [shaper];
   // While the shaper is there to remember it.
   if (bridge.addressAdded) removeAddress(kernel, bridge, subnet);
-  for (const { name, ifindex } of [...findOwnTaps(kernel, bridge.ifindex, subnet), ...own]) {
+  const taps = findOwnTaps(kernel, bridge.ifindex, subnet, leasedIn(kernel, facts.maps));
+  for (const { name, ifindex } of [...taps, ...own]) {
     const [failure] = kernel.talk([{ op: "link.delete", ifindex }], name);
     if (failure && failure.errno !== ENODEV) throw new Refused(failure);
   }

@@ -1,34 +1,61 @@
 // What proves that a TAP or a class is this network's. Nothing else is ever touched.
 
+import { INGRESS } from "../facts.js";
 import { FIRST_GUEST_MINOR, minorOfLeaf } from "../identity/class-pool.js";
 import type { Subnet } from "../identity/ipv4.js";
 import { contains } from "../identity/ipv4.js";
 import type { ClassInfo, LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { ALIAS_PREFIX, addressInAlias } from "../lease/alias.js";
+import { GUARD } from "./slot.js";
 
-/**
- * TAPs that are this network's: they carry our alias and stand on our bridge or, when a process
- * died before it got that far, on none with an address of our subnet.
- */
+/** The network's lease map, as far as it may be read: which TAPs have a lease in it. */
+export interface Leased {
+  has(ifindex: number): boolean;
+}
+
+const NONE: Leased = new Set();
+
+/** All TAPs that are provably this network's. */
 export function findOwnTaps(
   kernel: Kernel,
   bridgeIfindex: number | undefined,
   subnet: Subnet,
+  leased: Leased = NONE,
 ): LinkInfo[] {
-  return kernel.links({ kind: "tun" }).filter((link) => isOwnTap(link, bridgeIfindex, subnet));
+  return kernel
+    .links({ kind: "tun" })
+    .filter((link) => isOwnTap(kernel, link, bridgeIfindex, subnet, leased));
 }
 
-/** The proof of ownership behind findOwnTaps. */
+/**
+ * The lease proves a TAP, whatever its alias says by now: on our bridge, or with our guard. So does
+ * an alias of ours on our bridge or, when a process died before it got that far, on none with an
+ * address of our subnet.
+ */
 export function isOwnTap(
-  { kind, alias, master }: LinkInfo,
+  kernel: Kernel,
+  link: LinkInfo,
   bridgeIfindex: number | undefined,
   subnet: Subnet,
+  leased: Leased,
 ): boolean {
-  if (kind !== "tun" || !alias.startsWith(ALIAS_PREFIX)) return false;
-  if (master !== 0) return master === bridgeIfindex;
+  const { kind, master, ifindex } = link;
+  if (kind !== "tun") return false;
+  const isPort = master !== 0 && master === bridgeIfindex;
+  if ((isPort || master === 0) && isNamed(link, subnet)) return true;
+  return leased.has(ifindex) && (isPort || hasGuard(kernel, link));
+}
+
+function isNamed({ alias, master }: LinkInfo, subnet: Subnet): boolean {
+  if (!alias.startsWith(ALIAS_PREFIX)) return false;
   const ip = addressInAlias(alias);
-  return ip !== undefined && contains(subnet, ip);
+  return ip === undefined ? master !== 0 : contains(subnet, ip);
+}
+
+/** A guard at its ingress: it was made as a slot, of this network or another. */
+export function hasGuard(kernel: Kernel, { ifindex }: LinkInfo): boolean {
+  return kernel.filters(ifindex, INGRESS).some(({ bpf }) => bpf?.name === GUARD);
 }
 
 /**

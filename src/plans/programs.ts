@@ -3,6 +3,7 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Kernel } from "../kernel/kernel.js";
+import type { Ipv4 } from "../kernel/messages.js";
 import type { ProgramName } from "../kernel/program-name.js";
 import { chooseGuard, type GuardChoice } from "./checksum-way.js";
 import { createMaps, findMaps, MAP_NAMES } from "./maps.js";
@@ -13,12 +14,12 @@ const FIRST_TO_REDIRECT = { major: 6, minor: 5 };
 /** `adopted` is false when the maps are new and hold no lease. */
 export function ensurePrograms(
   kernel: Kernel,
+  gateway: Ipv4,
   shaperIfindex: number | undefined,
-  taps: readonly number[],
   choice: GuardChoice,
   undo: Undo,
 ): Pick<NetworkFacts, "maps" | "programs" | "programIds" | "checksums"> & { adopted: boolean } {
-  const found = findMaps(kernel, shaperIfindex, taps);
+  const found = findMaps(kernel, gateway, shaperIfindex);
   const maps = found ?? createMaps(kernel, undo);
   if (found)
     for (const name of MAP_NAMES) undo.push(`map ${name}`, () => kernel.closeFd(found[name]));

@@ -31,6 +31,8 @@ import { type Undo, undoing } from "./undo.js";
 
 /** The name of the filter at the shaper's root. */
 export const CLASSIFIER = "forknet-classify";
+/** The name of the filter at a TAP's ingress. */
+export const GUARD = "forknet-guard";
 
 /** A warm slot that is to become another: unarmed, on the bridge, with this name and address. */
 export interface FormerSlot {
@@ -73,7 +75,7 @@ function ofItsDevice(kernel: Kernel, facts: NetworkFacts, failure: KernelFailure
   const { operation, errno } = failure;
   if (operation.includes("master")) return ofBridge(kernel, facts, failure);
   // The TAP is there, and its guard is to redirect to what is gone.
-  const isOfShaper = facts.mirrored && errno === ENODEV && operation.includes("forknet-guard");
+  const isOfShaper = facts.mirrored && errno === ENODEV && operation.includes(GUARD);
   return isOfShaper ? { ...failure, device: facts.shaper.name } : failure;
 }
 
@@ -192,7 +194,7 @@ export function classMessages(
 
 /** The guard at the TAP's ingress: everything from the guest passes it. */
 export function guardFilter(facts: NetworkFacts, ifindex: number, verb: TcVerb): Message {
-  const guard = filter(ifindex, verb, INGRESS, facts.programs.guard, "forknet-guard");
+  const guard = filter(ifindex, verb, INGRESS, facts.programs.guard, GUARD);
   return facts.mirrored ? { ...guard, redirectTo: facts.shaper.ifindex } : guard;
 }
 

@@ -19,7 +19,7 @@ import { findSilencers, silenceOf } from "./forwarding.js";
 import { Found } from "./found.js";
 import { OPENED, wasOpened } from "./give.js";
 import { type GroupClass, groupMessage } from "./group.js";
-import { type Leftovers, leftovers } from "./leftovers.js";
+import { type Leftovers, leftovers, unprovedObstacles } from "./leftovers.js";
 import { findOverlaps } from "./overlap.js";
 
 /** What the network knows. Plain data. */
@@ -101,12 +101,14 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
   return result;
 }
 
-function obstacles(kernel: Kernel, found: Found, { subnet, withOverlaps }: SurveyJob): Obstacle[] {
+function obstacles(kernel: Kernel, found: Found, job: SurveyJob): Obstacle[] {
+  const { subnet, withOverlaps, stranded } = job;
   const { ifindex } = found.facts.bridge;
   const bridge = found.links.get(ifindex);
   return [
     ...(bridge ? findSilencers(bridge) : []),
     ...(withOverlaps ? findOverlaps(kernel, ifindex, subnet) : []),
+    ...unprovedObstacles(found, stranded),
   ];
 }
 

@@ -7,6 +7,7 @@ import type { Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
 import { ENODEV, ENOENT, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { leasedIn } from "./maps.js";
 import { isOwnTap } from "./ownership.js";
 import { EADDRNOTAVAIL } from "./undo.js";
 
@@ -21,7 +22,8 @@ export function wipe(kernel: Kernel, { facts, subnet, remains }: WipeJob): boole
   const { tapName, ip, classMinor } = remains;
   const { bridge, shaper } = facts;
   const tap = kernel.link({ name: tapName });
-  const isThere = tap !== undefined && isOwnTap(tap, bridge.ifindex, subnet);
+  const leased = leasedIn(kernel, facts.maps);
+  const isThere = tap !== undefined && isOwnTap(kernel, tap, bridge.ifindex, subnet, leased);
   if (isThere) remove(kernel, { op: "link.delete", ifindex: tap.ifindex }, tapName);
   remove(kernel, { op: "neighbor.delete", ifindex: bridge.ifindex, ip }, bridge.name);
   if (classMinor !== undefined) {

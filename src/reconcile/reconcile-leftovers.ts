@@ -94,8 +94,9 @@ export function strandedSteps(parts: Parts, { stranded }: Strays): Step[] {
 
 function stepsOfOne(parts: Parts, { one, remaining }: Strays["stranded"][number]): Step[] {
   const { facts, identities, metrics, registry } = parts;
-  const { tapName, ip, classMinor } = one.remains;
-  const proof = `${tapName} with ${formatIpv4(ip)} is held since its undo failed`;
+  const { tapName, ip, classMinor, isUnproved } = one.remains;
+  const since = isUnproved ? "nothing proved whose it is" : "its undo failed";
+  const proof = `${tapName} with ${formatIpv4(ip)} is held since ${since}`;
   const why = (subject: string) => [subject, "an undo that failed left it", proof] as const;
   const steps: Step[] = [];
   if (remaining.class && classMinor !== undefined) {
