@@ -70,13 +70,13 @@ void EncodeFlowDump(uint32_t ip, FlowSide side, MessageBuilder* out) {
   });
 }
 
-bool ParseFlow(Bytes payload, const std::unordered_set<uint32_t>& ips, Flow* out) {
+bool ParseFlow(Bytes payload, const IsForgotten& is_forgotten, Flow* out) {
   nfgenmsg header;
   if (!payload.Read(&header) || header.nfgen_family != AF_INET) return false;
   bool is_theirs = false;
   ForEachAttribute(payload.Skip(NLMSG_ALIGN(sizeof header)), [&](const Attribute& a) {
     if (a.type == CTA_TUPLE_ORIG || a.type == CTA_TUPLE_REPLY) {
-      is_theirs = is_theirs || ips.count(SourceOf(a.value)) != 0;
+      is_theirs = is_theirs || is_forgotten(SourceOf(a.value));
     }
     if (a.type == CTA_TUPLE_ORIG) out->original.assign(a.value.data, a.value.data + a.value.size);
     if (a.type == CTA_ID) out->id = a.U32();
@@ -92,19 +92,15 @@ void EncodeFlowDelete(const Flow& flow, MessageBuilder* out) {
   if (flow.zone) out->Attr(CTA_ZONE, *flow.zone);
 }
 
-size_t ForgetFlows(const std::unordered_set<uint32_t>& ips, Socket* socket) {
-  std::vector<MessageBuilder> requests;
-  if (ips.size() > kAskedOneByOne) {
-    EncodeFlowDump(&requests.emplace_back());
-  } else {
-    for (const uint32_t ip : ips) {
-      EncodeFlowDump(ip, FlowSide::kOriginal, &requests.emplace_back());
-      EncodeFlowDump(ip, FlowSide::kReply, &requests.emplace_back());
-    }
-  }
-  const auto parse = [&](Bytes payload, Flow* flow) { return ParseFlow(payload, ips, flow); };
+namespace {
+
+size_t ForgetListed(std::vector<MessageBuilder>* requests, const IsForgotten& is_forgotten,
+                    Socket* socket) {
+  const auto parse = [&](Bytes payload, Flow* flow) {
+    return ParseFlow(payload, is_forgotten, flow);
+  };
   MessageBuilder deletions;
-  for (MessageBuilder& request : requests) {
+  for (MessageBuilder& request : *requests) {
     for (const Flow& flow : socket->Dump<Flow>(&request, "IPCTNL_MSG_CT_GET", parse)) {
       EncodeFlowDelete(flow, &deletions);
     }
@@ -117,6 +113,31 @@ size_t ForgetFlows(const std::unordered_set<uint32_t>& ips, Socket* socket) {
     forgotten++;
   }
   return forgotten;
+}
+
+}  // namespace
+
+size_t ForgetFlows(const std::unordered_set<uint32_t>& ips, Socket* socket) {
+  std::vector<MessageBuilder> requests;
+  if (ips.size() > kAskedOneByOne) {
+    EncodeFlowDump(&requests.emplace_back());
+  } else {
+    for (const uint32_t ip : ips) {
+      EncodeFlowDump(ip, FlowSide::kOriginal, &requests.emplace_back());
+      EncodeFlowDump(ip, FlowSide::kReply, &requests.emplace_back());
+    }
+  }
+  return ForgetListed(&requests, [&](uint32_t ip) { return ips.count(ip) != 0; }, socket);
+}
+
+size_t ForgetFlowsBut(const std::unordered_set<uint32_t>& kept, uint32_t network, uint32_t mask,
+                      Socket* socket) {
+  std::vector<MessageBuilder> requests(1);
+  EncodeFlowDump(&requests.front());
+  const auto is_forgotten = [&](uint32_t ip) {
+    return (ip & mask) == network && kept.count(ip) == 0;
+  };
+  return ForgetListed(&requests, is_forgotten, socket);
 }
 
 }  // namespace forknet

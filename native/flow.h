@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <unordered_set>
 #include <vector>
@@ -32,8 +33,12 @@ struct Flow {
 void EncodeFlowDump(MessageBuilder* out);
 /** Asks for those whose source on that side is `ip`; before Linux 5.8 all come. */
 void EncodeFlowDump(uint32_t ip, FlowSide side, MessageBuilder* out);
-/** Parses the payload of IPCTNL_MSG_CT_NEW. False for a flow that none of `ips` is an end of. */
-bool ParseFlow(Bytes payload, const std::unordered_set<uint32_t>& ips, Flow* out);
+/** Whether a flow is to be forgotten that this address is an end of. */
+using IsForgotten = std::function<bool(uint32_t)>;
+
+/** Parses the payload of IPCTNL_MSG_CT_NEW. False for a flow with no end that is to be forgotten.
+ */
+bool ParseFlow(Bytes payload, const IsForgotten& is_forgotten, Flow* out);
 void EncodeFlowDelete(const Flow& flow, MessageBuilder* out);
 
 /**
@@ -41,6 +46,10 @@ void EncodeFlowDelete(const Flow& flow, MessageBuilder* out);
  * there were. Throws KernelError.
  */
 size_t ForgetFlows(const std::unordered_set<uint32_t>& ips, Socket* socket);
+
+/** The same for every address of a subnet but those that are kept. */
+size_t ForgetFlowsBut(const std::unordered_set<uint32_t>& kept, uint32_t network, uint32_t mask,
+                      Socket* socket);
 
 }  // namespace forknet
 

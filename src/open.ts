@@ -106,6 +106,8 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     }
     if (found.rivals.length > 0) onDamage(await setRivalsAside(standby, found));
     await nat.settle();
+    // A process that died in a release leaves no trace but these: before any address is given away.
+    await parts.flows.forgetBut(options.subnet, parts.identities.takenAddresses);
     parts.pool.fill();
     endSpan(span);
     const network = new OpenNetwork(parts, storeDamage, shutDown);
@@ -187,7 +189,8 @@ async function assemble(
   const warnings = [...opened.warnings, ...nat.warnings()];
   endings.push(() => closeAll(facts));
   const registry = new Registry();
-  const identities = new Identities(options.subnet);
+  const flows = new Flows(options.bridge, lanes.forget);
+  const identities = new Identities(options.subnet, (ip) => flows.forget(ip));
   const leases = new LeaseTable(facts.maps.leases);
   metrics = new Metrics(options.bridge, {
     allocations: () => count(registry.all().map(({ state }) => state)),
@@ -232,7 +235,7 @@ async function assemble(
     shaping,
     pool,
     metrics,
-    flows: new Flows(options.bridge, lanes.forget, options.nat !== undefined),
+    flows,
   };
   return { parts, adoption, warnings };
 }

@@ -149,8 +149,8 @@ async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): P
   // The neighbour entry of a live guest is its own TAP's.
   const job = { tapName, ifindex, ...(owner?.state === "active" ? {} : { ip }) };
   const gone = reaper.reapQuietly(job, "leftover").then((isGone) => {
-    if (isGone) giveBack();
-    else identities.stranded.add({ tapName, ifindex, ip }, giveBack);
+    if (isGone) return giveBack();
+    identities.stranded.add({ tapName, ifindex, ip }, giveBack);
   });
   // The process died before a standby was finished: the guest's restore waits, for the bridge takes
   // a MAC on one port only.

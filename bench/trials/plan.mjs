@@ -16,7 +16,7 @@ const options = resolveOptions(networkOptions(given));
 const limits = toKernelLimits(baseLimits(options.baseLimit), options);
 const kernel = createKernel();
 const { facts } = open(kernel, options);
-const identities = new Identities(options.subnet);
+const identities = new Identities(options.subnet, async () => undefined);
 
 function make() {
   const address = identities.claimAddress({});
@@ -46,7 +46,7 @@ function remove(slots) {
     if (failure) throw new Error(`${failure.operation}: errno ${failure.errno}`);
   for (const { address, port } of slots) {
     identities.releasePort(port);
-    identities.releaseAddress(address);
+    identities.releaseUnused(address);
   }
 }
 

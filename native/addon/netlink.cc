@@ -41,6 +41,7 @@ Napi::Function Netlink::Define(Napi::Env env) {
        InstanceMethod<&Netlink::Addresses>("addresses"), InstanceMethod<&Netlink::Routes>("routes"),
        InstanceMethod<&Netlink::Rules>("rules"), InstanceMethod<&Netlink::Neighbors>("neighbors"),
        InstanceMethod<&Netlink::Fdb>("fdb"), InstanceMethod<&Netlink::ForgetFlows>("forgetFlows"),
+       InstanceMethod<&Netlink::ForgetFlowsBut>("forgetFlowsBut"),
        InstanceMethod<&Netlink::Port>("port"), InstanceMethod<&Netlink::Close>("close")});
 }
 
@@ -202,11 +203,26 @@ Napi::Value Netlink::Fdb(const Napi::CallbackInfo& info) {
 Napi::Value Netlink::ForgetFlows(const Napi::CallbackInfo& info) {
   const std::vector<uint32_t> ips = CheckIntegers(info[0], 0, "an array of addresses", "ips");
   return Guarded(info.Env(), [&] {
-    Open();  // After close() nothing is opened again.
-    if (!flows_) flows_.emplace(timeout_ms_, kNetfilterProtocol);
-    const size_t forgotten = forknet::ForgetFlows({ips.begin(), ips.end()}, &*flows_);
+    const size_t forgotten = forknet::ForgetFlows({ips.begin(), ips.end()}, FlowSocket());
     return Napi::Number::New(info.Env(), static_cast<double>(forgotten));
   });
+}
+
+Napi::Value Netlink::ForgetFlowsBut(const Napi::CallbackInfo& info) {
+  const std::vector<uint32_t> kept = CheckIntegers(info[0], 0, "an array of addresses", "kept");
+  const auto network = static_cast<uint32_t>(CheckInteger(info[1], 0, UINT32_MAX, "network"));
+  const auto mask = static_cast<uint32_t>(CheckInteger(info[2], 0, UINT32_MAX, "mask"));
+  return Guarded(info.Env(), [&] {
+    const size_t forgotten =
+        forknet::ForgetFlowsBut({kept.begin(), kept.end()}, network, mask, FlowSocket());
+    return Napi::Number::New(info.Env(), static_cast<double>(forgotten));
+  });
+}
+
+Socket* Netlink::FlowSocket() {
+  Open();  // After close() nothing is opened again.
+  if (!flows_) flows_.emplace(timeout_ms_, kNetfilterProtocol);
+  return &*flows_;
 }
 
 Napi::Value Netlink::Port(const Napi::CallbackInfo& info) {

@@ -31,11 +31,14 @@ class Netlink : public Napi::ObjectWrap<Netlink> {
   Napi::Value Neighbors(const Napi::CallbackInfo& info);
   Napi::Value Fdb(const Napi::CallbackInfo& info);
   Napi::Value ForgetFlows(const Napi::CallbackInfo& info);
+  Napi::Value ForgetFlowsBut(const Napi::CallbackInfo& info);
   Napi::Value Port(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   /** The socket, or an EBADF error after close(). */
   Socket& Open();
+  /** That of connection tracking, or the same error. */
+  Socket* FlowSocket();
 
   uint32_t timeout_ms_;
   std::optional<Socket> socket_;

@@ -43,6 +43,10 @@ MessageBuilder Listed(uint32_t id) {
   return reply;
 }
 
+IsForgotten AnyOf(const std::unordered_set<uint32_t>& ips) {
+  return [ips](uint32_t ip) { return ips.count(ip) != 0; };
+}
+
 Bytes Payload(const MessageBuilder& builder) { return builder.All().Skip(NLMSG_HDRLEN); }
 
 std::vector<uint8_t> PayloadOf(const MessageBuilder& builder) {
@@ -60,17 +64,17 @@ std::vector<uint8_t> Refusal(int error) {
 TEST_CASE("a flow is an address's that is the source of its first packet or of the answers") {
   const MessageBuilder reply = Listed(5);
   Flow flow;
-  CHECK(ParseFlow(Payload(reply), {kGuest}, &flow));
-  CHECK(ParseFlow(Payload(reply), {kInternet}, &flow));
-  CHECK(ParseFlow(Payload(reply), {kUplink, kGuest}, &flow));
-  CHECK_FALSE(ParseFlow(Payload(reply), {kUplink}, &flow));
-  CHECK_FALSE(ParseFlow(Payload(reply), {}, &flow));
+  CHECK(ParseFlow(Payload(reply), AnyOf({kGuest}), &flow));
+  CHECK(ParseFlow(Payload(reply), AnyOf({kInternet}), &flow));
+  CHECK(ParseFlow(Payload(reply), AnyOf({kUplink, kGuest}), &flow));
+  CHECK_FALSE(ParseFlow(Payload(reply), AnyOf({kUplink}), &flow));
+  CHECK_FALSE(ParseFlow(Payload(reply), AnyOf({}), &flow));
 }
 
 TEST_CASE("a deletion names tuple, id and zone as they were listed") {
   const MessageBuilder reply = Listed(5);
   Flow flow;
-  REQUIRE(ParseFlow(Payload(reply), {kGuest}, &flow));
+  REQUIRE(ParseFlow(Payload(reply), AnyOf({kGuest}), &flow));
   MessageBuilder deletion;
   EncodeFlowDelete(flow, &deletion);
   Reply message;
@@ -93,7 +97,7 @@ TEST_CASE("a flow cut at every length is safe to parse") {
     const auto copy = std::make_unique<uint8_t[]>(size);
     if (size) std::memcpy(copy.get(), whole.data, size);
     Flow flow;
-    ParseFlow({copy.get(), size}, {kGuest}, &flow);
+    ParseFlow({copy.get(), size}, AnyOf({kGuest}), &flow);
   }
 }
 
@@ -118,6 +122,22 @@ size_t ForgetWith(int error) {
   const size_t forgotten = ForgetFlows({kGuest}, &socket);
   CHECK(requests == 3);
   return forgotten;
+}
+
+TEST_CASE("of a subnet's addresses those are forgotten that are not kept") {
+  const auto forgotten = [](const std::unordered_set<uint32_t>& kept, uint32_t network) {
+    int requests = 0;
+    FakeKernel kernel([&](const Request& asked) {
+      // One list of all, then the deletion of what was listed.
+      return requests++ == 0 ? Answer(0, asked, 0) : Answer(2, asked, 0);
+    });
+    Socket socket(20, kNetfilterProtocol);
+    return ForgetFlowsBut(kept, network, 0xffff0000, &socket);
+  };
+  CHECK(forgotten({}, 0x0a640000) == 1);
+  CHECK(forgotten({kGuest}, 0x0a640000) == 0);
+  CHECK(forgotten({kGuest + 1}, 0x0a640000) == 1);
+  CHECK(forgotten({}, 0x0a650000) == 0);
 }
 
 TEST_CASE("what has ended by itself meanwhile is no failure, and a refusal is one") {

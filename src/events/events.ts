@@ -74,8 +74,10 @@ export interface Events {
   /** There is no control socket, or no record of the options: `forknet` can read, and no more. */
   "forknet:control-failed": { bridge: string; error: ForknetError };
   /**
-   * A guest is gone, but not its flows from connection tracking: late answers to them may reach the
-   * next guest with the address.
+   * A guest is gone, but not its flows from connection tracking. Its address stays out of use until a
+   * reconcile has them forgotten. Where the kernel cannot be asked (EINVAL or EPROTONOSUPPORT: no
+   * nf_conntrack_netlink), and when a network opens (`ip` is the subnet, "10.100.0.0/16"), late answers
+   * may reach the next guest with the address.
    */
   "forknet:flows-kept": { bridge: string; ip: string; error: ForknetError };
   /** A TAP could not be deleted in the background. */

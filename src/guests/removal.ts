@@ -33,7 +33,7 @@ export class Removal {
   }
 
   async #release(guest: Guest, span: Span): Promise<void> {
-    const { leases, shaping, registry, guarantees, identities, flows } = this.#parts;
+    const { leases, shaping, registry, guarantees, identities } = this.#parts;
     const reason = aborted(`instance ${guest.id} was released`);
     // First: a guest that cannot be disarmed is what it was.
     if (guest.ifindex !== 0) leases.disarm(guest.ifindex);
@@ -51,8 +51,7 @@ export class Removal {
     guarantees.change(guest.guaranteed, 0, guest.lease.group);
     guest.guaranteed = 0;
     await this.#endRecord(guest);
-    await flows.forget(guest.ip);
-    identities.releaseAddress(guest.lease);
+    await identities.releaseAddress(guest.lease);
     registry.remove(guest);
   }
 

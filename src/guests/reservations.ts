@@ -143,7 +143,7 @@ export class Reservations {
     try {
       return this.#claimPort(address, wish, parent);
     } catch (error) {
-      identities.releaseAddress(address);
+      identities.releaseUnused(address);
       throw error;
     }
   }
@@ -259,21 +259,19 @@ export class Reservations {
   }
 
   /** Resolves when a group that ends with this guest has left nothing in the kernel. */
-  async #giveBack(guest: Guest, error: unknown, giveAddressBack = () => {}): Promise<void> {
+  async #giveBack(guest: Guest, error: unknown, giveAddressBack = async () => {}): Promise<void> {
     const { identities, guarantees, groups } = this.#parts;
     const { port, moving, lease } = guest;
     guarantees.change(guest.guaranteed, 0, lease.group);
     guest.guaranteed = 0;
     guest.port = undefined;
     guest.moving = undefined;
-    const giveBack = () => {
+    const giveBack = async () => {
       if (port) identities.releasePort(port);
       if (moving) identities.releaseClass(moving);
-      giveAddressBack();
-      return groups.leave(lease.group);
+      await Promise.all([giveAddressBack(), groups.leave(lease.group)]);
     };
-    if (isRollback(error) && port)
-      identities.stranded.add(remainsOf(lease, port), () => void giveBack());
+    if (isRollback(error) && port) identities.stranded.add(remainsOf(lease, port), giveBack);
     else await giveBack();
   }
 

@@ -230,19 +230,19 @@ export class SlotPool {
   /** Gives back what a slot that was not made had claimed; resolves with the error to tell. */
   async #unmade(error: Error, address?: AddressClaim, port?: PortClaim): Promise<ForknetError> {
     const { identities } = this.#source;
-    const giveBack = () => {
+    const giveBack = async () => {
       if (port) identities.releasePort(port);
-      if (address) identities.releaseAddress(address);
+      if (address) identities.releaseUnused(address);
     };
     if (!address || !port) {
-      giveBack();
+      await giveBack();
       return error as ForknetError;
     }
     const remains = remainsOf(address, port);
     const told = (await this.#source.wiped(error, remains)) as ForknetError;
     // What an undo left behind must not be claimed by anybody.
     if (isRollback(told)) identities.stranded.add(remains, giveBack);
-    else giveBack();
+    else await giveBack();
     return told;
   }
 
@@ -282,12 +282,12 @@ export class SlotPool {
   async #delete({ address, port, ifindex }: WarmSlot): Promise<boolean> {
     const { identities, reaper } = this.#source;
     const { tapName } = port;
-    const giveBack = () => {
+    const giveBack = async () => {
       identities.releasePort(port);
-      identities.releaseAddress(address);
+      identities.releaseUnused(address);
     };
     const isGone = await reaper.reapQuietly({ tapName, ifindex, ...address }, "pool");
-    if (isGone) giveBack();
+    if (isGone) await giveBack();
     else identities.stranded.add({ tapName, ifindex, ...address }, giveBack);
     return isGone;
   }

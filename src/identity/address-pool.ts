@@ -44,6 +44,18 @@ export class AddressPool {
     return has(this.#taken, ip - this.#subnet.network);
   }
 
+  /** All that are taken, those that are nobody's to have included. */
+  taken(): Ipv4[] {
+    const found: Ipv4[] = [];
+    this.#taken.forEach((word, i) => {
+      for (let left = word; left !== 0; left &= left - 1) {
+        const bit = 31 - Math.clz32(left & -left);
+        found.push(this.#subnet.network + i * 32 + bit);
+      }
+    });
+    return found;
+  }
+
   /** Takes the address that was free the longest; undefined when there is none. */
   take(): Ipv4 | undefined {
     const offset = this.#nextUnseen() ?? this.#nextFreed();

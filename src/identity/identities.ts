@@ -12,16 +12,21 @@ import { StrandedIdentities } from "./stranded.js";
 /** Longest name the kernel takes: IFNAMSIZ with its NUL is 16. */
 const NAME_BYTES = 15;
 
+/** From then on late answers to the address's former owner find nobody; resolves with why not. */
+type ForgetFlows = (ip: Ipv4) => Promise<ForknetError | undefined>;
+
 export class Identities {
   readonly #subnet: Subnet;
+  readonly #forgetFlows: ForgetFlows;
   readonly #addresses: AddressPool;
   readonly #macs = new Set<Mac>();
   readonly #tapNames = new Set<string>();
   readonly #classes = new ClassPool();
   readonly stranded = new StrandedIdentities();
 
-  constructor(subnet: Subnet) {
+  constructor(subnet: Subnet, forgetFlows: ForgetFlows) {
     this.#subnet = subnet;
+    this.#forgetFlows = forgetFlows;
     this.#addresses = new AddressPool(subnet);
     this.#macs.add(macOf(subnet.gateway));
   }
@@ -55,7 +60,16 @@ export class Identities {
     }
   }
 
-  releaseAddress({ ip, mac }: AddressClaim): void {
+  /**
+   * Gives back what a guest had, which must not be able to send any more. Resolves when the address
+   * is free: not before its flows are forgotten. Where that fails the address is stranded.
+   */
+  async releaseAddress(claim: AddressClaim): Promise<void> {
+    await this.#whenForgotten(claim.ip, () => this.releaseUnused(claim));
+  }
+
+  /** Gives back what was never armed, and so never sent or received anything. */
+  releaseUnused({ ip, mac }: AddressClaim): void {
     this.#addresses.release(ip);
     this.#macs.delete(mac);
   }
@@ -103,6 +117,11 @@ export class Identities {
     this.#classes.created(claim);
   }
 
+  /** Addresses that somebody has or that nobody can get. */
+  get takenAddresses(): Ipv4[] {
+    return this.#addresses.taken();
+  }
+
   isTaken(ip: Ipv4): boolean {
     return this.#addresses.isTaken(ip);
   }
@@ -146,19 +165,36 @@ export class Identities {
 
   /**
    * Keeps an address, a TAP name and a MAC out of use, as far as nobody has them; the returned
-   * function gives them back.
+   * function gives them back, as releaseAddress does: whose they were nobody knows.
    */
-  hold(ip: Ipv4, tapName: string, mac?: Mac): () => void {
+  hold(ip: Ipv4, tapName: string, mac?: Mac): () => Promise<void> {
     const heldAddress = contains(this.#subnet, ip) && this.#addresses.claim(ip);
     const heldName = !this.#tapNames.has(tapName);
     this.#tapNames.add(tapName);
     const heldMac = mac !== undefined && !this.#macs.has(mac);
     if (heldMac) this.#macs.add(mac);
-    return () => {
-      if (heldAddress) this.#addresses.release(ip);
+    return async () => {
       if (heldName) this.#tapNames.delete(tapName);
-      if (heldMac) this.#macs.delete(mac);
+      const free = () => {
+        if (heldAddress) this.#addresses.release(ip);
+        if (heldMac) this.#macs.delete(mac);
+      };
+      if (heldAddress) await this.#whenForgotten(ip, free);
+      else free();
     };
+  }
+
+  async #whenForgotten(ip: Ipv4, free: () => void): Promise<ForknetError | undefined> {
+    const reason = await this.#forgetFlows(ip);
+    if (!reason) {
+      free();
+      return undefined;
+    }
+    this.stranded.add({ tapName: "", ip, hasFlows: true }, async () => {
+      const again = await this.#whenForgotten(ip, free);
+      if (again) throw again;
+    });
+    return reason;
   }
 
   adoptClass(minor: number, leafHandle: number, inUse: boolean, parent?: number): void {

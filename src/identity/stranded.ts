@@ -1,5 +1,6 @@
 // Identities that nobody has and nobody may get: an operation failed, and so did its undo, so that
-// objects of theirs may still be in the kernel. reconcile proves that they are gone.
+// objects of theirs may still be in the kernel. reconcile proves that they are gone. Others have flows
+// that the kernel did not forget when it was asked.
 
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import type { AddressClaim, PortClaim } from "./claims.js";
@@ -16,6 +17,8 @@ export interface Remains {
   classMinor?: number;
   /** Not known to be ours: only somebody else takes it away. */
   isUnproved?: true;
+  /** Nothing else is left: no TAP, whose name is "". */
+  hasFlows?: true;
 }
 
 /** What making a slot of this identity can leave. A class that was there before is no leftover. */
@@ -28,15 +31,15 @@ export function remainsOf(address: AddressClaim, port: PortClaim): Remains {
 /** One identity that is kept out of use. */
 export interface Stranded {
   readonly remains: Remains;
-  /** Lets others have it. */
-  readonly giveBack: () => void;
+  /** Lets others have it. Rejects where flows are left: then it is stranded again. */
+  readonly giveBack: () => Promise<void>;
 }
 
 export class StrandedIdentities {
   readonly #all = new Set<Stranded>();
 
   /** Keeps an identity out of use until `free`. */
-  add(remains: Remains, giveBack: () => void): void {
+  add(remains: Remains, giveBack: () => Promise<void>): void {
     this.#all.add({ remains, giveBack });
   }
 
@@ -45,7 +48,7 @@ export class StrandedIdentities {
   }
 
   /** Everything of it is proved to be gone. */
-  free(one: Stranded): void {
-    if (this.#all.delete(one)) one.giveBack();
+  async free(one: Stranded): Promise<void> {
+    if (this.#all.delete(one)) await one.giveBack();
   }
 }

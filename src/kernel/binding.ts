@@ -114,6 +114,8 @@ export interface Netlink {
   fdb(bridgeIfindex: number): FdbInfo[];
   /** From connection tracking, at either end; how many: `conntrack -D -s IP`, `-r IP`. */
   forgetFlows(ips: readonly Ipv4[]): number;
+  /** The same of all addresses of a subnet but these. */
+  forgetFlowsBut(kept: readonly Ipv4[], network: Ipv4, mask: Ipv4): number;
   /** The socket's own number, by which a Monitor tells what it caused. */
   port(): number;
   close(): void;

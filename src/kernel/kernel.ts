@@ -2,6 +2,7 @@
 // KernelFailure. A test replaces this module in the workers to make chosen operations fail (see
 // lanes/worker.ts).
 
+import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import type { KernelFailure } from "../errors.js";
 import { loadAddon } from "./addon.js";
@@ -71,6 +72,8 @@ export interface Kernel {
   fdb(bridgeIfindex: number): FdbInfo[];
   /** Deletes what connection tracking knows of these addresses; how many flows that were. */
   forgetFlows(ips: readonly Ipv4[]): number;
+  /** The same of all addresses of a subnet but these. */
+  forgetFlowsBut(kept: readonly Ipv4[], subnet: { network: Ipv4; mask: Ipv4 }): number;
   /** The number of the socket that talks: what it causes carries this number to who listens. */
   port(): number;
   /** uname(2)'s, such as "6.1.0-57-cloud-amd64". */
@@ -114,11 +117,27 @@ export function createKernel(): Kernel {
     rules: () => guarded("RTM_GETRULE", "", () => netlink.rules()),
     neighbors: (ifindex) => guarded("RTM_GETNEIGH", "", () => netlink.neighbors(ifindex)),
     fdb: (bridge) => guarded("RTM_GETNEIGH", "", () => netlink.fdb(bridge)),
-    forgetFlows: (ips) => guarded("IPCTNL_MSG_CT_DELETE", "", () => netlink.forgetFlows(ips)),
+    forgetFlows: (ips) => unlessNone(() => netlink.forgetFlows(ips)),
+    forgetFlowsBut: (kept, { network, mask }) =>
+      unlessNone(() => netlink.forgetFlowsBut(kept, network, mask)),
     port: () => guarded("getsockname", "", () => netlink.port()),
     release,
     bpf: guardedBpf(addon.bpf),
   };
+}
+
+/** Of this thread's namespace; it is there when connection tracking is. */
+const FLOW_COUNT = "/proc/sys/net/netfilter/nf_conntrack_count";
+
+/**
+ * Asks connection tracking only where it knows any flow: the question alone would load it into a
+ * kernel that does without, and walks its whole table.
+ */
+function unlessNone(forget: () => number): number {
+  return guarded("IPCTNL_MSG_CT_DELETE", "", () => {
+    const count = existsSync(FLOW_COUNT) ? Number(readFileSync(FLOW_COUNT, "utf8")) : 0;
+    return count === 0 ? 0 : forget();
+  });
 }
 
 /** Sends messages of which none may fail; throws Refused for the first that did. */

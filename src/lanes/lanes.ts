@@ -6,8 +6,8 @@ import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Remains } from "../identity/stranded.js";
 import { loadAddon } from "../kernel/addon.js";
-import type { Ipv4 } from "../kernel/messages.js";
 import type { Counted, CountJob } from "../plans/count.js";
+import type { ForgetJob } from "../plans/forget.js";
 import type { Candidates } from "../plans/leftovers.js";
 import type { MendJob } from "../plans/mend.js";
 import type { Devices, Opened, OpenJob } from "../plans/open.js";
@@ -68,7 +68,7 @@ export class Lanes {
   /** In the shape lane's thread, beside its queue. */
   readonly mend: Lane<MendJob, undefined>;
   /** Flows of addresses that become free, in the reap lane's thread beside its queue. */
-  readonly forget: Lane<Ipv4, undefined>;
+  readonly forget: Lane<ForgetJob, undefined>;
   /** Surveys, in the reap lane's thread beside its queue; the job is made when the worker has time. */
   readonly #look: Lane<Late<SurveyJob>, Survey>;
   /** Reads counters, in the reap lane's thread, too. */

@@ -3,8 +3,8 @@
 
 import type { NetworkFacts } from "../facts.js";
 import type { Kernel } from "../kernel/kernel.js";
-import type { Ipv4 } from "../kernel/messages.js";
 import { type CountJob, count } from "../plans/count.js";
+import { type ForgetJob, forget } from "../plans/forget.js";
 import { type ReapJob, reap } from "../plans/reap.js";
 import { type SurveyJob, survey } from "../plans/survey.js";
 import { type JobResult, type LaneCall, runEach, runTogether } from "./job.js";
@@ -12,7 +12,7 @@ import { withKernel } from "./worker-kernel.js";
 
 export type ReapCall =
   | (LaneCall<"reap", ReapJob> & { facts: NetworkFacts })
-  | LaneCall<"forget", Ipv4>
+  | LaneCall<"forget", ForgetJob>
   | LaneCall<"survey", SurveyJob>
   | LaneCall<"count", CountJob>
   | LaneCall<"port", undefined>;
@@ -25,10 +25,6 @@ function run(kernel: Kernel, call: ReapCall): JobResult<unknown>[] {
   if (call.method === "port") return runEach(call.jobs, () => kernel.port());
   if (call.method === "survey") return runEach(call.jobs, (job) => survey(kernel, job));
   if (call.method === "count") return runEach(call.jobs, (job) => count(kernel, job));
-  if (call.method === "forget")
-    return runTogether(call.jobs, (ips) => {
-      kernel.forgetFlows(ips);
-      return ips.map(() => null);
-    });
+  if (call.method === "forget") return runTogether(call.jobs, (jobs) => forget(kernel, jobs));
   return runTogether(call.jobs, (jobs) => reap(kernel, call.facts, jobs));
 }

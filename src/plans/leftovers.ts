@@ -17,7 +17,7 @@ import { leasedIn } from "./maps.js";
 import { foreignClasses, isOwnTap } from "./ownership.js";
 import { unprovedObstacle } from "./unproved.js";
 
-/** A TAP whose alias proves that it is ours, and that is not known. */
+/** A TAP that its lease or its alias proves to be ours, and that is not known. */
 export interface UnknownTap {
   tapName: string;
   ifindex: number;
@@ -25,6 +25,12 @@ export interface UnknownTap {
   alias: string;
   /** Whose lease the map has for it. */
   lease?: Lease;
+}
+
+export interface UnknownLease {
+  ifindex: number;
+  /** 0 when it cannot be read. */
+  ip: Ipv4;
 }
 
 export interface UnknownNeighbor {
@@ -52,7 +58,7 @@ export interface Leftovers {
   /** Permanent, on our bridge, in our subnet, of no known TAP. */
   neighbors: UnknownNeighbor[];
   /** Entries of the lease map whose link is gone. */
-  leases: number[];
+  leases: UnknownLease[];
   /** Minors of classes on the shaper that nothing proves to be ours. */
   foreignClasses: number[];
   /** For each stranded identity. */
@@ -60,13 +66,15 @@ export interface Leftovers {
 }
 
 export function leftovers(found: Found, { taps, groups, stranded, subnet }: Known): Leftovers {
-  const unknown = unknownTaps(found, taps);
+  const unknown = unknownTaps(found, taps, stranded);
   const known = [...taps.map((tap) => tap.class), ...groups];
   const minors = [...known.map(({ minor }) => minor), ...namedClasses(found)];
   return {
     taps: unknown,
     neighbors: unknownNeighbors(found, taps, subnet),
-    leases: [...found.leases.keys()].filter((ifindex) => !found.links.has(ifindex)),
+    leases: [...found.leases]
+      .filter(([ifindex]) => !found.links.has(ifindex))
+      .map(([ifindex, value]) => ({ ifindex, ip: decodeLease(value)?.ip ?? 0 })),
     foreignClasses: foreignClasses([...found.classes.values()], new Set(minors)),
     remaining: stranded.map((one) => remaining(found, one)),
   };
@@ -78,9 +86,15 @@ function namedClasses(found: Found): number[] {
   return [...leased, ...found.ownTaps.map(({ alias }) => classInAlias(alias) ?? 0)];
 }
 
-function unknownTaps(found: Found, taps: readonly KnownTap[]): UnknownTap[] {
+/** Without those that were not proved when the network opened: their alias may be a copy. */
+function unknownTaps(
+  found: Found,
+  taps: readonly KnownTap[],
+  stranded: readonly Remains[],
+): UnknownTap[] {
   const { bridge } = found.facts;
-  const known = new Set(taps.map(({ ifindex }) => ifindex));
+  const unproved = stranded.filter(({ isUnproved }) => isUnproved);
+  const known = new Set([...taps, ...unproved].map(({ ifindex }) => ifindex));
   return found.ownTaps
     .filter(({ ifindex, group }) => !known.has(ifindex) && !isCondemned(group, bridge.ifindex))
     .map(({ name, ifindex, alias }) => {
@@ -90,7 +104,7 @@ function unknownTaps(found: Found, taps: readonly KnownTap[]): UnknownTap[] {
         tapName: name,
         ifindex,
         alias,
-        ip: addressInAlias(alias) ?? 0,
+        ip: lease?.ip ?? addressInAlias(alias) ?? 0,
         ...(lease && { lease }),
       };
     });
@@ -125,11 +139,11 @@ function isThere({ links }: Found, { ifindex = 0 }: Remains): boolean {
   return links.get(ifindex)?.kind === "tun";
 }
 
-/** TAPs that nothing proves to be ours, for as long as it is so. */
+/** TAPs that nothing proved to be ours, for as long as they are there. */
 export function unprovedObstacles(found: Found, stranded: readonly Remains[]): Obstacle[] {
   const bridge = found.facts.bridge.name;
   return stranded
-    .filter((one) => one.isUnproved && isThere(found, one) && !found.isOwn(one.ifindex ?? 0))
+    .filter((one) => one.isUnproved && isThere(found, one))
     .map(({ tapName }) => unprovedObstacle(tapName, bridge));
 }
 

@@ -52,7 +52,7 @@ export function findUnproved(
 export function unprovedObstacle(tapName: string, bridge: string): Obstacle {
   return {
     what: "tap",
-    text: `${tapName} on ${bridge} has the guard of a guest or a warm slot, but not its alias: nobody knows whose it is, and nobody gets its address`,
+    text: `${tapName} on ${bridge} has the guard of a guest or a warm slot, but neither lease nor alias tells whose: it is left alone, and nobody gets its address`,
     mend: `ip link delete dev ${tapName}, if no machine uses it`,
   };
 }

@@ -13,7 +13,7 @@ import type { Strays } from "./strays.js";
 export function leftoverSteps(parts: Parts, strays: Strays, criteria: Criteria): Step[] {
   return [
     ...strays.taps.filter((tap) => mayGo(tap, criteria)).map((tap) => tapStep(parts, tap)),
-    ...strays.leases.map((ifindex) => leaseStep(parts, ifindex)),
+    ...strays.leases.map((entry) => leaseStep(parts, entry)),
     ...strays.neighbors.map((entry) => neighborStep(parts, entry)),
     ...strandedSteps(parts, strays),
   ];
@@ -41,7 +41,7 @@ function tapStep(parts: Parts, { tapName, ifindex, ip, alias, lease }: UnknownTa
     ? `its lease is of ${lease.instanceId}, which is not in the list of guests to keep`
     : "no guest and no warm slot has it";
   const run = async () => {
-    const { flows, identities, leases, pool, reaper, registry } = parts;
+    const { identities, leases, pool, reaper, registry } = parts;
     leases.disarm(ifindex);
     // Its guest may be back with another TAP, or be coming back: then the neighbour entry is
     // that one's.
@@ -53,17 +53,19 @@ function tapStep(parts: Parts, { tapName, ifindex, ip, alias, lease }: UnknownTa
       identities.stranded.add({ tapName, ifindex, ip }, giveBack);
       throw error;
     }
-    if (!isInUse) await flows.forget(ip);
-    giveBack();
+    await giveBack();
   };
   return step("deletion", "delete_tap", [tapName, reason, `alias "${alias}"`], run);
 }
 
-/** An entry of our map whose TAP is gone. */
-function leaseStep({ leases, metrics }: Parts, ifindex: number): Step {
+/** An entry of our map whose TAP is gone. Its address may be free, with flows of who had it. */
+function leaseStep(parts: Parts, { ifindex, ip }: Strays["leases"][number]): Step {
+  const { identities, leases, metrics } = parts;
   const proof = "entry of this network's lease map";
   const run = async () => {
+    const giveBack = identities.hold(ip, "");
     if (leases.disarm(ifindex)) metrics.reaped("lease", "leftover");
+    await giveBack();
   };
   return step("deletion", "delete_lease", [`ifindex ${ifindex}`, "its TAP is gone", proof], run);
 }
@@ -82,7 +84,11 @@ function neighborStep(parts: Parts, { ip, standby }: Strays["neighbors"][number]
     }
     if (identities.isTaken(ip)) return;
     const giveBack = identities.hold(ip, "");
-    await deleteNeighbor(parts, ip).finally(giveBack);
+    try {
+      await deleteNeighbor(parts, ip);
+    } finally {
+      await giveBack();
+    }
   };
   return step("deletion", "delete_neighbor", [formatIpv4(ip), reason, proof], run);
 }
@@ -94,7 +100,13 @@ export function strandedSteps(parts: Parts, { stranded }: Strays): Step[] {
 
 function stepsOfOne(parts: Parts, { one, remaining }: Strays["stranded"][number]): Step[] {
   const { facts, identities, metrics, registry } = parts;
-  const { tapName, ip, classMinor, isUnproved } = one.remains;
+  const { tapName, ip, classMinor, isUnproved, hasFlows } = one.remains;
+  const free = () => identities.stranded.free(one);
+  if (hasFlows) {
+    const reason = "the kernel did not forget the flows of who had it: asked again";
+    const why = [formatIpv4(ip), reason, "nobody has the address"] as const;
+    return [step("books", "free_identity", why, free)];
+  }
   const since = isUnproved ? "nothing proved whose it is" : "its undo failed";
   const proof = `${tapName} with ${formatIpv4(ip)} is held since ${since}`;
   const why = (subject: string) => [subject, "an undo that failed left it", proof] as const;
@@ -118,7 +130,6 @@ function stepsOfOne(parts: Parts, { one, remaining }: Strays["stranded"][number]
   }
   if (steps.length > 0 || remaining.tap) return steps;
   const gone = "no TAP, class or neighbour entry of it is left";
-  const free = async () => identities.stranded.free(one);
   return [step("books", "free_identity", [tapName, gone, proof], free)];
 }
 

@@ -7,13 +7,19 @@ import { macOf } from "../identity/ipv4.js";
 import type { Stranded } from "../identity/stranded.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import type { Parts } from "../parts.js";
-import type { Leftovers, Remaining, UnknownNeighbor, UnknownTap } from "../plans/leftovers.js";
+import type {
+  Leftovers,
+  Remaining,
+  UnknownLease,
+  UnknownNeighbor,
+  UnknownTap,
+} from "../plans/leftovers.js";
 
 /** What is there, is ours, and nobody here has. Empty for one guest. */
 export interface Strays {
   taps: UnknownTap[];
-  /** Map entries without a link, by ifindex. */
-  leases: number[];
+  /** Map entries without a link. */
+  leases: UnknownLease[];
   neighbors: (UnknownNeighbor & { standby?: Guest })[];
   /** What failed undos kept out of use, with what is still there of it. */
   stranded: { one: Stranded; remaining: Remaining }[];
@@ -44,7 +50,7 @@ export async function findStrays(
   const neighbors = leftovers.neighbors.filter(({ ip }) => addresses.has(ip));
   return {
     taps: leftovers.taps.filter(({ ifindex }) => taps.has(ifindex) && !known.hasTap(ifindex)),
-    leases: leftovers.leases.filter((ifindex) => !known.hasTap(ifindex)),
+    leases: leftovers.leases.filter(({ ifindex }) => !known.hasTap(ifindex)),
     neighbors: neighbors.flatMap((entry) => known.strayNeighbor(entry)),
     stranded: stranded.map((one, i) => ({ one, remaining: leftovers.remaining[i] as Remaining })),
   };

@@ -57,6 +57,16 @@ export class Agent {
     return (await this.#ask("open", [options])) as PlainAllocation[];
   }
 
+  /** The same with a kernel that dieAfter can use. */
+  async openLethal(options: NetworkOptions): Promise<PlainAllocation[]> {
+    return (await this.#ask("openLethal", [options])) as PlainAllocation[];
+  }
+
+  /** From now on the agent dies by SIGKILL when so many kernel operations are done. */
+  async dieAfter(operations: number): Promise<void> {
+    await this.#ask("dieAfter", [operations]);
+  }
+
   /** Calls a method of the agent's network; rejects with the fields of the agent's error. */
   async call(method: keyof Network & string, ...args: unknown[]): Promise<unknown> {
     return this.#ask(method, args);

@@ -26,6 +26,7 @@ export const ERRNO = {
   EBUSY: 16,
   EEXIST: 17,
   ENODEV: 19,
+  EINVAL: 22,
   EXFULL: 54,
   EBADMSG: 74,
   EMSGSIZE: 90,

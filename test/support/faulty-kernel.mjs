@@ -137,6 +137,11 @@ export function createKernel() {
   wrapped.setTapOwner = wrapCall(control, (fd, uid) => real.setTapOwner(fd, uid), "TUNSETOWNER");
   wrapped.setTapGroup = wrapCall(control, (fd, gid) => real.setTapGroup(fd, gid), "TUNSETGROUP");
   wrapped.forgetFlows = wrapCall(control, (ips) => real.forgetFlows(ips), "CT_DELETE");
+  const forgetFlowsBut = (...args) => real.forgetFlowsBut(...args);
+  const failing = wrapCall(control, forgetFlowsBut, "CT_DELETE");
+  // No failure of an open: it counts only where it is meant.
+  wrapped.forgetFlowsBut = (...args) =>
+    (control.match() === "" ? forgetFlowsBut : failing)(...args);
   for (const name of DUMPS)
     wrapped[name] = wrapCall(control, (...args) => real[name](...args), `dump ${name}`);
   const calls = Object.entries(real.bpf).map(([name, call]) => [

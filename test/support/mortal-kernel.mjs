@@ -23,6 +23,7 @@ const CALLS = [
   "neighbors",
   "fdb",
   "forgetFlows",
+  "forgetFlowsBut",
 ];
 
 const words = new Int32Array(getEnvironmentData(KEY));

@@ -29,6 +29,16 @@ describe("an address pool", () => {
     expect(pool.free).toBe(0);
   });
 
+  test.prop([fc.uniqueArray(fc.nat(253), { maxLength: 80 })])("tells who is taken", (hosts) => {
+    const subnet = parseSubnet("10.0.0.0/24", "10.0.0.254");
+    const pool = new AddressPool(subnet);
+    const ips = hosts.map((host) => subnet.network + host).filter((ip) => pool.claim(ip));
+    const nobodys = [subnet.network, subnet.gateway, subnet.broadcast];
+    expect(pool.taken()).toEqual([...ips, ...nobodys].sort((a, b) => a - b));
+    for (const ip of ips) pool.release(ip);
+    expect(pool.taken()).toEqual(nobodys);
+  });
+
   test.each([8, 12, 16, 24, 28])(
     "never gives network, gateway or broadcast of a /%d",
     (prefixLength) => {

@@ -42,7 +42,7 @@ beforeEach(() => {
   vi.clearAllMocks();
   worker = new LaneWorker((make) => make());
   const leases = { arm } as unknown as LeaseTable;
-  const identities = new Identities(SUBNET);
+  const identities = new Identities(SUBNET, async () => undefined);
   const classes = new ClassSwitch(leases, identities, {} as Groups);
   shaping = new Shaping(FACTS, DEFAULTS, worker.lane(), classes, { shaped } as unknown as Metrics);
   guest = activeGuest();
