@@ -3,7 +3,7 @@
 
 import type { Span } from "@opentelemetry/api";
 import { monotonicMs } from "../clock.js";
-import { ForknetError } from "../errors.js";
+import { ForknetError, isRollback } from "../errors.js";
 import type { PortClaim } from "../identity/claims.js";
 import { remainsOf } from "../identity/stranded.js";
 import type { Done, Ticket } from "../lanes/lane.js";
@@ -102,7 +102,7 @@ export class Creation {
       if (!(await reaper.reapQuietly(former, "pool"))) {
         // The surplus stays taken, too: the TAP has it.
         const { tapName, ifindex, ip, mac } = former;
-        this.#parts.identities.stranded.add({ tapName, ifindex, ip, mac }, () =>
+        this.#parts.identities.stranded.add({ tapName, ifindex, ip, mac }, async () =>
           this.#giveBack(surplus),
         );
         const leftBehind = [`TAP ${former.tapName}`];
@@ -112,7 +112,7 @@ export class Creation {
       this.#giveBack(surplus);
       // What an undo left behind is outside the TAP: nobody else would delete it, so it has to be
       // told.
-      if (attempt.abandoned || (error as ForknetError).code === "ERR_FORKNET_ROLLBACK") throw error;
+      if (attempt.abandoned || isRollback(error)) throw error;
       return false;
     } finally {
       guest.donorIfindex = 0;
@@ -123,7 +123,7 @@ export class Creation {
 
   #giveBack({ address, tapName, class: own }: Donor["surplus"]): void {
     const { identities } = this.#parts;
-    if (address) identities.releaseAddress(address);
+    if (address) identities.releaseUnused(address);
     if (tapName) identities.releaseName(tapName);
     if (own) identities.releaseClass(own);
   }
@@ -150,7 +150,8 @@ export class Creation {
 
   async #failed({ guest, abandoned }: Attempt, error: Error): Promise<never> {
     const told = await wiped(this.#parts, error, remainsOf(guest.lease, guest.port as PortClaim));
-    throw told === error && abandoned ? abandoned : told;
+    // What is left behind has to be told, and keeps its identity, whoever still waits.
+    throw abandoned && !isRollback(told) ? abandoned : told;
   }
 
   #made({ guest, span }: Attempt, { value: ifindex, time }: Done<number>): void {

@@ -8,7 +8,6 @@ import { type Kernel, NUD_PERMANENT } from "../kernel/kernel.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { decodeLease, type Lease } from "../lease/lease.js";
-import { isCondemned } from "./condemned.js";
 import type { KnownTap } from "./expected.js";
 import type { Obstacle } from "./finding.js";
 import type { Found } from "./found.js";
@@ -92,11 +91,11 @@ function unknownTaps(
   taps: readonly KnownTap[],
   stranded: readonly Remains[],
 ): UnknownTap[] {
-  const { bridge } = found.facts;
   const unproved = stranded.filter(({ isUnproved }) => isUnproved);
   const known = new Set([...taps, ...unproved].map(({ ifindex }) => ifindex));
+  // One that is marked for deletion, too: no deletion runs beside a survey, so that one has failed.
   return found.ownTaps
-    .filter(({ ifindex, group }) => !known.has(ifindex) && !isCondemned(group, bridge.ifindex))
+    .filter(({ ifindex }) => !known.has(ifindex))
     .map(({ name, ifindex, alias }) => {
       const entry = found.leases.get(ifindex);
       const lease = entry && decodeLease(entry);
@@ -153,7 +152,7 @@ export interface Candidates {
   neighbors: Ipv4[];
 }
 
-/** Those of the candidates that are there and provably ours, and not about to be deleted. */
+/** Those of the candidates that are there and provably ours. */
 export function confirm(
   kernel: Kernel,
   { facts, subnet, taps, neighbors }: Candidates & { facts: NetworkFacts; subnet: Subnet },
@@ -164,8 +163,7 @@ export function confirm(
   return {
     taps: taps.filter((ifindex) => {
       const link = kernel.link({ ifindex });
-      const isOwn = link && isOwnTap(kernel, link, facts.bridge.ifindex, subnet, leased);
-      return isOwn && !isCondemned(link.group, facts.bridge.ifindex);
+      return link !== undefined && isOwnTap(kernel, link, facts.bridge.ifindex, subnet, leased);
     }),
     neighbors: neighbors.filter((ip) => there.has(ip)),
   };

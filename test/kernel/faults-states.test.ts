@@ -3,7 +3,7 @@
 
 import { renameSync } from "node:fs";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Allocation, Network } from "../../dist/index.js";
+import type { Allocation, ForknetError, Network } from "../../dist/index.js";
 import {
   ERRNO,
   type Faults,
@@ -14,6 +14,7 @@ import {
 import { brokenInvariants } from "../support/invariants.js";
 import { deleteLink, linkNamed, readLeases, tbfOf, tellKernel } from "../support/kernel-view.js";
 import { openForTest, SHAPER, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { REQUEST } from "../support/requests.js";
 import { forkWarm, openHeld } from "../support/traffic-network.js";
 
@@ -24,6 +25,14 @@ const ROLLBACK = { code: "ERR_FORKNET_ROLLBACK" };
 
 // The spies of refuseLease and refuseDisarm.
 afterEach(() => void vi.restoreAllMocks());
+
+/** With no turn of the event loop, so that no answer of the worker is taken. */
+async function untilFailed(faults: Faults, operations: number): Promise<void> {
+  for (let i = 0; i < 100; i++) await Promise.resolve();
+  const deadline = performance.now() + patiently(5000);
+  while (faults.failed < operations && performance.now() < deadline);
+  expect(faults.failed).toBeGreaterThanOrEqual(operations);
+}
 
 const isArmed = ({ ifindex }: Allocation) => readLeases(SHAPER).has(ifindex);
 
@@ -208,4 +217,38 @@ it("a group's limits that are refused, but stay on disk, are told", async () => 
   renameSync(`${stateDir}-away`, stateDir);
   expect(network.listGroups()).toMatchObject([{ name: "team-a", upload: null }]);
   await network.reconcile();
+});
+
+describe("a fork that nobody waits for any more, and whose undo is refused", () => {
+  /** The TAP is made, and from then on the kernel refuses everything. */
+  async function abandon(give: (network: Network, abort: () => void) => unknown) {
+    const { network, faults } = await openWithFaults();
+    const controller = new AbortController();
+    faults.refuse({ errno: ERRNO.EPERM, at: 6, times: 1_000_000 });
+    const fork = network.createAllocation(REQUEST, { signal: controller.signal });
+    fork.catch(() => {});
+    await untilFailed(faults, 2);
+    const given = give(network, () => controller.abort());
+    const told = await fork.catch((error: unknown) => error);
+    faults.none();
+    await given;
+    return { network, told: told as ForknetError };
+  }
+
+  it.each<[string, (network: Network, abort: () => void) => unknown]>([
+    ["its signal is aborted", (_, abort) => abort()],
+    ["it is released", (network) => network.releaseAllocation("vm-1")],
+  ])("tells what is left, and keeps it out of use: %s", async (_, give) => {
+    const { network, told } = await abandon(give);
+    expect(told).toMatchObject(ROLLBACK);
+    const tap = (told.leftBehind as string[])[0]?.replace("TAP ", "") as string;
+    expect(linkNamed(tap)).toBeDefined();
+    await expect(network.createAllocation({ ...REQUEST, tapName: tap })).rejects.toMatchObject({
+      code: "ERR_FORKNET_ADDRESS_IN_USE",
+    });
+    await network.reconcile();
+    expect(linkNamed(tap)).toBeUndefined();
+    expect((await network.createAllocation({ ...REQUEST, tapName: tap })).tap).toBe(tap);
+    expect(brokenInvariants(network)).toEqual([]);
+  });
 });

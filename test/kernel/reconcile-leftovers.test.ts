@@ -24,6 +24,8 @@ const SLOT_ALIAS = "forknet1 /slot 10.100.9.9 02:00:0a:64:09:09 1:99";
 const ALWAYS = Number.POSITIVE_INFINITY;
 const REQUEST = { instanceId: "vm-1", instanceName: "alpha", upload: "20mbit" };
 const IP = "10.100.0.77";
+/** And the bridge. */
+const DELETION_GROUP = 0x666b_0000;
 
 /** A class as `tc class add` makes it, with a leaf where a handle is given. */
 function addClass(minor: number, leaf?: number): void {
@@ -152,6 +154,14 @@ describe("what is ours and nobody has", () => {
     expect(await network.reconcile(old)).toMatchObject({ actions: [] });
     expect(actionsOf(await network.reconcile({ keep: ["vm-1"] }))).toEqual(["delete_tap stray"]);
     expect([...readLeases(SHAPER).keys()]).toEqual([ifindex]);
+  });
+
+  it("a TAP that a failed deletion left marked goes", async () => {
+    const network = await openForTest(testOptions());
+    const ifindex = makeTap("stray", { master: BRIDGE, alias: SLOT_ALIAS });
+    tellKernel({ op: "link.set", ifindex, group: DELETION_GROUP + indexOf(BRIDGE) });
+    expect(actionsOf(await network.reconcile())).toEqual(["delete_tap stray"]);
+    expect(linkNamed("stray")).toBeUndefined();
   });
 
   it("a TAP whose age nobody knows is as old as our knowledge of it", async () => {
