@@ -12,7 +12,7 @@ import { Agent } from "../support/agent.js";
 import { withPendingChecksum, wrongChecksums } from "../support/checksums.js";
 import { published } from "../support/events.js";
 import { BROADCAST_MAC, parseFrame, udpFrame } from "../support/frames.js";
-import { CAN_JUDGE, helpersWork } from "../support/judging.js";
+import { CAN_JUDGE, HELPERS_WORK } from "../support/judging.js";
 import { IS_BEFORE_6_2 } from "../support/kernel-release.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { readNetworkLines, tellKernel, withNetlink } from "../support/kernel-view.js";
@@ -28,7 +28,6 @@ import { patiently } from "../support/patience.js";
 import { RawTap } from "../support/raw-tap.js";
 import { paddingFor } from "../support/virtio.js";
 
-const HELPERS_WORK = helpersWork();
 const INGRESS = 0xfffffff2;
 const TC_ROOT = 0xffffffff;
 const UDP_AT = 34;

@@ -11,7 +11,7 @@ import { openWith } from "../../dist/open.js";
 import { loadAddon } from "../../src/kernel/addon.js";
 import { ERRNO, Faults } from "../support/faults.js";
 import { brokenInvariants } from "../support/invariants.js";
-import { IS_BEFORE_6_2 } from "../support/kernel-release.js";
+import { WITHOUT_KFUNCS } from "../support/judging.js";
 import {
   compareKernelStates,
   type KernelState,
@@ -24,8 +24,6 @@ import { patiently } from "../support/patience.js";
 const faults = new Faults();
 const stateDir = mkdtempSync(join(tmpdir(), "forknet-faults-"));
 const OPTIONS = { bridge: "vmbr0", subnet: "10.100.0.0/24", stateDir, pool: { size: 0 } };
-/** Debian's Linux 6.1 has others, which tell nothing. */
-const HELPERS_MAY_FAIL = IS_BEFORE_6_2 ? { unverifiedChecksums: "accept" as const } : {};
 const MOST_OPERATIONS = 250;
 const SETTLE_MS = patiently(3000);
 const LIMITS = new Map([["a", { download: 20e6, upload: { rate: 5e6, ceil: 20e6 } }]]);
@@ -34,7 +32,7 @@ const open = () => openWith(OPTIONS, { kernelModule: faults.module });
 const withoutKfuncs = new URL("../support/faulty-no-kfuncs-kernel.mjs", import.meta.url).href;
 /** Operations of a guard by helpers are tried on a link of our own first. */
 const openByHelpers = () =>
-  openWith({ ...OPTIONS, ...HELPERS_MAY_FAIL }, { kernelModule: withoutKfuncs });
+  openWith({ ...OPTIONS, ...WITHOUT_KFUNCS }, { kernelModule: withoutKfuncs });
 
 const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(

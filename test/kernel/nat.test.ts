@@ -9,6 +9,7 @@ import { Agent } from "../support/agent.js";
 import { ERRNO, Faults } from "../support/faults.js";
 import { FaultyCommands } from "../support/faulty-commands.js";
 import { firewall, isForwarding, readRules, setForwarding } from "../support/internet.js";
+import { WITHOUT_KFUNCS } from "../support/judging.js";
 import { deleteLink, makeForeignLink } from "../support/kernel-view.js";
 import { BRIDGE, expectNotOpened, openForTest, testOptions } from "../support/network.js";
 
@@ -179,7 +180,7 @@ describe("a network does not open, and nothing changes", () => {
 it("an agent that is not root manages its rules with CAP_NET_ADMIN and CAP_BPF, ambient", async () => {
   dropForwarded();
   const before = readRules();
-  const options = withNat();
+  const options = { ...withNat(), ...WITHOUT_KFUNCS };
   chownSync(options.stateDir as string, 65_534, 65_534);
   const capabilities = ["--inh-caps=+net_admin,+bpf", "--ambient-caps=+net_admin,+bpf"];
   const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];

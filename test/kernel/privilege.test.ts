@@ -5,6 +5,7 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Agent, without } from "../support/agent.js";
+import { WITHOUT_KFUNCS } from "../support/judging.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import { classNamed, linkNamed, readNetworkLines, tbfOf } from "../support/kernel-view.js";
 import { SHAPER, testOptions } from "../support/network.js";
@@ -70,7 +71,7 @@ it.each([
   ],
 ])("every call works %s", async (_, launcher) => {
   const before = readNetworkLines();
-  const options = testOptions();
+  const options = testOptions(WITHOUT_KFUNCS);
   const agent = new Agent(launcher);
   await agent.open(options);
   const { tap, classId, ip } = await agent.fork(REQUEST);

@@ -3,6 +3,7 @@
 // takes for the other; and one datagram may stand for many.
 
 import { execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { release } from "node:os";
 import { beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network } from "../../dist/index.js";
@@ -99,6 +100,21 @@ it("datagrams that the card would cut are cut with addresses and checksums of th
       udp: { payload: payload.subarray(0, size) },
     });
   }
+});
+
+it("what the host leaves to a clone's card inside a tunnel arrives with both checksums right", async () => {
+  const tap = new RawTap({ tap: clone.tap });
+  onTestFinished(() => tap.close());
+  plugTunnel(undefined, clone.ip, "udpcsum");
+  const neighbor = ["lladdr", "02:00:00:00:00:b2", "dev", TUNNEL];
+  execFileSync("ip", ["neigh", "replace", INSIDE.guest, ...neighbor]);
+  const socket = createSocket("udp4");
+  onTestFinished(() => void socket.close());
+  socket.send("inside the tunnel", 9, INSIDE.guest);
+  const frame = (await tap.receive((one) => one.includes("inside the tunnel"))) as Buffer;
+  expect(parseFrame(frame).ipv4).toMatchObject({ destinationIp: SNAPSHOT.ip });
+  expect(wrongChecksums(frame)).toEqual([]);
+  expect(wrongChecksums(frame.subarray(HEADERS_BYTES + HEADER.length))).toEqual([]);
 });
 
 it.runIf(CAN_JUDGE)(
