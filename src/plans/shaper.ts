@@ -5,7 +5,7 @@ import { classHandle, HTB_ROOT } from "../facts.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
-import type { Ipv4, Message } from "../kernel/messages.js";
+import type { Ipv4, Mac, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { createLink } from "./link.js";
@@ -34,7 +34,16 @@ export interface Shaper {
   ifindex: number;
   /** What its alias says. */
   addressAdded: boolean;
+  /** What its MAC says. */
+  bridgeWasDown: boolean;
 }
+
+/**
+ * The MAC of a shaper that was made when its bridge, somebody else's, was down. Nothing uses a
+ * shaper's MAC, it can only be given when the link is made (EOPNOTSUPP), and an alias with more words
+ * would be refused by the release before this one.
+ */
+const WAS_DOWN_MAC: Mac = 0x02_66_6b_64_6f_77;
 
 /**
  * The shaper of this network, whole or not. Its alias proves it or, where somebody changed that, the
@@ -53,13 +62,19 @@ function hasClassifier(kernel: Kernel, { ifindex }: LinkInfo): boolean {
   return kernel.filters(ifindex, HTB_ROOT).some(({ bpf }) => bpf?.name === CLASSIFIER);
 }
 
+export interface ShaperWish {
+  bridge: string;
+  gateway: Ipv4;
+  capacity: BitsPerSecond;
+  ipv6: boolean;
+  /** The bridge is there, and down. */
+  bridgeIsDown: boolean;
+}
+
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
 export function ensureShaper(
   kernel: Kernel,
-  bridge: string,
-  gateway: Ipv4,
-  capacity: BitsPerSecond,
-  ipv6: boolean,
+  { bridge, gateway, capacity, ipv6, bridgeIsDown }: ShaperWish,
   undo: Undo,
 ): Shaper {
   const name = shaperName(gateway);
@@ -83,18 +98,21 @@ export function ensureShaper(
   const former = found && !isHalfMade ? capacityOf(kernel, found.ifindex) : undefined;
   if (found && former !== undefined) {
     sendSteps(kernel, adoptSteps(found, alias, former, capacity), name, undo);
-    return { name, ifindex: found.ifindex, addressAdded };
+    const { ifindex, mac } = found;
+    return { name, ifindex, addressAdded, bridgeWasDown: mac === WAS_DOWN_MAC };
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
   // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
-  const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
+  const mac = bridgeIsDown ? { mac: WAS_DOWN_MAC } : {};
+  const create = { op: "link.create", name, kind: "ifb", ...mac } as const;
+  const { ifindex } = createLink(kernel, create, "shaper", undo);
   if (ipv6) {
     mustTalk(kernel, [{ op: "link.set", ifindex, addressGeneration: "none" }], name);
     disableIpv6(name, false, undo);
   }
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
-  return { name, ifindex, addressAdded };
+  return { name, ifindex, addressAdded, bridgeWasDown: bridgeIsDown };
 }
 
 function adoptSteps(

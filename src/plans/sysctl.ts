@@ -29,6 +29,20 @@ export function disableIpv6(link: string, makesAddresses: boolean, undo: Undo): 
   undo.push(`0 in ${path}`, () => write(0));
 }
 
+/** Does something while the kernel keeps the other addresses of a subnet whose first one goes. */
+export function whilePromoting(link: string, run: () => void): void {
+  const path = `/proc/sys/net/ipv4/conf/${link}/promote_secondaries`;
+  const former = readSetting(link, path);
+  const write = (value: number) =>
+    guarded(link, `write ${path}`, () => writeFileSync(path, String(value)));
+  if (former !== 1) write(1);
+  try {
+    run();
+  } finally {
+    if (former !== 1) write(former);
+  }
+}
+
 /** How often the kernel broadcasts an ARP request on the link: `sysctl net.ipv4.neigh.LINK.mcast_solicit`. */
 export function multicastProbes(link: string): number {
   return readSetting(link, `/proc/sys/net/ipv4/neigh/${link}/mcast_solicit`);
