@@ -13,44 +13,53 @@ import { type Shaper, shaperAlias } from "./shaper.js";
 import { disableIpv6, multicastProbes } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
-/** What the bridge should be, and what is there: `found` comes from checkConflicts. */
+/** What the bridge should be. */
 export interface BridgeWish {
   name: string;
   subnet: Subnet;
-  found: LinkInfo | undefined;
   ipv6: boolean;
   /** A new bridge forwards what comes from guests; one that is there is left to nat/forwarding.ts. */
   forwards: boolean;
-  shaper: Shaper;
 }
 
 /** The bridge, and the MAC that guests know as the gateway's. */
 export type Bridge = NetworkFacts["bridge"] & { mac: Mac };
 
-/**
- * Makes the bridge, or takes over the one that is there. One that we did not make stays as it is, but
- * for the gateway's address; so does our own where others use it by now.
- */
-export function ensureBridge(
+/** Returns the one that is there, which checkConflicts `found`, or makes one. */
+export function provideBridge(
   kernel: Kernel,
-  { name, subnet, found, ipv6, forwards, shaper }: BridgeWish,
+  { name, subnet, ipv6, forwards }: BridgeWish,
+  found: LinkInfo | undefined,
+  undo: Undo,
+): LinkInfo {
+  const mac = macOf(subnet.gateway);
+  if (found && !isHalfMade(kernel, found, mac)) return found;
+  return nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), {
+    alias: bridgeAlias(subnet),
+    ...(ipv6 ? { addressGeneration: "none" } : {}),
+    ...(forwards ? { forwarding: true } : {}),
+  });
+}
+
+/**
+ * Gives the bridge what the network needs of it. One that we did not make stays as it is, but for the
+ * gateway's address; so does our own where others use it by now.
+ */
+export function settleBridge(
+  kernel: Kernel,
+  bridge: LinkInfo,
+  { name, subnet, ipv6, shaper }: Omit<BridgeWish, "forwards"> & { shaper: Shaper },
   undo: Undo,
 ): Bridge {
   const mac = macOf(subnet.gateway);
   const alias = bridgeAlias(subnet);
-  const bridge =
-    found && !isHalfMade(kernel, found, mac)
-      ? found
-      : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), {
-          alias,
-          ...(ipv6 ? { addressGeneration: "none" } : {}),
-          ...(forwards ? { forwarding: true } : {}),
-        });
   const { ifindex } = bridge;
-  const madeByUs = bridge.alias === alias;
+  const madeByUs = shaper.madeBridge;
   const others = findOthers(kernel, ifindex, subnet);
   const isExclusive = madeByUs && !isShared(others);
   const steps: Step[] = [];
+  if (madeByUs && bridge.alias !== alias)
+    steps.push(setting(ifindex, { alias }, { alias: bridge.alias }));
   let gatewayMac = bridge.mac;
   if (isExclusive || bridge.mac === 0) {
     gatewayMac = mac;

@@ -1,8 +1,10 @@
 // The part of a survey about the network itself: bridge and shaper, and what others have in its way.
 
+import type { Subnet } from "../identity/ipv4.js";
 import { formatMac } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
+import { bridgeAlias } from "./bridge.js";
 import { compare } from "./compare.js";
 import { shaperMessages } from "./expected.js";
 import { type Finding, finding, type Obstacle } from "./finding.js";
@@ -41,7 +43,7 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
   return {
     findings: [
       ...compareMac(found, link, others),
-      ...compareSettings(found, link, others),
+      ...compareSettings(found, link, subnet, others),
       ...compare(found, shaperMessages(facts, capacity)),
       ...compareUp(found, link, others),
     ],
@@ -51,9 +53,19 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
 }
 
 /** What is ours on our own bridge, unless others use that by now, is left alone elsewhere. */
-function compareSettings(found: Found, { ifindex }: LinkInfo, others: Others): Finding[] {
-  if (!found.facts.bridge.madeByUs || isShared(others)) return [];
-  return compare(found, [{ op: "link.set", ifindex, sendRedirects: false }]);
+function compareSettings(
+  found: Found,
+  { ifindex }: LinkInfo,
+  subnet: Subnet,
+  others: Others,
+): Finding[] {
+  if (!found.facts.bridge.madeByUs) return [];
+  const link = { op: "link.set", ifindex } as const;
+  return compare(found, [
+    // It proves whose the bridge is, whoever uses it.
+    { ...link, alias: bridgeAlias(subnet) },
+    ...(isShared(others) ? [] : [{ ...link, sendRedirects: false }]),
+  ]);
 }
 
 /** The MAC is ours on our own bridge, unless others use that by now; elsewhere it is followed. */

@@ -8,7 +8,7 @@ import type { LinkInfo } from "../kernel/binding.js";
 import { failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
 import type { Ipv4 } from "../kernel/messages.js";
 import { type Adoption, adopt } from "./adopt.js";
-import { ensureBridge } from "./bridge.js";
+import { bridgeAlias, provideBridge, settleBridge } from "./bridge.js";
 import { chooseGroup } from "./condemned.js";
 import { checkConflicts, type Wanted } from "./conflicts.js";
 import { type Warning, warningOf } from "./finding.js";
@@ -87,19 +87,22 @@ function ensureDevices(
   maps: NetworkFacts["maps"],
   found: LinkInfo | undefined,
   undo: Undo,
+  former?: NetworkFacts["bridge"],
 ): Devices {
   const { bridge: name, subnet, uploadCapacity, nat } = job;
   const ipv6 = hasIpv6();
-  const bridgeIsDown = found !== undefined && !found.up;
   const { gateway } = subnet;
+  const wish = { name, subnet, ipv6, forwards: nat !== undefined };
+  const link = provideBridge(kernel, wish, found, undo);
+  const isKnown = former?.madeByUs === true && former.ifindex === link.ifindex;
+  const isOwn = isKnown || link.alias === bridgeAlias(subnet);
+  // Before anything changes on somebody else's bridge: it remembers what was changed.
   const shaper = ensureShaper(
     kernel,
-    { bridge: name, gateway, capacity: uploadCapacity, ipv6, bridgeIsDown },
+    { bridge: link, isOwn, gateway, capacity: uploadCapacity, ipv6 },
     undo,
   );
-  const forwards = nat !== undefined;
-  const wish = { name, subnet, found, ipv6, forwards, shaper };
-  const { mac, ...bridge } = ensureBridge(kernel, wish, undo);
+  const { mac, ...bridge } = settleBridge(kernel, link, { ...wish, shaper }, undo);
   writeSettings(kernel, maps, subnet, { ...job, shaper: shaper.ifindex, mac }, undo);
   return {
     bridge,
@@ -124,7 +127,14 @@ export function restore(
   const { bridge: found } = checkConflicts(kernel, job, true);
   return undoing((undo) => {
     const { mirrored, checksums } = facts;
-    const devices = ensureDevices(kernel, { ...job, mirrored, checksums }, facts.maps, found, undo);
+    const devices = ensureDevices(
+      kernel,
+      { ...job, mirrored, checksums },
+      facts.maps,
+      found,
+      undo,
+      facts.bridge,
+    );
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);
     // The shaper that remembered it may be gone; the next look finds that the new one does not.

@@ -36,14 +36,22 @@ export interface Shaper {
   addressAdded: boolean;
   /** What its MAC says. */
   bridgeWasDown: boolean;
+  /** The bridge is the network's own, whatever somebody made of its alias. */
+  madeBridge: boolean;
 }
 
 /**
- * The MAC of a shaper that was made when its bridge, somebody else's, was down. Nothing uses a
- * shaper's MAC, it can only be given when the link is made (EOPNOTSUPP), and an alias with more words
- * would be refused by the release before this one.
+ * What a shaper's MAC remembers of the bridge as it was when the shaper was made: somebody else's that
+ * was down, or the network's own, by its ifindex. Nothing uses that MAC, it can only be given when the
+ * link is made (EOPNOTSUPP), and an alias with more words would be refused by the release before this one.
  */
 const WAS_DOWN_MAC: Mac = 0x02_66_6b_64_6f_77;
+const madeBridgeMac = (bridge: number): Mac => 0x02_62 * 2 ** 32 + bridge;
+
+function memoryOf({ ifindex, up }: LinkInfo, isOwn: boolean): { mac?: Mac } {
+  if (isOwn) return { mac: madeBridgeMac(ifindex) };
+  return up ? {} : { mac: WAS_DOWN_MAC };
+}
 
 /**
  * The shaper of this network, whole or not. Its alias proves it or, where somebody changed that, the
@@ -63,20 +71,21 @@ function hasClassifier(kernel: Kernel, { ifindex }: LinkInfo): boolean {
 }
 
 export interface ShaperWish {
-  bridge: string;
+  bridge: LinkInfo;
+  /** The bridge is known to be the network's own. */
+  isOwn: boolean;
   gateway: Ipv4;
   capacity: BitsPerSecond;
   ipv6: boolean;
-  /** The bridge is there, and down. */
-  bridgeIsDown: boolean;
 }
 
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
 export function ensureShaper(
   kernel: Kernel,
-  { bridge, gateway, capacity, ipv6, bridgeIsDown }: ShaperWish,
+  { bridge: link, isOwn, gateway, capacity, ipv6 }: ShaperWish,
   undo: Undo,
 ): Shaper {
+  const bridge = link.name;
   const name = shaperName(gateway);
   const found = kernel.link({ name });
   const addressAdded = found?.alias === shaperAlias(bridge, true);
@@ -98,21 +107,35 @@ export function ensureShaper(
   const former = found && !isHalfMade ? capacityOf(kernel, found.ifindex) : undefined;
   if (found && former !== undefined) {
     sendSteps(kernel, adoptSteps(found, alias, former, capacity), name, undo);
-    const { ifindex, mac } = found;
-    return { name, ifindex, addressAdded, bridgeWasDown: mac === WAS_DOWN_MAC };
+    return shaperOf(found, addressAdded, link, isOwn);
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
   // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
-  const mac = bridgeIsDown ? { mac: WAS_DOWN_MAC } : {};
-  const create = { op: "link.create", name, kind: "ifb", ...mac } as const;
-  const { ifindex } = createLink(kernel, create, "shaper", undo);
+  const create = { op: "link.create", name, kind: "ifb", ...memoryOf(link, isOwn) } as const;
+  const made = createLink(kernel, create, "shaper", undo);
+  const { ifindex } = made;
   if (ipv6) {
     mustTalk(kernel, [{ op: "link.set", ifindex, addressGeneration: "none" }], name);
     disableIpv6(name, false, undo);
   }
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
-  return { name, ifindex, addressAdded, bridgeWasDown: bridgeIsDown };
+  return shaperOf(made, addressAdded, link, isOwn);
+}
+
+function shaperOf(
+  { name, ifindex, mac }: LinkInfo,
+  addressAdded: boolean,
+  bridge: LinkInfo,
+  isOwn: boolean,
+): Shaper {
+  return {
+    name,
+    ifindex,
+    addressAdded,
+    bridgeWasDown: mac === WAS_DOWN_MAC,
+    madeBridge: isOwn || mac === madeBridgeMac(bridge.ifindex),
+  };
 }
 
 function adoptSteps(

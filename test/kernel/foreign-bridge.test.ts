@@ -170,6 +170,18 @@ describe("the MAC of a bridge without other ports", () => {
     expect(linkNamed(BRIDGE)?.mac).toBe(mac);
   });
 
+  it("does not become that of a TAP which a former release left with the kernel's choice", async () => {
+    const options = testOptions();
+    const former = await openForTest(options);
+    const { tap } = await former.createAllocation(REQUEST);
+    const high = linkNamed(tap)?.mac;
+    await former.close();
+    tellKernel({ op: "link.set", ifindex: indexOf(tap), mac: macNumber("02:00:00:00:00:77") });
+    const network = await openForTest(options);
+    expect(linkNamed(tap)?.mac).toBe(high);
+    expect((await network.verify()).differences).toEqual([]);
+  });
+
   it("that is none becomes the gateway's own", async () => {
     const port = makeForeignLink("uplink9");
     onTestFinished(() => deleteLink("uplink9"));
