@@ -78,7 +78,7 @@ export function settleBridge(
     });
   }
   if (isExclusive) steps.push(...quietSteps(bridge));
-  if (isExclusive && ipv6) disableIpv6(name, false, undo);
+  if (isExclusive && ipv6) disableIpv6(name, undo);
   const broughtUp = !madeByUs && shaper.bridgeWasDown;
   if (!bridge.up && (madeByUs || !isShared(others)))
     steps.push(setting(ifindex, { up: true }, { up: false }));

@@ -117,7 +117,7 @@ export function ensureShaper(
   const { ifindex } = made;
   if (ipv6) {
     mustTalk(kernel, [{ op: "link.set", ifindex, addressGeneration: "none" }], name);
-    disableIpv6(name, false, undo);
+    disableIpv6(name, undo);
   }
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
   return shaperOf(made, addressAdded, link, isOwn);

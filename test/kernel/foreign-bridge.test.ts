@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { openNetwork } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import {
+  addressesOf,
   classNamed,
   deleteLink,
   indexOf,
@@ -15,7 +16,6 @@ import {
   makeForeignLink,
   readSettings,
   tellKernel,
-  withNetlink,
 } from "../support/kernel-view.js";
 import {
   BRIDGE,
@@ -28,11 +28,6 @@ import {
 import { REQUEST } from "../support/requests.js";
 
 const GATEWAY = { ip: ipNumber("10.100.0.1"), prefixLength: 16 };
-
-function addressesOf(bridge: string): number[] {
-  const ifindex = indexOf(bridge);
-  return withNetlink((netlink) => netlink.addresses(ifindex)).map(({ ip }) => ip);
-}
 
 const SYSCTLS = ["ipv6/conf", "ipv4/conf", "ipv4/neigh"].flatMap((tree) =>
   ["disable_ipv6", "send_redirects", "mcast_solicit"].map((key) => [tree, key] as const),
