@@ -89,8 +89,7 @@ enum drop_reason {
   DROP_GATE_FOREIGN = 12,    // not for this translated guest, or nothing that it speaks
   DROP_GATE_MALFORMED = 13,  // to a translated guest
   DROP_UNTRANSLATABLE = 14,  // either way: a header ends before the checksum to mend
-  // The host would write a pending checksum, or cut segments, elsewhere, or cut too many.
-  DROP_CHECKSUM = 15,
+  DROP_CHECKSUM = 15,        // the host would write a pending checksum, or cut segments, elsewhere
 };
 
 FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");

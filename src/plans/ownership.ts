@@ -38,7 +38,7 @@ export function isOwnTap(
   link: LinkInfo,
   bridgeIfindex: number | undefined,
   subnet: Subnet,
-  leased: Leased = NONE,
+  leased: Leased,
 ): boolean {
   const { kind, master, ifindex } = link;
   if (kind !== "tun") return false;

@@ -91,7 +91,6 @@ export async function inspect(
       freeClasses: only ? [] : identities.freeClasses,
       stranded: stranded.map(({ remains }) => remains),
       withOverlaps,
-      hasNat: options.nat !== undefined,
     };
   });
   metrics.sentUnclassified(found.directPackets);
