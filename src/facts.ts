@@ -11,10 +11,20 @@ import type { Ipv4, Mac } from "./kernel/messages.js";
 export type ChecksumWay = "kfunc" | "helpers" | "drop" | "accept";
 
 export interface NetworkFacts {
-  /** `addressAdded`: it is somebody else's, and the gateway's address on it is ours to remove. */
-  bridge: { name: string; ifindex: number; madeByUs: boolean; addressAdded: boolean };
+  /**
+   * Of somebody else's, what is taken back when the network goes: `addressAdded`, the gateway's
+   * address; `broughtUp`, it was down.
+   */
+  bridge: {
+    name: string;
+    ifindex: number;
+    madeByUs: boolean;
+    addressAdded: boolean;
+    broughtUp: boolean;
+  };
   /** The IFB device whose HTB shapes the uploads. */
   shaper: { name: string; ifindex: number };
+  /** `mac`: the bridge's. */
   gateway: { ip: Ipv4; mac: Mac };
   isolated: boolean;
   /** Guard and gate are those that translate. */

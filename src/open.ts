@@ -92,8 +92,12 @@ export async function openWith(given: NetworkOptions, internals: Internals): Pro
     const stores = { state, standby, nat, groupStore: await GroupStore.open(state) };
     const stored = standby.all();
     checkStored(stored, options);
-    const { parts, adoption, warnings } = await assemble(options, internals, stores, endings);
+    const { parts, opened } = await assemble(options, internals, stores, endings);
+    const { adoption } = opened;
+    const warnings = [...opened.warnings, ...nat.warnings()];
     const found = takeOver(parts, adoption, stored);
+    // Guests that live, and what is left of others, have theirs already, whatever else is there by now.
+    parts.identities.avoid(opened.hosts, parts.facts.gateway.mac);
     span.setAttributes({
       "forknet.adopted": found.guests,
       "forknet.kept": found.standby,
@@ -185,8 +189,7 @@ async function assemble(
     options,
     nat.isConcerned ? (isThere) => nat.establish(isThere) : undefined,
   );
-  const { facts, adoption } = opened;
-  const warnings = [...opened.warnings, ...nat.warnings()];
+  const { facts } = opened;
   endings.push(() => closeAll(facts));
   const registry = new Registry();
   const flows = new Flows(options.bridge, lanes.forget);
@@ -237,7 +240,7 @@ async function assemble(
     metrics,
     flows,
   };
-  return { parts, adoption, warnings };
+  return { parts, opened };
 }
 
 /** Programs and maps stay in the kernel for as long as a filter uses them. */

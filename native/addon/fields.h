@@ -23,7 +23,7 @@ constexpr uint64_t kMaxIfindex = 0x7fffffff;
 /** How an error calls a value. Spelled out only when there is an error: forks pass here. */
 struct Where {
   // NOLINTNEXTLINE(google-explicit-constructor): an argument's name is the whole of it.
-  Where(const char* name) : name(name) {}
+  Where(const char* argument) : name(argument) {}
 
   /** "fd", "options.name", "messages[3]", "messages[3] (link.set).up". */
   std::string Text() const;

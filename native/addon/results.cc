@@ -184,9 +184,10 @@ Napi::Object ToJs(Napi::Env env, const RouteInfo& route) {
       .Number("table", route.table)
       .Number("type", route.type);
   if (!route.hops.empty()) {
-    Napi::Array hops = Napi::Array::New(env, route.hops.size());
-    for (uint32_t i = 0; i < route.hops.size(); i++)
+    const Napi::Array hops = Napi::Array::New(env, route.hops.size());
+    for (uint32_t i = 0; i < route.hops.size(); i++) {
       hops.Set(i, Napi::Number::New(env, route.hops[i]));
+    }
     result.Object("hops", hops);
   }
   return result.Done();

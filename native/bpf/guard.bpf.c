@@ -31,6 +31,7 @@ enum way { BY_HELPERS, BY_TYPES };
 
 static __always_inline __u32 judge_pending(struct __sk_buff* skb, const struct settings* net,
                                            enum way way) {
+  if (has_too_many_segments(skb)) return DROP_CHECKSUM;
   return way == BY_TYPES ? judge_pending_by_types(skb) : judge_pending_by_helpers(skb, net);
 }
 

@@ -74,9 +74,13 @@ struct KernelTypes::Type {
 KernelTypes KernelTypes::Read() {
   const UniqueFd fd(open(kPath, O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) throw KernelError(errno, "open", kPath);
-  struct stat status = {};
-  if (fstat(fd.get(), &status) < 0) throw KernelError(errno, "fstat", kPath);
-  std::string btf(static_cast<size_t>(status.st_size), '\0');
+  // fstat(), compiled on a newer system, would ask for the glibc 2.33 that the published addon does
+  // without.
+  struct statx status = {};
+  if (statx(fd.get(), "", AT_EMPTY_PATH, STATX_SIZE, &status) < 0) {
+    throw KernelError(errno, "statx", kPath);
+  }
+  std::string btf(status.stx_size, '\0');
   for (size_t done = 0; done < btf.size();) {
     const ssize_t size = read(fd.get(), &btf[done], btf.size() - done);
     if (size < 0 && errno == EINTR) continue;

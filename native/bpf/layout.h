@@ -89,7 +89,8 @@ enum drop_reason {
   DROP_GATE_FOREIGN = 12,    // not for this translated guest, or nothing that it speaks
   DROP_GATE_MALFORMED = 13,  // to a translated guest
   DROP_UNTRANSLATABLE = 14,  // either way: a header ends before the checksum to mend
-  DROP_CHECKSUM = 15,        // the host would write a pending checksum, or cut segments, elsewhere
+  // The host would write a pending checksum, or cut segments, elsewhere, or cut too many.
+  DROP_CHECKSUM = 15,
 };
 
 FORKNET_ASSERT(sizeof(struct lease) == 288, "struct lease is 288 bytes");

@@ -12,8 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using forknet::Expect;
   constexpr uint32_t kLocalhost = 0x7f000001;
   forknet::Flow flow;
-  if (!forknet::ParseFlow({data, size}, [](uint32_t ip) { return ip == kLocalhost; }, &flow))
-    return 0;
+  const auto is_forgotten = [](uint32_t ip) { return ip == kLocalhost; };
+  if (!forknet::ParseFlow({data, size}, is_forgotten, &flow)) return 0;
   forknet::MessageBuilder deletion;
   forknet::EncodeFlowDelete(flow, &deletion);
   forknet::Bytes rest = deletion.All();

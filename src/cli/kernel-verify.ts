@@ -10,9 +10,9 @@ import type { Kernel } from "../kernel/kernel.js";
 import { formatAlias } from "../lease/alias.js";
 import type { Lease } from "../lease/lease.js";
 import { warningOf } from "../plans/finding.js";
-import { findSilencers } from "../plans/forwarding.js";
 import { OPENED, wasOpened } from "../plans/give.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
+import { findObstacles } from "../plans/obstacles.js";
 import { findOverlaps } from "../plans/overlap.js";
 import type { VerifyDifference, VerifyReport, VerifyWarning } from "../reconcile/verify.js";
 import { type HeldTap, type KernelLook, look } from "./kernel-status.js";
@@ -52,9 +52,11 @@ export function kernelDifferences(
 
 function warnings(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
   const { bridge, bridgeLink } = network;
+  const subnet = subnetOf(kernel, network);
   const found = [
-    ...(bridgeLink ? findSilencers(bridgeLink) : []),
-    ...findOverlaps(kernel, bridgeLink?.ifindex, subnetOf(kernel, network)),
+    // Whether there are rules of nat's is the agent's to know.
+    ...(bridgeLink ? findObstacles(kernel, bridgeLink, subnet, false) : []),
+    ...findOverlaps(kernel, bridgeLink?.ifindex, subnet),
   ];
   return found.map((one) => ({ subject: bridge, ...warningOf(one) }));
 }

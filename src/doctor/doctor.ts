@@ -10,6 +10,7 @@ import { checkCapabilities } from "./capabilities.js";
 import { checkFeatures, featuresNotProbed } from "./features.js";
 import { about, type Finding, type Severity } from "./finding.js";
 import { checkFirewall } from "./firewall.js";
+import { checkForeignBridge } from "./foreign-bridge.js";
 import { Host, type Scene } from "./host.js";
 import { checkLeftovers } from "./leftovers.js";
 import { checkNetworkManager } from "./network-manager.js";
@@ -74,6 +75,7 @@ async function checkNetwork(addon: Addon, host: Host, bridgeName: string): Promi
     const scene: Scene = { host, netlink, bridgeName, bridge };
     return [
       ...checkBridge(scene),
+      ...checkForeignBridge(scene),
       ...checkSubnet(scene),
       ...checkLeftovers(scene),
       ...(await checkFirewall(scene)),

@@ -117,12 +117,15 @@ export class Belongings {
   /** Links do not say who changed them, but what they are like. */
   #ofLink(ifindex: number, link: LinkState | undefined, isPort: boolean): string | undefined {
     const { bridge, shaper, gateway } = this.#facts;
+    // A port's own message tells no alias.
+    const isNamed = (word: string) => isPort || link?.alias.startsWith(`${ALIAS_PREFIX}/${word} `);
     if (ifindex === bridge.ifindex) {
-      const isRight = link?.up && link.name === bridge.name && link.mac === gateway.mac;
+      const isOurs = !bridge.madeByUs || isNamed("bridge");
+      const isRight = isOurs && link?.up && link.name === bridge.name && link.mac === gateway.mac;
       return isRight ? undefined : bridge.name;
     }
     if (ifindex === shaper.ifindex)
-      return link?.up && link.name === shaper.name ? undefined : shaper.name;
+      return isNamed("shaper") && link?.up && link.name === shaper.name ? undefined : shaper.name;
     const owner = this.#byIfindex.get(ifindex);
     return owner && !(link && this.#isRight(owner, link, isPort)) ? owner.subject : undefined;
   }

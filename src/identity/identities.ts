@@ -126,6 +126,12 @@ export class Identities {
     return this.#addresses.isTaken(ip);
   }
 
+  /** Addresses of hosts beside the guests, and the MAC of their bridge: no guest gets them. */
+  avoid(ips: readonly Ipv4[], bridgeMac: Mac): void {
+    for (const ip of ips) this.#addresses.claim(ip);
+    this.#macs.add(bridgeMac);
+  }
+
   /** Classes on the shaper that are not this network's: nobody gets their minors. */
   avoidClasses(minors: readonly number[]): void {
     this.#classes.avoid(minors);

@@ -3,8 +3,9 @@
 import type { NetworkFacts } from "../facts.js";
 import type { Subnet } from "../identity/ipv4.js";
 import type { Kernel } from "../kernel/kernel.js";
+import { destroy } from "../plans/destroy.js";
 import { type Candidates, confirm } from "../plans/leftovers.js";
-import { check, destroy, type OpenJob, open, restore } from "../plans/open.js";
+import { check, type OpenJob, open, restore } from "../plans/open.js";
 import { rebindSlot } from "../plans/rebind.js";
 import { createSlot, type SlotSpec } from "../plans/slot.js";
 import { type WipeJob, wipe } from "../plans/wipe.js";

@@ -17,7 +17,7 @@ import { ownerWhenMade, readLeases, rebuildLeases } from "./adopt-leases.js";
 import { isCondemned } from "./condemned.js";
 import { forwardMessages, silenceOf } from "./forwarding.js";
 import { foreignClasses } from "./ownership.js";
-import { isPortSet, joinBridge, portSettings } from "./port.js";
+import { hostMac, isPortSet, joinBridge, portSettings } from "./port.js";
 import { gateFilter, guardFilter } from "./slot.js";
 import { findUnproved, type UnprovedTap } from "./unproved.js";
 
@@ -142,6 +142,9 @@ function bringToBridge(
 ): boolean {
   const { ifindex, name, master, port, up } = tap;
   const messages: Message[] = [];
+  // A release before this one left the kernel's choice.
+  const { mac = tap.mac } = hostMac(facts, ifindex);
+  if (mac !== tap.mac) messages.push({ op: "link.set", ifindex, mac });
   if (master !== facts.bridge.ifindex) messages.push(...joinBridge(facts, ifindex, lease));
   else if (!isPortSet(facts, port))
     messages.push({ op: "port.set", ifindex, ...portSettings(facts) });

@@ -1,98 +1,152 @@
-// The bridge of a network: made or taken over, with a MAC that does not depend on its ports, its
-// address, and the settings without which a thousand ports are slow or leak.
+// The bridge of a network: made or taken over, with a MAC that does not depend on its ports, and its
+// address. What we made also gets the settings without which a thousand ports are slow or leak.
 
 import type { NetworkFacts } from "../facts.js";
 import { formatIpv4, macOf, type Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
-import type { LinkSet } from "../kernel/messages.js";
+import type { Address, LinkSet, Mac } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { createLink } from "./link.js";
+import { findOthers, isShared } from "./others.js";
 import { type Shaper, shaperAlias } from "./shaper.js";
 import { disableIpv6, multicastProbes } from "./sysctl.js";
 import { type Step, sendSteps, type Undo } from "./undo.js";
 
-/** What the bridge should be, and what is there: `found` comes from checkConflicts. */
+/** What the bridge should be. */
 export interface BridgeWish {
   name: string;
   subnet: Subnet;
-  found: LinkInfo | undefined;
   ipv6: boolean;
   /** A new bridge forwards what comes from guests; one that is there is left to nat/forwarding.ts. */
   forwards: boolean;
-  shaper: Shaper;
 }
 
-/** Makes the bridge, or brings the one that is there to the same state. */
-export function ensureBridge(
+/** The bridge, and the MAC that guests know as the gateway's. */
+export type Bridge = NetworkFacts["bridge"] & { mac: Mac };
+
+/** Returns the one that is there, which checkConflicts `found`, or makes one. */
+export function provideBridge(
   kernel: Kernel,
-  { name, subnet, found, ipv6, forwards, shaper }: BridgeWish,
+  { name, subnet, ipv6, forwards }: BridgeWish,
+  found: LinkInfo | undefined,
   undo: Undo,
-): NetworkFacts["bridge"] {
+): LinkInfo {
+  const mac = macOf(subnet.gateway);
+  if (found && !isHalfMade(kernel, found, mac)) return found;
+  return nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), {
+    alias: bridgeAlias(subnet),
+    ...(ipv6 ? { addressGeneration: "none" } : {}),
+    ...(forwards ? { forwarding: true } : {}),
+  });
+}
+
+/**
+ * Gives the bridge what the network needs of it. One that we did not make stays as it is, but for the
+ * gateway's address; so does our own where others use it by now.
+ */
+export function settleBridge(
+  kernel: Kernel,
+  bridge: LinkInfo,
+  { name, subnet, ipv6, shaper }: Omit<BridgeWish, "forwards"> & { shaper: Shaper },
+  undo: Undo,
+): Bridge {
   const mac = macOf(subnet.gateway);
   const alias = bridgeAlias(subnet);
-  // An earlier process died between making it and naming it.
-  const isHalfMade = found?.alias === "" && !found.up && found.mac === mac;
-  const bridge =
-    found && !isHalfMade
-      ? found
-      : nameBridge(kernel, found ?? createBridge(kernel, name, mac, undo), {
-          alias,
-          ...(ipv6 ? { addressGeneration: "none" } : {}),
-          ...(forwards ? { forwarding: true } : {}),
-        });
-  const steps: Step[] = [];
-  // Without an explicit MAC a bridge takes the lowest of its ports', and restored guests' ARP
-  // caches go stale.
   const { ifindex } = bridge;
-  if (bridge.mac !== mac) {
-    steps.push({
-      message: { op: "link.set", ifindex, mac },
-      back: { op: "link.set", ifindex, mac: bridge.mac },
-    });
-  }
-  const madeByUs = bridge.alias === alias;
+  const madeByUs = shaper.madeBridge;
+  const others = findOthers(kernel, ifindex, subnet);
+  const isExclusive = madeByUs && !isShared(others);
+  const steps: Step[] = [];
+  if (madeByUs && bridge.alias !== alias)
+    steps.push(setting(ifindex, { alias }, { alias: bridge.alias }));
+  let gatewayMac = bridge.mac;
+  if (isExclusive || bridge.mac === 0) {
+    gatewayMac = mac;
+    if (bridge.mac !== mac) steps.push(setting(ifindex, { mac }, { mac: bridge.mac }));
+  } else if (!madeByUs && others.ports.length === 0) pinMac(kernel, bridge);
+  const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
   let addressAdded = !madeByUs && shaper.addressAdded;
-  if (!kernel.addresses(ifindex).some(({ ip }) => ip === subnet.gateway)) {
+  if (!hasAddress(kernel, address)) {
     if (!madeByUs && !addressAdded) {
       addressAdded = true;
       steps.push(rememberAddress(shaper, name));
     }
-    const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
     steps.push({
       message: { op: "address.add", ...address },
       back: { op: "address.delete", ...address },
     });
   }
-  if (ipv6) disableIpv6(name, !madeByUs, undo);
-  if (bridge.sendRedirects)
-    steps.push({
-      message: { op: "link.set", ifindex, sendRedirects: false },
-      back: { op: "link.set", ifindex, sendRedirects: true },
-    });
+  if (isExclusive) steps.push(...quietSteps(bridge));
+  if (isExclusive && ipv6) disableIpv6(name, undo);
+  const broughtUp = !madeByUs && shaper.bridgeWasDown;
+  if (!bridge.up && (madeByUs || !isShared(others)))
+    steps.push(setting(ifindex, { up: true }, { up: false }));
+  sendSteps(kernel, steps, name, undo);
+  return { name, ifindex, madeByUs, addressAdded, broughtUp, mac: gatewayMac };
+}
+
+/**
+ * An earlier process died between making it and naming it. Everything that it is made with and without
+ * counts: an operator may give a bridge the same MAC.
+ */
+function isHalfMade(kernel: Kernel, found: LinkInfo, ownMac: Mac): boolean {
+  const { ifindex, alias, up, mac, bridge } = found;
+  const isBare = alias === "" && !up && mac === ownMac && bridge?.multicastSnooping === false;
+  const isEmpty = () =>
+    kernel.links({ master: ifindex }).length === 0 && kernel.addresses(ifindex).length === 0;
+  return isBare && isEmpty();
+}
+
+type Settings = Omit<LinkSet, "op" | "ifindex">;
+
+function setting(ifindex: number, to: Settings, from: Settings): Step {
+  return {
+    message: { op: "link.set", ifindex, ...to },
+    back: { op: "link.set", ifindex, ...from },
+  };
+}
+
+function hasAddress(kernel: Kernel, { ifindex, ip, prefixLength }: Omit<Address, "op">): boolean {
+  return kernel
+    .addresses(ifindex)
+    .some((one) => one.ip === ip && one.prefixLength === prefixLength);
+}
+
+/**
+ * Without an explicit MAC a bridge takes the lowest of its ports': with none but our TAPs the
+ * gateway's MAC would come and go with them. Setting the one that it has makes it explicit.
+ */
+function pinMac(kernel: Kernel, { ifindex, name, mac }: LinkInfo): void {
+  const macs = kernel.links({ master: ifindex }).map((port) => port.mac);
+  // Higher than a port's, it is explicit already; and neighbour entries go with every setting.
+  if (macs.length > 0 && Math.min(...macs) !== mac) return;
+  mustTalk(kernel, [{ op: "link.set", ifindex, mac }], name);
+}
+
+/** Without them a thousand ports are slow or leak. */
+function quietSteps({ ifindex, name, sendRedirects }: LinkInfo): Step[] {
   // One ARP request of the host on a bridge with 1000 ports costs 0.9 ms; guests have permanent
   // neighbours instead.
   const probes = multicastProbes(name);
-  if (probes > 0)
-    steps.push({
-      message: { op: "neighbor.table", ifindex, multicastProbes: 0 },
-      back: { op: "neighbor.table", ifindex, multicastProbes: probes },
-    });
-  if (!bridge.up)
-    steps.push({
-      message: { op: "link.set", ifindex, up: true },
-      back: { op: "link.set", ifindex, up: false },
-    });
-  sendSteps(kernel, steps, name, undo);
-  return { name, ifindex, madeByUs, addressAdded };
+  const table = { op: "neighbor.table", ifindex } as const;
+  return [
+    ...(sendRedirects ? [setting(ifindex, { sendRedirects: false }, { sendRedirects: true })] : []),
+    ...(probes > 0
+      ? [
+          {
+            message: { ...table, multicastProbes: 0 },
+            back: { ...table, multicastProbes: probes },
+          },
+        ]
+      : []),
+  ];
 }
 
 /** Before the address is there: who finds it must know whose it is. */
 function rememberAddress({ ifindex }: Shaper, bridge: string): Step {
-  return {
-    message: { op: "link.set", ifindex, alias: shaperAlias(bridge, true) },
-    back: { op: "link.set", ifindex, alias: shaperAlias(bridge, false) },
-  };
+  const [alias, former] = [shaperAlias(bridge, true), shaperAlias(bridge, false)];
+  return setting(ifindex, { alias }, { alias: former });
 }
 
 function createBridge(kernel: Kernel, name: string, mac: number, undo: Undo): LinkInfo {

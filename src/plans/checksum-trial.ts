@@ -83,8 +83,8 @@ function makeTap(kernel: Kernel, maps: Maps, way: "helpers" | "drop", undo: Undo
   });
   undo.push("TAP", () => kernel.closeFd(fd));
   kernel.bpf.mapSet(maps.leases, keyOf(ifindex), encodeLease(LEASE));
-  const settings = { isolated: false, mirrored: false, checksums: way };
-  writeSettings(kernel, maps, SUBNET, ifindex, settings, undo);
+  const settings = { isolated: false, mirrored: false, checksums: way, shaper: ifindex, mac: 0 };
+  writeSettings(kernel, maps, SUBNET, settings, undo);
   const addressGeneration = hasIpv6() ? { addressGeneration: "none" as const } : {};
   mustTalk(
     kernel,

@@ -5,9 +5,17 @@ import type { Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, Refused } from "../kernel/kernel.js";
 import { type Warning, warningOf } from "./finding.js";
-import { findSilencers } from "./forwarding.js";
+import { findObstacles } from "./obstacles.js";
 import { findOverlaps, formatCidr } from "./overlap.js";
 import { findPresence } from "./presence.js";
+
+/** What of a network meets with others. */
+export interface Wanted {
+  bridge: string;
+  subnet: Subnet;
+  /** Undefined: nothing of the guests is forwarded as far as forknet goes, and no rules are made. */
+  nat: object | undefined;
+}
 
 export interface Ground {
   /** Of the network's name, when it is there. */
@@ -25,34 +33,34 @@ export interface Ground {
  */
 export function checkConflicts(
   kernel: Kernel,
-  bridgeName: string,
-  subnet: Subnet,
+  { bridge: name, subnet, nat }: Wanted,
   isOpen = false,
 ): Ground {
-  const bridge = kernel.link({ name: bridgeName });
+  const bridge = kernel.link({ name });
   if (bridge && bridge.kind !== "bridge") {
     throw conflict(
-      bridgeName,
-      `${bridgeName} exists and is not a bridge (${bridge.kind || "a plain interface"})`,
+      name,
+      `${name} exists and is not a bridge (${bridge.kind || "a plain interface"})`,
     );
   }
-  const { isThere, hasBridge, otherAddresses } = findPresence(kernel, bridgeName, bridge, subnet);
+  const { isThere, hasBridge, otherAddresses } = findPresence(kernel, name, bridge, subnet);
   const own = formatCidr({ ip: subnet.gateway, prefixLength: subnet.prefixLength });
   const added = otherAddresses.map((address) => ({
     what: "address",
-    text: `bridge ${bridgeName} has the address ${formatCidr(address)}, which is not the gateway's ${own}`,
+    text: `bridge ${name} has the address ${formatCidr(address)}, which is not the gateway's ${own}`,
   }));
   if (added[0] && !hasBridge) {
-    throw conflict(bridgeName, `${added[0].text}: use another bridge, or take it away`);
+    throw conflict(name, `${added[0].text}: use another bridge, or take it away`);
   }
   const overlaps = findOverlaps(kernel, bridge?.ifindex, subnet);
-  if (overlaps[0] && !isThere && !isOpen) {
-    const { text, mend } = overlaps[0];
-    throw conflict(bridgeName, `${text}: open with another subnet, or ${mend}`);
+  const obstacles = bridge ? findObstacles(kernel, bridge, subnet, nat !== undefined) : [];
+  if (!isThere && !isOpen) {
+    const [overlap] = overlaps;
+    if (overlap)
+      throw conflict(name, `${overlap.text}: open with another subnet, or ${overlap.mend}`);
+    if (obstacles[0]) throw conflict(name, warningOf(obstacles[0]).text);
   }
-  const silencers = bridge ? findSilencers(bridge).map(warningOf) : [];
-  if (silencers[0] && !isThere && !isOpen) throw conflict(bridgeName, silencers[0].text);
-  return { bridge, isThere, warnings: [...added, ...silencers, ...overlaps.map(warningOf)] };
+  return { bridge, isThere, warnings: [...added, ...[...obstacles, ...overlaps].map(warningOf)] };
 }
 
 function conflict(device: string, text: string): Refused {

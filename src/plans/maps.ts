@@ -2,9 +2,9 @@
 // uses them, and the settings in one of them.
 
 import { HTB_ROOT, INGRESS, type NetworkFacts } from "../facts.js";
-import { macOf, type Subnet } from "../identity/ipv4.js";
+import type { Subnet } from "../identity/ipv4.js";
 import { failureOf, type Kernel } from "../kernel/kernel.js";
-import type { Ipv4 } from "../kernel/messages.js";
+import type { Ipv4, Mac } from "../kernel/messages.js";
 import { keyOf, LEASE_BYTES } from "../lease/lease.js";
 import type { Leased } from "./ownership.js";
 import type { Undo } from "./undo.js";
@@ -128,6 +128,8 @@ function isOfAnother(kernel: Kernel, gateway: Ipv4, settings: number | undefined
   return value !== undefined && value !== 0 && value.readUInt32BE(GATEWAY_AT) !== gateway;
 }
 
+type ToldFacts = Pick<NetworkFacts, "isolated" | "mirrored" | "checksums">;
+
 /**
  * Tells the programs about the network. Written at every open, so that an adopted map follows new
  * options.
@@ -136,10 +138,10 @@ export function writeSettings(
   kernel: Kernel,
   maps: Maps,
   subnet: Subnet,
-  shaperIfindex: number,
-  { isolated, mirrored, checksums }: Pick<NetworkFacts, "isolated" | "mirrored" | "checksums">,
+  told: ToldFacts & { shaper: number; mac: Mac },
   undo: Undo,
 ): void {
+  const { isolated, mirrored, checksums, shaper, mac } = told;
   const key = Buffer.alloc(4);
   const former = kernel.bpf.mapGet(maps.settings, key, LAYOUT.settings.valueSize);
   if (former) undo.push("settings", () => kernel.bpf.mapSet(maps.settings, key, former));
@@ -147,10 +149,10 @@ export function writeSettings(
   settings.writeUInt32BE(subnet.network, 0);
   settings.writeUInt32BE(subnet.mask, 4);
   settings.writeUInt32BE(subnet.gateway, GATEWAY_AT);
-  settings.writeUInt32LE(shaperIfindex, 12);
+  settings.writeUInt32LE(shaper, 12);
   const flags =
     (isolated ? FLAG_ISOLATED : 0) | (mirrored ? FLAG_MIRRORED : 0) | CHECKSUM_FLAGS[checksums];
   settings.writeUInt32LE(flags, 16);
-  settings.writeUIntBE(macOf(subnet.gateway), 20, 6);
+  settings.writeUIntBE(mac, 20, 6);
   kernel.bpf.mapSet(maps.settings, key, settings);
 }

@@ -4,34 +4,31 @@
 import { closeSync, openSync } from "node:fs";
 import type { BitsPerSecond } from "../bandwidth.js";
 import type { NetworkFacts } from "../facts.js";
-import { macOf, type Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
-import { ENODEV, failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import { failureOf, type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
+import type { Ipv4 } from "../kernel/messages.js";
 import { type Adoption, adopt } from "./adopt.js";
-import { ensureBridge } from "./bridge.js";
+import { bridgeAlias, provideBridge, settleBridge } from "./bridge.js";
 import { chooseGroup } from "./condemned.js";
-import { checkConflicts } from "./conflicts.js";
+import { checkConflicts, type Wanted } from "./conflicts.js";
 import { type Warning, warningOf } from "./finding.js";
 import { leasedIn, writeSettings } from "./maps.js";
+import { findHosts } from "./others.js";
 import { findOwnTaps } from "./ownership.js";
 import { ensurePrograms, needsMirred } from "./programs.js";
 import { ensureShaper, shaperName } from "./shaper.js";
 import { classifyFilter } from "./slot.js";
 import { hasIpv6 } from "./sysctl.js";
-import { EADDRNOTAVAIL, type Undo, undoing } from "./undo.js";
+import { type Undo, undoing } from "./undo.js";
 import { unprovedObstacle } from "./unproved.js";
 
 /** What opening needs of the options. Plain data. */
-export interface OpenJob {
-  bridge: string;
-  subnet: Subnet;
+export interface OpenJob extends Wanted {
   isolated: boolean;
   translate: boolean;
   uploadCapacity: BitsPerSecond;
   tap: NetworkFacts["tap"];
   unverifiedChecksums: "drop" | "accept" | undefined;
-  /** Undefined: nothing of the guests is forwarded as far as forknet goes. */
-  nat: object | undefined;
 }
 
 export interface Opened {
@@ -39,19 +36,21 @@ export interface Opened {
   adoption: Adoption;
   /** What others did on the host since the network was made. */
   warnings: Warning[];
+  /** Addresses of the subnet that hosts behind the bridge have. */
+  hosts: Ipv4[];
 }
 
 /** What open() looks at first. Whether the network is there already. Throws Refused; changes nothing. */
-export function check(kernel: Kernel, { bridge, subnet }: OpenJob): boolean {
+export function check(kernel: Kernel, job: OpenJob): boolean {
   checkTunDevice();
-  return checkConflicts(kernel, bridge, subnet).isThere;
+  return checkConflicts(kernel, job).isThere;
 }
 
 /** Makes or adopts the network's own objects. Throws Refused; then the kernel is as it was. */
 export function open(kernel: Kernel, job: OpenJob): Opened {
-  const { bridge: bridgeName, subnet } = job;
+  const { subnet } = job;
   checkTunDevice();
-  const { bridge: found, warnings } = checkConflicts(kernel, bridgeName, subnet);
+  const { bridge: found, warnings } = checkConflicts(kernel, job);
   const ipv6 = hasIpv6();
   return undoing((undo) => {
     const former = kernel.link({ name: shaperName(subnet.gateway) });
@@ -61,7 +60,6 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
     const mirrored = needsMirred(kernel.release());
     const facts: NetworkFacts = {
       ...ensureDevices(kernel, { ...job, mirrored, checksums }, maps, found, undo),
-      gateway: { ip: subnet.gateway, mac: macOf(subnet.gateway) },
       isolated: job.isolated,
       translate: job.translate,
       mirrored,
@@ -73,14 +71,15 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
       maps,
     };
     mustTalk(kernel, [classifyFilter(facts, "replace")], facts.shaper.name);
+    const hosts = findHosts(kernel, facts.bridge.ifindex, subnet);
     const adoption = adopt(kernel, facts, subnet, taps, adopted);
-    const unproved = adoption.unproved.map(({ tapName }) => unprovedObstacle(tapName, bridgeName));
-    return { facts, adoption, warnings: [...warnings, ...unproved.map(warningOf)] };
+    const unproved = adoption.unproved.map(({ tapName }) => unprovedObstacle(tapName, job.bridge));
+    return { facts, adoption, warnings: [...warnings, ...unproved.map(warningOf)], hosts };
   });
 }
 
 /** What is made anew when somebody deleted it. */
-export type Devices = Pick<NetworkFacts, "bridge" | "shaper" | "condemnedGroup">;
+export type Devices = Pick<NetworkFacts, "bridge" | "gateway" | "shaper" | "condemnedGroup">;
 
 function ensureDevices(
   kernel: Kernel,
@@ -88,16 +87,26 @@ function ensureDevices(
   maps: NetworkFacts["maps"],
   found: LinkInfo | undefined,
   undo: Undo,
+  former?: NetworkFacts["bridge"],
 ): Devices {
   const { bridge: name, subnet, uploadCapacity, nat } = job;
   const ipv6 = hasIpv6();
-  const shaper = ensureShaper(kernel, name, subnet.gateway, uploadCapacity, ipv6, undo);
-  writeSettings(kernel, maps, subnet, shaper.ifindex, job, undo);
-  const forwards = nat !== undefined;
-  const wish = { name, subnet, found, ipv6, forwards, shaper };
-  const bridge = ensureBridge(kernel, wish, undo);
+  const { gateway } = subnet;
+  const wish = { name, subnet, ipv6, forwards: nat !== undefined };
+  const link = provideBridge(kernel, wish, found, undo);
+  const isKnown = former?.madeByUs === true && former.ifindex === link.ifindex;
+  const isOwn = isKnown || link.alias === bridgeAlias(subnet);
+  // Before anything changes on somebody else's bridge: it remembers what was changed.
+  const shaper = ensureShaper(
+    kernel,
+    { bridge: link, isOwn, gateway, capacity: uploadCapacity, ipv6 },
+    undo,
+  );
+  const { mac, ...bridge } = settleBridge(kernel, link, { ...wish, shaper }, undo);
+  writeSettings(kernel, maps, subnet, { ...job, shaper: shaper.ifindex, mac }, undo);
   return {
     bridge,
+    gateway: { ip: gateway, mac },
     shaper: { name: shaper.name, ifindex: shaper.ifindex },
     condemnedGroup: chooseGroup(
       kernel,
@@ -115,44 +124,26 @@ export function restore(
   kernel: Kernel,
   { facts, ...job }: OpenJob & { facts: NetworkFacts },
 ): Devices {
-  const { bridge: found } = checkConflicts(kernel, job.bridge, job.subnet, true);
+  const { bridge: found } = checkConflicts(kernel, job, true);
   return undoing((undo) => {
     const { mirrored, checksums } = facts;
-    const devices = ensureDevices(kernel, { ...job, mirrored, checksums }, facts.maps, found, undo);
+    const devices = ensureDevices(
+      kernel,
+      { ...job, mirrored, checksums },
+      facts.maps,
+      found,
+      undo,
+      facts.bridge,
+    );
     const filter = classifyFilter({ ...facts, ...devices }, "replace");
     mustTalk(kernel, [filter], devices.shaper.name);
-    // The shaper whose alias remembered it is gone; the next look finds that the new one's does not.
+    // The shaper that remembered it may be gone; the next look finds that the new one does not.
     const { bridge } = devices;
     const isSame = bridge.ifindex === facts.bridge.ifindex;
     const addressAdded = bridge.addressAdded || (isSame && facts.bridge.addressAdded);
-    return { ...devices, bridge: { ...bridge, addressAdded } };
+    const broughtUp = bridge.broughtUp || (isSame && facts.bridge.broughtUp);
+    return { ...devices, bridge: { ...bridge, addressAdded, broughtUp } };
   });
-}
-
-/**
- * Takes down the shaper, and the bridge when it is ours, else our address on it. The TAPs are gone already, but for those
- * that could not be deleted before: without the bridge nobody would find them again.
- */
-export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): void {
-  const { bridge, shaper } = facts;
-  const own = bridge.madeByUs ? [shaper, bridge] : [shaper];
-  // While the shaper is there to remember it.
-  if (bridge.addressAdded) removeAddress(kernel, bridge, subnet);
-  const taps = findOwnTaps(kernel, bridge.ifindex, subnet, leasedIn(kernel, facts.maps));
-  for (const { name, ifindex } of [...taps, ...own]) {
-    const [failure] = kernel.talk([{ op: "link.delete", ifindex }], name);
-    if (failure && failure.errno !== ENODEV) throw new Refused(failure);
-  }
-}
-
-function removeAddress(
-  kernel: Kernel,
-  { ifindex, name }: NetworkFacts["bridge"],
-  { gateway: ip, prefixLength }: Subnet,
-): void {
-  const [failure] = kernel.talk([{ op: "address.delete", ifindex, ip, prefixLength }], name);
-  const isGone = failure?.errno === ENODEV || failure?.errno === EADDRNOTAVAIL;
-  if (failure && !isGone) throw new Refused(failure);
 }
 
 /** Opening the device is the probe: its mode bits say nothing about a container's device policy. */

@@ -38,7 +38,7 @@ export function isOwnTap(
   link: LinkInfo,
   bridgeIfindex: number | undefined,
   subnet: Subnet,
-  leased: Leased,
+  leased: Leased = NONE,
 ): boolean {
   const { kind, master, ifindex } = link;
   if (kind !== "tun") return false;

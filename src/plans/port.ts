@@ -18,6 +18,14 @@ export function portSettings(facts: NetworkFacts): PortFlags {
 }
 
 /**
+ * The host's side of a TAP on a bridge that is somebody else's: higher than any card's, since such a
+ * bridge may take the lowest MAC of its ports for its own. On ours the kernel's choice does.
+ */
+export function hostMac({ bridge }: NetworkFacts, ifindex: number): { mac?: Mac } {
+  return bridge.madeByUs ? {} : { mac: 0xfeff * 2 ** 32 + ifindex };
+}
+
+/**
  * Puts a TAP on the bridge, in the order that never lets a frame pass unguarded: isolation before
  * UP, UP last. Port settings cannot share a message with the master: they apply to the one that is
  * there already.

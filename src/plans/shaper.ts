@@ -5,7 +5,7 @@ import { classHandle, HTB_ROOT } from "../facts.js";
 import { CAPACITY_MINOR, DEFAULT_MINOR } from "../identity/class-pool.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk, Refused } from "../kernel/kernel.js";
-import type { Ipv4, Message } from "../kernel/messages.js";
+import type { Ipv4, Mac, Message } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
 import { HTB_QUANTUM_BYTES, htbBucket } from "../limits.js";
 import { createLink } from "./link.js";
@@ -34,6 +34,23 @@ export interface Shaper {
   ifindex: number;
   /** What its alias says. */
   addressAdded: boolean;
+  /** What its MAC says. */
+  bridgeWasDown: boolean;
+  /** The bridge is the network's own, whatever somebody made of its alias. */
+  madeBridge: boolean;
+}
+
+/**
+ * What a shaper's MAC remembers of the bridge as it was when the shaper was made: somebody else's that
+ * was down, or the network's own, by its ifindex. Nothing uses that MAC, it can only be given when the
+ * link is made (EOPNOTSUPP), and an alias with more words would be refused by the release before this one.
+ */
+const WAS_DOWN_MAC: Mac = 0x02_66_6b_64_6f_77;
+const madeBridgeMac = (bridge: number): Mac => 0x02_62 * 2 ** 32 + bridge;
+
+function memoryOf({ ifindex, up }: LinkInfo, isOwn: boolean): { mac?: Mac } {
+  if (isOwn) return { mac: madeBridgeMac(ifindex) };
+  return up ? {} : { mac: WAS_DOWN_MAC };
 }
 
 /**
@@ -53,15 +70,22 @@ function hasClassifier(kernel: Kernel, { ifindex }: LinkInfo): boolean {
   return kernel.filters(ifindex, HTB_ROOT).some(({ bpf }) => bpf?.name === CLASSIFIER);
 }
 
+export interface ShaperWish {
+  bridge: LinkInfo;
+  /** The bridge is known to be the network's own. */
+  isOwn: boolean;
+  gateway: Ipv4;
+  capacity: BitsPerSecond;
+  ipv6: boolean;
+}
+
 /** Makes the IFB with its HTB, or takes over the one an earlier process left. */
 export function ensureShaper(
   kernel: Kernel,
-  bridge: string,
-  gateway: Ipv4,
-  capacity: BitsPerSecond,
-  ipv6: boolean,
+  { bridge: link, isOwn, gateway, capacity, ipv6 }: ShaperWish,
   undo: Undo,
 ): Shaper {
+  const bridge = link.name;
   const name = shaperName(gateway);
   const found = kernel.link({ name });
   const addressAdded = found?.alias === shaperAlias(bridge, true);
@@ -83,18 +107,35 @@ export function ensureShaper(
   const former = found && !isHalfMade ? capacityOf(kernel, found.ifindex) : undefined;
   if (found && former !== undefined) {
     sendSteps(kernel, adoptSteps(found, alias, former, capacity), name, undo);
-    return { name, ifindex: found.ifindex, addressAdded };
+    return shaperOf(found, addressAdded, link, isOwn);
   }
   // Half a shaper, from a process that died while making it, or a root somebody deleted: a new one
   // is the safe way.
   if (found) mustTalk(kernel, [{ op: "link.delete", ifindex: found.ifindex }], name);
-  const { ifindex } = createLink(kernel, { op: "link.create", name, kind: "ifb" }, "shaper", undo);
+  const create = { op: "link.create", name, kind: "ifb", ...memoryOf(link, isOwn) } as const;
+  const made = createLink(kernel, create, "shaper", undo);
+  const { ifindex } = made;
   if (ipv6) {
     mustTalk(kernel, [{ op: "link.set", ifindex, addressGeneration: "none" }], name);
-    disableIpv6(name, false, undo);
+    disableIpv6(name, undo);
   }
   mustTalk(kernel, treeMessages(ifindex, alias, capacity), name);
-  return { name, ifindex, addressAdded };
+  return shaperOf(made, addressAdded, link, isOwn);
+}
+
+function shaperOf(
+  { name, ifindex, mac }: LinkInfo,
+  addressAdded: boolean,
+  bridge: LinkInfo,
+  isOwn: boolean,
+): Shaper {
+  return {
+    name,
+    ifindex,
+    addressAdded,
+    bridgeWasDown: mac === WAS_DOWN_MAC,
+    madeBridge: isOwn || mac === madeBridgeMac(bridge.ifindex),
+  };
 }
 
 function adoptSteps(

@@ -26,7 +26,7 @@ import {
 import type { Ipv4, Mac, Message, TcVerb } from "../kernel/messages.js";
 import { HTB_QUANTUM_BYTES, type KernelLimits } from "../limits.js";
 import { isAlone } from "./give.js";
-import { joinBridge } from "./port.js";
+import { hostMac, joinBridge } from "./port.js";
 import { type Undo, undoing } from "./undo.js";
 
 /** The name of the filter at the shaper's root. */
@@ -143,6 +143,7 @@ export function beforePersist(facts: NetworkFacts, spec: SlotSpec, ifindex: numb
       op: "link.set",
       ifindex,
       alias: spec.alias,
+      ...hostMac(facts, ifindex),
       ...(facts.ipv6 ? { addressGeneration: "none" as const } : {}),
     },
     { op: "qdisc.tbf", verb: "add", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },

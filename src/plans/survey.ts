@@ -13,14 +13,14 @@ import type { Kernel } from "../kernel/kernel.js";
 import { decodeLease, encodeLease, type Lease } from "../lease/lease.js";
 import type { ShapingDefaults } from "../limits.js";
 import { compare } from "./compare.js";
-import { type KnownTap, shaperMessages, tapMessages } from "./expected.js";
-import { type Finding, finding, type Obstacle, type Warning, warningOf } from "./finding.js";
-import { findSilencers, silenceOf } from "./forwarding.js";
+import { compareNetwork } from "./compare-network.js";
+import { type KnownTap, tapMessages } from "./expected.js";
+import { type Finding, finding, type Warning, warningOf } from "./finding.js";
+import { silenceOf } from "./forwarding.js";
 import { Found } from "./found.js";
 import { OPENED, wasOpened } from "./give.js";
 import { type GroupClass, groupMessage } from "./group.js";
-import { type Leftovers, leftovers, unprovedObstacles } from "./leftovers.js";
-import { findOverlaps } from "./overlap.js";
+import { type Leftovers, leftovers } from "./leftovers.js";
 
 /** What the network knows. Plain data. */
 export interface SurveyJob {
@@ -36,6 +36,8 @@ export interface SurveyJob {
   stranded: readonly Remains[];
   /** Look for what others took of the subnet, too: hosts may have very many routes. */
   withOverlaps: boolean;
+  /** The network has rules in the firewall. */
+  hasNat: boolean;
 }
 
 export interface Survey {
@@ -62,18 +64,19 @@ const ROOT = 0xffff_ffff;
 
 export function survey(kernel: Kernel, job: SurveyJob): Survey {
   const found = new Found(kernel, job.facts, job.subnet);
+  const { findings: network, obstacles, isLacking } = compareNetwork(kernel, found, job);
   const result: Survey = {
-    network: compareNetwork(found, job),
+    network,
     groups: [],
     taps: [],
     gone: [],
     leftovers: leftovers(found, job),
     lostClasses: [],
-    warnings: obstacles(kernel, found, job).map(warningOf),
+    warnings: obstacles.map(warningOf),
     silent: [],
     directPackets: found.qdisc(job.facts.shaper.ifindex, ROOT)?.htb?.directPackets ?? 0,
   };
-  if (lacksDevice(found)) return result;
+  if (isLacking) return result;
   const minors = new Set([...found.classes.keys()].map((handle) => handle & 0xffff));
   result.lostClasses = job.freeClasses.filter((minor) => !minors.has(minor));
   // Before the guests, whose classes stand under theirs.
@@ -101,40 +104,10 @@ export function survey(kernel: Kernel, job: SurveyJob): Survey {
   return result;
 }
 
-function obstacles(kernel: Kernel, found: Found, job: SurveyJob): Obstacle[] {
-  const { subnet, withOverlaps, stranded } = job;
-  const { ifindex } = found.facts.bridge;
-  const bridge = found.links.get(ifindex);
-  return [
-    ...(bridge ? findSilencers(bridge) : []),
-    ...(withOverlaps ? findOverlaps(kernel, ifindex, subnet) : []),
-    ...unprovedObstacles(found, stranded),
-  ];
-}
-
 /** Without STP such a port is a difference, which compare() has told. */
 function silencedState({ links, facts }: Found, { ifindex }: KnownTap): string | undefined {
   const [link, bridge] = [links.get(ifindex), links.get(facts.bridge.ifindex)];
   return link && bridge?.bridge?.stpState ? silenceOf(link, bridge) : undefined;
-}
-
-function lacksDevice({ links, facts }: Found): boolean {
-  return !links.has(facts.bridge.ifindex) || !links.has(facts.shaper.ifindex);
-}
-
-function compareNetwork(found: Found, { facts, capacity }: SurveyJob): Finding[] {
-  const { bridge, shaper, gateway } = facts;
-  const missing = Object.entries({ bridge, shaper }).filter(
-    ([, { ifindex }]) => !found.links.has(ifindex),
-  );
-  if (missing.length > 0)
-    return missing.map(([what, { name }]) => finding(what, name, undefined, []));
-  const { ifindex } = bridge;
-  return compare(found, [
-    { op: "link.set", ifindex, mac: gateway.mac, sendRedirects: false },
-    ...shaperMessages(facts, capacity),
-    { op: "link.set", ifindex, up: true },
-  ]);
 }
 
 /** Whose the TAP is, and that nobody has opened a warm slot. */

@@ -12,10 +12,10 @@ export function hasIpv6(): boolean {
 
 /**
  * `sysctl net.ipv6.conf.LINK.disable_ipv6=1`, and notes the way back; does nothing when it is so
- * already. `makesAddresses` is false for a link whose `addressGeneration` is "none": it has no IPv6
- * to speak of, so it stays as it is where /proc/sys is read-only, as in a container.
+ * already. The link's `addressGeneration` is "none", so that it has no IPv6 to speak of: it stays as it
+ * is where /proc/sys is read-only, as in a container.
  */
-export function disableIpv6(link: string, makesAddresses: boolean, undo: Undo): void {
+export function disableIpv6(link: string, undo: Undo): void {
   const path = `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`;
   if (readSetting(link, path) === 1) return;
   const write = (value: number) =>
@@ -23,10 +23,24 @@ export function disableIpv6(link: string, makesAddresses: boolean, undo: Undo): 
   try {
     write(1);
   } catch (error) {
-    if (!makesAddresses && failureOf(error, "", "").errno === EROFS) return;
+    if (failureOf(error, "", "").errno === EROFS) return;
     throw error;
   }
   undo.push(`0 in ${path}`, () => write(0));
+}
+
+/** Does something while the kernel keeps the other addresses of a subnet whose first one goes. */
+export function whilePromoting(link: string, run: () => void): void {
+  const path = `/proc/sys/net/ipv4/conf/${link}/promote_secondaries`;
+  const former = readSetting(link, path);
+  const write = (value: number) =>
+    guarded(link, `write ${path}`, () => writeFileSync(path, String(value)));
+  if (former !== 1) write(1);
+  try {
+    run();
+  } finally {
+    if (former !== 1) write(former);
+  }
 }
 
 /** How often the kernel broadcasts an ARP request on the link: `sysctl net.ipv4.neigh.LINK.mcast_solicit`. */

@@ -91,6 +91,7 @@ export async function inspect(
       freeClasses: only ? [] : identities.freeClasses,
       stranded: stranded.map(({ remains }) => remains),
       withOverlaps,
+      hasNat: options.nat !== undefined,
     };
   });
   metrics.sentUnclassified(found.directPackets);

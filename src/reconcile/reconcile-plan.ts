@@ -45,17 +45,17 @@ function repairActions(subject: string, findings: readonly Difference[], proof: 
   }));
 }
 
-/** Without a message it is the device itself that is gone. */
+/** Without a message the device itself is gone, or the operator's bridge is to be followed. */
 function networkStep(parts: Parts, one: Finding): Step {
   const { bridge, shaper } = parts.facts;
-  const isGone = one.repair.length === 0;
-  const isBridge = isGone
-    ? one.what === "bridge"
+  const isRestore = one.repair.length === 0;
+  const isBridge = isRestore
+    ? one.what !== "shaper"
     : one.repair.some((message) => isAbout(message, bridge.ifindex));
   const { name, ifindex } = isBridge ? bridge : shaper;
   const proof = `ifindex ${ifindex}, made or adopted by this network`;
   return {
-    kind: isGone ? "restore" : "network",
+    kind: isRestore ? "restore" : "network",
     actions: repairActions(name, [one], proof),
     run: () => repairNetwork(parts, name, one),
   };

@@ -45,7 +45,9 @@ export async function verify(
   const found = await inspect(parts, only, withOverlaps);
   const { bridge, shaper, maps } = parts.facts;
   const isBridge = ({ what, repair }: Finding) =>
-    what === "bridge" || repair.some((one) => "ifindex" in one && one.ifindex === bridge.ifindex);
+    repair.length === 0
+      ? what !== "shaper"
+      : repair.some((one) => "ifindex" in one && one.ifindex === bridge.ifindex);
   const about = (subject: string, findings: readonly Finding[]) =>
     findings.map(({ what, expected, found: actual }) => ({
       subject,

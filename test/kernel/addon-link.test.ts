@@ -39,6 +39,7 @@ describe("making a link", () => {
       up: false,
       lowerUp: false,
       running: false,
+      carrierUps: 0,
       mac: 0x02000a000001,
       mtu: 1400,
       group: 0,

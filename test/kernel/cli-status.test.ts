@@ -32,6 +32,7 @@ const GUEST = {
   limits: { download: 100e6, upload: { rate: 20e6, ceil: 80e6 } },
   createdMs: expect.any(Number) as number,
   group: null,
+  owner: null,
   guest: null,
 };
 const COUNTERS = {

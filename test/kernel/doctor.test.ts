@@ -9,6 +9,7 @@ import { compareKernelStates } from "../support/kernel-state.js";
 import {
   deleteLink,
   linkNamed,
+  makeForeignLink,
   makeTap,
   readNetworkLines,
   tellKernel,
@@ -67,6 +68,18 @@ it("finds a link with the bridge's name that is none", async () => {
 it("finds multicast snooping", async () => {
   sh(`ip link add ${BRIDGE} type bridge`);
   await expectMended("bridge.multicast-snooping", "warning", /is on at vmbr0/);
+});
+
+it("finds what the owner of a bridge should set, and what an earlier release left on one with an uplink", async () => {
+  makeBridge();
+  await expectMended("bridge.mcast-solicit", "warning", /mcast_solicit is 3/);
+  await expectMended("bridge.send-redirects", "warning", /send_redirects is 1/);
+  const master = linkNamed(BRIDGE)?.ifindex as number;
+  tellKernel({ op: "link.set", ifindex: makeForeignLink("uplink9"), master });
+  onTestFinished(() => deleteLink("uplink9"));
+  await expectMended("bridge.mcast-solicit", "warning", /mcast_solicit is 0/);
+  sh(`sysctl -q -w net/ipv6/conf/${BRIDGE}/disable_ipv6=1`);
+  await expectMended("bridge.ipv6", "warning", /disable_ipv6 is 1/);
 });
 
 it("finds forwarding off, for the host and for the bridge", async () => {

@@ -6,31 +6,34 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { openNetwork } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import {
+  addressesOf,
   classNamed,
   deleteLink,
   indexOf,
   ipNumber,
   linkNamed,
+  macNumber,
   makeForeignLink,
   readSettings,
   tellKernel,
-  withNetlink,
 } from "../support/kernel-view.js";
-import { BRIDGE, expectNotOpened, openForTest, SHAPER, testOptions } from "../support/network.js";
+import {
+  BRIDGE,
+  expectNotOpened,
+  openForTest,
+  poolFilled,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
 import { REQUEST } from "../support/requests.js";
 
 const GATEWAY = { ip: ipNumber("10.100.0.1"), prefixLength: 16 };
-
-function addressesOf(bridge: string): number[] {
-  const ifindex = indexOf(bridge);
-  return withNetlink((netlink) => netlink.addresses(ifindex)).map(({ ip }) => ip);
-}
 
 const SYSCTLS = ["ipv6/conf", "ipv4/conf", "ipv4/neigh"].flatMap((tree) =>
   ["disable_ipv6", "send_redirects", "mcast_solicit"].map((key) => [tree, key] as const),
 );
 
-/** Every setting of the bridge that opening writes, those that the kernel has. */
+/** The settings of a bridge of ours that opening writes, those that the kernel has. */
 function sysctlsOf(bridge: string): string[] {
   return SYSCTLS.flatMap(([tree, key]) => {
     try {
@@ -75,9 +78,12 @@ describe("an open that fails", () => {
     await expectNotOpened(testOptions(), "CONFLICT", { device: "stranger" });
     expect(sysctlsOf(BRIDGE)).toEqual(before);
     expect(addressesOf(BRIDGE)).toEqual([]);
+    expect(linkNamed(BRIDGE)?.up).toBe(false);
     goAway();
-    await openForTest();
-    expect(sysctlsOf(BRIDGE)).not.toEqual(before);
+    const network = await openForTest();
+    expect(sysctlsOf(BRIDGE)).toEqual(before);
+    await network.destroy();
+    expect(sysctlsOf(BRIDGE)).toEqual(before);
   });
 
   it("leaves capacity and isolation of the network that is there as they were", async () => {
@@ -117,6 +123,74 @@ describe("an open that fails after the shaper was deleted", () => {
   });
 });
 
+describe("a bridge that was down", () => {
+  it("is down again when the network goes, whoever ends it", async () => {
+    await (await openForTest()).destroy();
+    expect(linkNamed(BRIDGE)?.up).toBe(false);
+    const options = testOptions();
+    const agent = new Agent();
+    await agent.open(options);
+    await agent.kill();
+    expect(linkNamed(BRIDGE)?.up).toBe(true);
+    const network = await openForTest(options);
+    expect((await network.reconcile({ dryRun: true })).actions).toEqual([]);
+    await network.destroy();
+    expect(linkNamed(BRIDGE)?.up).toBe(false);
+  });
+
+  it("stays up when others use it by then, and one that was up stays so", async () => {
+    const network = await openForTest();
+    const master = indexOf(BRIDGE);
+    tellKernel({ op: "link.set", ifindex: makeForeignLink("uplink9"), master });
+    onTestFinished(() => deleteLink("uplink9"));
+    await network.destroy();
+    expect(linkNamed(BRIDGE)?.up).toBe(true);
+    deleteLink("uplink9");
+    makeForeignLink("uplink9");
+    await (await openForTest()).destroy();
+    expect(linkNamed(BRIDGE)?.up).toBe(true);
+  });
+});
+
+describe("the MAC of a bridge without other ports", () => {
+  it("is the gateway's, and does not come and go with the guests", async () => {
+    const mac = linkNamed(BRIDGE)?.mac;
+    const network = await openForTest(testOptions({ pool: { size: 3 } }));
+    await poolFilled(network, 3);
+    await network.createAllocation(REQUEST);
+    expect(linkNamed(BRIDGE)?.mac).toBe(mac);
+    await network.releaseAllocation(REQUEST.instanceId);
+    expect((await network.verify()).differences).toEqual([]);
+    await network.destroy();
+    expect(linkNamed(BRIDGE)?.mac).toBe(mac);
+  });
+
+  it("does not become that of a TAP which a former release left with the kernel's choice", async () => {
+    const options = testOptions();
+    const former = await openForTest(options);
+    const { tap } = await former.createAllocation(REQUEST);
+    const high = linkNamed(tap)?.mac;
+    await former.close();
+    tellKernel({ op: "link.set", ifindex: indexOf(tap), mac: macNumber("02:00:00:00:00:77") });
+    const network = await openForTest(options);
+    expect(linkNamed(tap)?.mac).toBe(high);
+    expect((await network.verify()).differences).toEqual([]);
+  });
+
+  it("that is none becomes the gateway's own", async () => {
+    const port = makeForeignLink("uplink9");
+    onTestFinished(() => deleteLink("uplink9"));
+    // With its last port a bridge loses the MAC that it had from it.
+    tellKernel({ op: "link.set", ifindex: port, master: indexOf(BRIDGE) });
+    tellKernel({ op: "link.set", ifindex: port, master: 0 });
+    expect(linkNamed(BRIDGE)?.mac).toBe(0);
+    const network = await openForTest();
+    await network.createAllocation(REQUEST);
+    expect(linkNamed(BRIDGE)?.mac).toBe(macNumber("02:00:0a:64:00:01"));
+    expect((await network.verify()).differences).toEqual([]);
+  });
+});
+
 describe("the gateway's address", () => {
   it("goes with the network that added it, and the bridge stays", async () => {
     const network = await openForTest();
@@ -146,6 +220,15 @@ describe("the gateway's address", () => {
     await (await openNetwork(options)).close();
     await (await openNetwork(options)).destroy();
     expect(addressesOf(BRIDGE)).toEqual([GATEWAY.ip]);
+  });
+
+  it("takes no other address of the subnet along when it goes", async () => {
+    const network = await openForTest();
+    const other = { ip: ipNumber("10.100.3.1"), prefixLength: 16 };
+    tellKernel({ op: "address.add", ifindex: indexOf(BRIDGE), ...other });
+    expect((await network.verify()).differences).toEqual([]);
+    await network.destroy();
+    expect(addressesOf(BRIDGE)).toEqual([other.ip]);
   });
 
   it("is put back when somebody took it, and still goes with the network", async () => {

@@ -11,7 +11,7 @@ import { CAN_JUDGE, DROP_WHAT_CANNOT_BE_JUDGED } from "../support/judging.js";
 import { BRIDGE, openForTest, testOptions } from "../support/network.js";
 import { openOutsidePort } from "../support/outside-port.js";
 import { RawTap } from "../support/raw-tap.js";
-import { paddingFor } from "../support/virtio.js";
+import { GSO, paddingFor } from "../support/virtio.js";
 
 const OUTSIDE_IP = "192.0.2.9";
 const ARP_SUM_AT = 20;
@@ -85,9 +85,9 @@ function arpReply({ mac, ip }: Self): Buffer {
   return Buffer.concat([frame, Buffer.alloc(2)]);
 }
 
-function datagram({ mac, ip }: Self): Buffer {
+function datagram({ mac, ip }: Self, bytes = 6): Buffer {
   const ends = { source: mac, destination: BROADCAST_MAC, sourceIp: ip, destinationIp: OUTSIDE_IP };
-  return udpFrame({ ...ends, destinationPort: 9999, payload: Buffer.alloc(6) });
+  return udpFrame({ ...ends, destinationPort: 9999, payload: Buffer.alloc(bytes) });
 }
 
 /**
@@ -116,6 +116,21 @@ describe.each(SCENES)("%s", (_, options) => {
     scene.guest.sendWith({ checksum: { start: UDP_AT, at: UDP_PORT_AT } }, forged);
     const sent = (await heardBy(scene)).flatMap((frame) => parseFrame(frame).udp ?? []);
     expect(sent.map(({ destinationPort }) => destinationPort)).toEqual([]);
+    expect(scene.network.drops()).toMatchObject({ checksum: 1 });
+  });
+
+  it.runIf(CAN_JUDGE)("cannot have the host cut a frame into more than 256 pieces", async () => {
+    const scene = await sceneOf(options);
+    const checksum = { start: UDP_AT, at: UDP_AT + 6 };
+    const pieces = { checksum, gsoType: GSO.udp, segmentBytes: 8 };
+    const send = (bytes: number) =>
+      scene.guest.sendWith(pieces, withPendingChecksum(datagram(scene.self, bytes)));
+    send(257 * 8);
+    expect(await heardBy(scene)).toEqual([]);
+    expect(scene.network.drops()).toMatchObject({ checksum: 1 });
+    send(200 * 8);
+    // Its header is part of what is cut.
+    expect(await heardBy(scene)).toHaveLength(scene.ears.length * 201);
     expect(scene.network.drops()).toMatchObject({ checksum: 1 });
   });
 

@@ -4,14 +4,17 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { openNetwork } from "../../dist/index.js";
 import { Agent } from "../support/agent.js";
 import { forknetJson } from "../support/cli.js";
 import { findingOf } from "../support/diagnosis.js";
 import { INTERNET_IP, openInternet, setForwarding, UPLINK } from "../support/internet.js";
 import { compareKernelStates } from "../support/kernel-state.js";
 import {
+  addressesOf,
   deleteLink,
   indexOf,
+  ipNumber,
   linkNamed,
   readNetworkLines,
   tellKernel,
@@ -29,6 +32,10 @@ const READ_ONLY = [
   "sh",
 ];
 const WHAT_TO_MOUNT = /mount -o remount,rw \/proc\/sys/;
+const REFUSED = {
+  code: "ERR_FORKNET_PERMISSION",
+  message: expect.stringMatching(WHAT_TO_MOUNT) as string,
+};
 
 const setting = (path: string) => readFileSync(`/proc/sys/net/${path}`, "utf8").trim();
 
@@ -75,29 +82,34 @@ describe("with a read-only /proc/sys", () => {
     });
   });
 
-  it.each<[string, () => void, object]>([
-    [
-      "the host's own switch, no uplink being known",
-      () => setForwarding(false),
-      { nat: { enableForwarding: true } },
-    ],
-    [
-      "IPv6 off on a bridge that makes addresses",
-      () => {
-        tellKernel({ op: "link.create", name: BRIDGE, kind: "bridge" });
-        onTestFinished(() => deleteLink(BRIDGE));
-        tellKernel({ op: "link.set", ifindex: indexOf(BRIDGE), up: true });
-      },
-      {},
-    ],
-  ])("is refused with what to mount, and nothing changes: %s", async (_, prepare, options) => {
-    prepare();
+  it("is refused with what to mount, and nothing changes: the host's own switch, no uplink being known", async () => {
+    setForwarding(false);
     const before = readNetworkLines();
-    await expect(new Agent(READ_ONLY).open(testOptions(options))).rejects.toMatchObject({
-      code: "ERR_FORKNET_PERMISSION",
-      message: expect.stringMatching(WHAT_TO_MOUNT),
-    });
+    const options = testOptions({ nat: { enableForwarding: true } });
+    await expect(new Agent(READ_ONLY).open(options)).rejects.toMatchObject(REFUSED);
     expect(compareKernelStates(before, readNetworkLines())).toEqual([]);
+  });
+
+  it("on a bridge of the operator's a network opens, and leaves its IPv6 and others' addresses", async () => {
+    const options = testOptions();
+    destroyedAtEnd(options);
+    tellKernel({ op: "link.create", name: BRIDGE, kind: "bridge" });
+    onTestFinished(() => deleteLink(BRIDGE));
+    const ifindex = indexOf(BRIDGE);
+    tellKernel({ op: "link.set", ifindex, up: true });
+    const agent = new Agent(READ_ONLY);
+    await agent.open(options);
+    expect(setting(`ipv6/conf/${BRIDGE}/disable_ipv6`)).toBe("0");
+    const others = { ip: ipNumber("10.100.3.1"), prefixLength: 16 };
+    tellKernel({ op: "address.add", ifindex, ...others });
+    const addresses = () => addressesOf(BRIDGE);
+    const before = addresses();
+    await expect(agent.call("destroy")).rejects.toMatchObject(REFUSED);
+    expect(addresses()).toEqual(before);
+    await agent.kill();
+    // Who may write finishes it.
+    await (await openNetwork(options)).destroy();
+    expect(addresses()).toEqual([others.ip]);
   });
 
   it("the doctor says so", async () => {

@@ -148,10 +148,15 @@ const SCENARIOS: Scenario[] = [
   {
     name: "limits of a group",
     worker: "shape",
-    prepare: (network) => create(network, { group: "tenant" }),
+    // The file of the limits stays open from the first write on, so there is one before.
+    prepare: async (network) => {
+      await network.setGroupLimits("another", { upload: "20mbit" });
+      await create(network, { group: "tenant" });
+    },
     call: (network) => network.setGroupLimits("tenant", { upload: "40mbit" }),
     clean: async (network) => {
       await network.setGroupLimits("tenant", null);
+      await network.setGroupLimits("another", null);
       await release(network);
     },
   },

@@ -193,9 +193,19 @@ export const NETWORK_DAMAGES: NetworkDamage[] = [
     messages: () => [{ op: "link.set", ifindex: indexOf(SHAPER), up: false, alias: "mine" }],
   },
   {
+    name: "the shaper has another alias",
+    what: ["alias"],
+    messages: () => [{ op: "link.set", ifindex: indexOf(SHAPER), alias: "mine" }],
+  },
+  {
     name: "the bridge is down, which deletes the neighbour entries, and has another MAC",
     what: ["mac", "up", "neighbor", "neighbor"],
     messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), up: false, mac: 0x020000000001 }],
+  },
+  {
+    name: "the bridge has another alias",
+    what: ["alias"],
+    messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), alias: "mine" }],
   },
   {
     name: "the bridge tells guests of a way past the gateway",

@@ -132,6 +132,11 @@ export function filterNames(tap: string): {
   }));
 }
 
+export function addressesOf(bridge: string): number[] {
+  const ifindex = indexOf(bridge);
+  return withNetlink((netlink) => netlink.addresses(ifindex)).map(({ ip }) => ip);
+}
+
 export function neighborsOf(bridge: string): NeighborInfo[] {
   const ifindex = indexOf(bridge);
   return withNetlink((netlink) => netlink.neighbors(ifindex)).filter(

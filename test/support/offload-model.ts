@@ -13,6 +13,7 @@ const IPV4_AT = 14;
 const UDP_HEADER_BYTES = 8;
 const FRAGMENT_UNIT_BYTES = 8;
 const MORE_FRAGMENTS = 0x2000;
+const MOST_SEGMENTS = 256;
 const FIN_AND_PUSH = 0x09;
 const CWR = 0x80;
 
@@ -24,6 +25,7 @@ export function isCut(frame: Buffer, { gsoType = 0, segmentBytes = 0 }: VirtioFi
 export function isRefused(frame: Buffer, virtio: VirtioFields, way: Way): boolean {
   const { checksum, gsoType = 0, segmentBytes = 0 } = virtio;
   const cut = isCut(frame, virtio);
+  if (cut && frame.length > segmentBytes * MOST_SEGMENTS) return true;
   if (!checksum) return cut;
   const own = transportOf(frame);
   if (!own) return true;

@@ -9,8 +9,9 @@ import { formatAlias, formatSlotAlias } from "../../dist/lease/alias.js";
 import { encodeLease, keyOf, type Lease } from "../../dist/lease/lease.js";
 import { type Limits, toKernelLimits } from "../../dist/limits.js";
 import { resolveOptions } from "../../dist/options.js";
+import { destroy } from "../../dist/plans/destroy.js";
 import { mend } from "../../dist/plans/mend.js";
-import { destroy, open } from "../../dist/plans/open.js";
+import { open } from "../../dist/plans/open.js";
 import { reap } from "../../dist/plans/reap.js";
 import { type ShapeJob, shape } from "../../dist/plans/shape.js";
 import { classMessages, createSlot, type SlotSpec } from "../../dist/plans/slot.js";
@@ -162,6 +163,7 @@ export class PlanBed {
       groups: [],
       stranded: [],
       withOverlaps: true,
+      hasNat: false,
     }).taps.flatMap(({ findings }) => findings);
   }
 

@@ -10,7 +10,13 @@ import type { Message } from "../../src/kernel/messages.js";
 export const TAP_IFINDEX = 7;
 
 export const FACTS: NetworkFacts = {
-  bridge: { name: "vmbr0", ifindex: 3, madeByUs: true, addressAdded: false },
+  bridge: {
+    name: "vmbr0",
+    ifindex: 3,
+    madeByUs: true,
+    addressAdded: false,
+    broughtUp: false,
+  },
   shaper: { name: "fku0a640001", ifindex: 4 },
   gateway: { ip: 0x0a640001, mac: 0x02000a640001 },
   isolated: true,

@@ -2,8 +2,8 @@
 // distribution's defaults are. test/kernel/package.test.ts has the same for the published ones.
 
 import { expect, test } from "vitest";
-import { binaryPath } from "../kernel/addon-binary.js";
 import { HARDENED, hardeningOf } from "../support/elf.js";
+import { binaryPath } from "./addon-binary.js";
 
 test("the addon has RELRO, BIND_NOW, canaries, checked calls and no executable stack", () => {
   expect(hardeningOf(binaryPath())).toEqual(HARDENED);

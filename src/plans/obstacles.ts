@@ -1,0 +1,43 @@
+// What at a bridge is the operator's and keeps guests, or others, from what they need: settings, ports
+// of others. A new network is refused for it, one that lives is warned.
+
+import type { Subnet } from "../identity/ipv4.js";
+import type { LinkInfo } from "../kernel/binding.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { bridgeAlias } from "./bridge.js";
+import type { Obstacle } from "./finding.js";
+import { findSilencers } from "./forwarding.js";
+import { findOthers, isShared, type Others } from "./others.js";
+
+/** `hasNat`: the network's rules are there, or are to be made. */
+export function findObstacles(
+  kernel: Kernel,
+  bridge: LinkInfo,
+  subnet: Subnet,
+  hasNat: boolean,
+  others: Others = findOthers(kernel, bridge.ifindex, subnet),
+): Obstacle[] {
+  const isOurs = bridge.alias === bridgeAlias(subnet);
+  return [
+    ...findSilencers(bridge),
+    ...(isOurs ? [] : downObstacle(bridge, others)),
+    ...(hasNat ? natObstacle(bridge, others) : []),
+  ];
+}
+
+/** A bridge that others depend on is not for us to bring up. */
+function downObstacle({ name, up }: LinkInfo, others: Others): Obstacle[] {
+  if (up || !isShared(others)) return [];
+  const text = `bridge ${name} is down: nothing of a guest passes`;
+  return [{ what: "up", text, mend: `ip link set dev ${name} up` }];
+}
+
+/**
+ * nat's rules know guests by the bridge: hosts behind other ports would be behind the guests'
+ * firewall, cut off from this host and from what it forwards.
+ */
+function natObstacle({ name }: LinkInfo, { ports: [port] }: Others): Obstacle[] {
+  if (!port) return [];
+  const text = `nat takes everything that comes in through ${name} for guests', and ${port.name} is a port of it`;
+  return [{ what: "nat", text, mend: `ip link set dev ${port.name} nomaster` }];
+}
