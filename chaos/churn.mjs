@@ -36,29 +36,31 @@ function isClone(id) {
 const guestOf = (id) => (isClone(id) ? { guest: SNAPSHOT } : {});
 
 /**
- * Runs until the process is killed.
+ * Runs until the process is killed, or `isOver`: then it resolves when all calls are answered.
  * @param {any} network
  * @param {() => number} random
  * @param {(ifindex: number) => Promise<void>} plugged resolves when the guest has its TAP open
+ * @param {() => boolean} [isOver]
  */
-export async function churn(network, random, plugged) {
+export async function churn(network, random, plugged, isOver = () => false) {
   const names = (/** @type {string} */ kind, /** @type {number} */ count) =>
     Array.from({ length: count }, (_, i) => `${kind}-${i}`);
   await Promise.all([
-    ...names("bare", BARE).map((id) => live(network, random, id)),
-    ...names("plugged", PLUGGED).map((id) => live(network, random, id, plugged)),
-    ...names("kept", KEPT).map((id) => keep(network, random, id, plugged)),
+    ...names("bare", BARE).map((id) => live(network, random, isOver, id)),
+    ...names("plugged", PLUGGED).map((id) => live(network, random, isOver, id, plugged)),
+    ...names("kept", KEPT).map((id) => keep(network, random, isOver, id, plugged)),
   ]);
 }
 
 /**
  * @param {any} network
  * @param {() => number} random
+ * @param {() => boolean} isOver
  * @param {string} id
  * @param {(ifindex: number) => Promise<void>} [plugged]
  */
-async function live(network, random, id, plugged) {
-  for (;;) {
+async function live(network, random, isOver, id, plugged) {
+  while (!isOver()) {
     const { state, ifindex } = network.getAllocation(id) ?? {};
     // A TAP is deleted under its guest, but not while the guest opens it: that would make another.
     if (plugged && state === "active") {
@@ -98,14 +100,16 @@ function nextCall(network, random, id, state) {
 /**
  * @param {any} network
  * @param {() => number} random
+ * @param {() => boolean} isOver
  * @param {string} id
  * @param {(ifindex: number) => Promise<void>} plugged
  */
-async function keep(network, random, id, plugged) {
-  if (!network.getAllocation(id))
+async function keep(network, random, isOver, id, plugged) {
+  // A worker may die under the first.
+  while (!network.getAllocation(id))
     await perform(network, { call: "create", id, limits: pickLimits(random), ...guestOf(id) });
   await plugged(network.getAllocation(id).ifindex);
-  for (;;) {
+  while (!isOver()) {
     await sleep(random() * LONGEST_STAY_MS);
     await perform(network, { call: "update", id, limits: pickLimits(random) });
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openWith } from "../dist/open.js";
 import { churn } from "./churn.mjs";
 import { note } from "./journal.mjs";
-import { arm, disarm, prepare } from "./lethal-kernel.mjs";
+import { arm, disarm, hasDied, prepare } from "./lethal-kernel.mjs";
 import { generator } from "./random.mjs";
 import { clear, SCENARIOS } from "./scenarios.mjs";
 
@@ -13,8 +13,14 @@ const POOL_MS = 3000;
 /** Longer than a refill of the pool waits. */
 const BACKGROUND_MS = 60;
 
+/** Calls go on for so long after a worker's death. */
+const MOURNING_MS = 300;
+const SETTLE_MS = 5000;
+/** So that a thread can run out of memory. */
+const HEAP_MB = 48;
+
 /** @type {{ options: any, seed: number, scenario?: string, after?: number, operations?: number,
- *   hasty?: boolean, end?: boolean }} */
+ *   thread?: { worker: string, death: string }, hasty?: boolean, end?: boolean }} */
 const orders = JSON.parse(process.argv[2] ?? "{}");
 const scenario = SCENARIOS.find(({ name }) => name === orders.scenario);
 /** By ifindex, which no later TAP has again. @type {Map<number, () => void>} */
@@ -58,9 +64,10 @@ async function fillPool(network, size) {
 
 async function run() {
   prepare();
-  if (scenario?.isOpening) arm(orders.after);
+  if (scenario?.isOpening) arm(orders.after, orders.thread);
   const network = await openWith(orders.options, {
     kernelModule: new URL("./lethal-kernel.mjs", import.meta.url).href,
+    ...(orders.thread && { heapMb: HEAP_MB }),
   });
   const opening = scenario?.isOpening ? disarm() : undefined;
   note({ event: "opened", allocations: network.listAllocations() });
@@ -76,13 +83,43 @@ async function run() {
   note({ event: "settled", allocations: network.listAllocations() });
   await started;
   if (!scenario) {
-    if (orders.operations !== undefined) arm(orders.operations);
-    await churn(network, generator(orders.seed), whenPlugged);
-  }
-  if (opening) note({ event: "counted", operations: opening });
+    if (orders.operations !== undefined) arm(orders.operations, orders.thread);
+    const isOver = orders.thread && whenMourned();
+    await churn(network, generator(orders.seed), whenPlugged, isOver);
+    disarm();
+    await settleAgain(network);
+  } else if (opening) note({ event: "counted", operations: opening, died: hasDied() });
   else await aim(network);
   // The parent ends a run that outlived its aim.
   await sleep(2 ** 30);
+}
+
+/** Tells when a worker has been dead for a while. */
+function whenMourned() {
+  let isOver = false;
+  const timer = setInterval(() => {
+    if (!hasDied()) return;
+    clearInterval(timer);
+    setTimeout(() => {
+      isOver = true;
+    }, MOURNING_MS);
+  }, 10);
+  return () => isOver;
+}
+
+/** Waits until nothing is left to do, without doing any of it. @param {any} network */
+async function settleAgain(network) {
+  const active = network
+    .listAllocations()
+    .filter((/** @type {any} */ { state }) => state === "active");
+  await Promise.allSettled(active.map((/** @type {any} */ { shaped }) => shaped));
+  const deadline = performance.now() + SETTLE_MS;
+  let actions;
+  do {
+    await sleep(20);
+    ({ actions } = await network.reconcile({ dryRun: true }));
+  } while (actions.length > 0 && performance.now() < deadline);
+  note({ event: "resettled", allocations: network.listAllocations(), actions, died: hasDied() });
 }
 
 /** @param {any} network */
@@ -92,10 +129,12 @@ async function aim(network) {
   await scenario?.before?.(network);
   await fillPool(network, scenario?.pool ?? 0);
   note({ event: "armed" });
-  arm(orders.after);
+  arm(orders.after, orders.thread);
   await scenario?.call?.(network);
   await sleep(BACKGROUND_MS);
-  note({ event: "counted", operations: disarm() });
+  const operations = disarm();
+  if (orders.thread && !scenario?.isEnding) await settleAgain(network);
+  else note({ event: "counted", operations, died: hasDied() });
 }
 
 await run();

@@ -7,7 +7,7 @@ import type { NetworkOptions } from "../dist/index.js";
 import { formatAlias, formatSlotAlias } from "../dist/lease/alias.js";
 import type { Lease } from "../dist/lease/lease.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "../dist/limits.js";
-import { resolveOptions, type SettledOptions } from "../dist/options.js";
+import { type ResolvedOptions, resolveOptions } from "../dist/options.js";
 import { loadAddon } from "../src/kernel/addon.js";
 import type { LinkInfo } from "../src/kernel/binding.js";
 import { duplicates } from "../test/support/invariants.js";
@@ -43,7 +43,7 @@ export function differences(
   try {
     const inventory = readInventory(netlink, names.bridge, names.shaper);
     const { taps, leases, minors } = inventory;
-    const resolved = { ...resolveOptions(options), mtu: 1500 };
+    const resolved = resolveOptions(options);
     const active = allocations.filter(({ state }) => state === "active");
     const slots = [...taps.values()].filter(({ alias }) => SLOT.test(alias));
     const own = new Set([...leases.values()].map(({ classMinor }) => classMinor));
@@ -83,7 +83,10 @@ export function differences(
 }
 
 /** What is there without any guest. */
-function ownLines({ uploadCapacity, subnet }: SettledOptions, { bridge, shaper }: Names): string[] {
+function ownLines(
+  { uploadCapacity, subnet }: ResolvedOptions,
+  { bridge, shaper }: Names,
+): string[] {
   const capacity = Math.floor(uploadCapacity / 8);
   const classLine = (minor: number, rate: number, queue: string) => {
     return `class ${minor} under ${TC_H_ROOT} ${rate} ceil ${rate} queue ${queue}`;
@@ -99,7 +102,7 @@ function ownLines({ uploadCapacity, subnet }: SettledOptions, { bridge, shaper }
   ];
 }
 
-function guestLines(options: SettledOptions, guest: PlainAllocation, lease?: Lease): string[] {
+function guestLines(options: ResolvedOptions, guest: PlainAllocation, lease?: Lease): string[] {
   if (!lease) return [`lease of ${guest.instanceId} for ${guest.ifindex}`];
   return [
     `lease of ${guest.instanceId} for ${guest.ifindex}`,
@@ -107,7 +110,7 @@ function guestLines(options: SettledOptions, guest: PlainAllocation, lease?: Lea
   ];
 }
 
-function slotLines(options: SettledOptions, { name, alias }: LinkInfo): string[] {
+function slotLines(options: ResolvedOptions, { name, alias }: LinkInfo): string[] {
   const [, ip, mac, minor] = SLOT.exec(alias) as unknown as [string, string, string, string];
   const address = { ip: ipNumber(ip), mac: macNumber(mac), classMinor: Number.parseInt(minor, 16) };
   const limits = toKernelLimits(baseLimits(options.baseLimit), options);

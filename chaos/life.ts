@@ -28,10 +28,17 @@ export type Entry = { atMs: number } & (
   | ({ event: "refusal"; code: string; message: string } & Asked)
   | { event: "opened"; allocations: PlainAllocation[] }
   | { event: "settled"; allocations: PlainAllocation[] }
+  | { event: "resettled"; allocations: PlainAllocation[]; actions: object[]; died: boolean }
   | { event: "armed" }
   | { event: "ended" }
-  | { event: "counted"; operations: string[] }
+  | { event: "counted"; operations: string[]; died: boolean }
 );
+
+/** Only the operations of this worker count. */
+export interface ThreadDeath {
+  worker: "any" | "create" | "shape" | "reap";
+  death: "throw" | "exit" | "memory";
+}
 
 /** What a driver is told at its start; see driver.mjs. */
 export interface Orders {
@@ -43,6 +50,8 @@ export interface Orders {
   after?: number;
   /** Dies after so many kernel operations of random calls. */
   operations?: number;
+  /** Not the process dies, but a worker thread; the process goes on and settles again. */
+  thread?: ThreadDeath;
   /** Makes random calls from the moment the network is open: nothing is checked, nothing has settled. */
   hasty?: boolean;
   /** Destroys the network and ends. */
@@ -63,7 +72,7 @@ export class Life {
     journal.on("line", (line) => {
       const entry = JSON.parse(line) as Entry;
       hear(entry);
-      this.#seen.set(entry.event, entry);
+      if (!this.#seen.has(entry.event)) this.#seen.set(entry.event, entry);
       this.#waiting.get(entry.event)?.(entry);
     });
     // What the dead driver wrote is read to the end before anybody judges it.
@@ -79,9 +88,11 @@ export class Life {
   async until<Event extends Entry["event"]>(
     event: Event,
   ): Promise<Extract<Entry, { event: Event }> | undefined> {
-    const coming = new Promise<Entry>((resolve) => this.#waiting.set(event, resolve));
-    await Promise.race([coming, this.#over]);
-    this.#waiting.delete(event);
+    if (!this.#seen.has(event)) {
+      const coming = new Promise<Entry>((resolve) => this.#waiting.set(event, resolve));
+      await Promise.race([coming, this.#over]);
+      this.#waiting.delete(event);
+    }
     return this.#seen.get(event) as Extract<Entry, { event: Event }> | undefined;
   }
 

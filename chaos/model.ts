@@ -46,6 +46,9 @@ const PORT = ["tap", "ifindex", "classId"] as const;
 /** What a call may be told that another call of its guest overtook. */
 const OVERTAKEN = ["ERR_FORKNET_ABORTED", "ERR_FORKNET_NOT_FOUND", "ERR_FORKNET_ID_EXISTS"];
 
+/** Calls that a worker's death refuses, with nothing left of them: all others are repeated. */
+const MAKING: readonly string[] = ["create", "recreate"];
+
 export class Model {
   readonly #guests = new Map<string, Known>();
   readonly #problems: string[] = [];
@@ -160,7 +163,9 @@ export class Model {
     const ask = known.pending.find((one) => one.number === number);
     known.pending = known.pending.filter((one) => one !== ask);
     // Gone from the list already: a release overtook it.
-    const isExpected = OVERTAKEN.includes(code) && (ask?.wasOvertaken ?? true);
+    const isExpected =
+      (OVERTAKEN.includes(code) && (ask?.wasOvertaken ?? true)) ||
+      (MAKING.includes(call) && code === "ERR_FORKNET_WORKER");
     if (!isExpected) this.#problems.push(`${call} of ${id} was refused: ${message} (${code})`);
     for (const spell of known.spells)
       if (ask && spell.fromMs === ask.atMs) spell.untilMs = Math.min(spell.untilMs, atMs);

@@ -17,11 +17,17 @@ export function writeReport(
   seconds: number,
 ): string {
   const { instants, atOperations, aimed, missed, operations } = outcome;
+  const { workers, aimedWorkers, missedWorkers } = outcome;
   const rows: [string, string | number][] = [
     ["kills at random instants", instants],
     ["kills after a random kernel operation of random calls", atOperations],
     ["kills aimed at a gap of a plan", `${aimed} (${missed} came after the plan's end)`],
-    ["of these, before the network had opened and settled", tally.diedOpening],
+    ["worker threads that died under random calls", workers],
+    [
+      "worker threads that died in a gap of a plan",
+      `${aimedWorkers} (${missedWorkers} gaps were the main thread's, or came after the plan's end)`,
+    ],
+    ["kills before the network had opened and settled", tally.diedOpening],
     [
       "calls asked for, acknowledged, refused",
       `${tally.asked}, ${tally.acknowledged}, ${tally.refused}`,
@@ -63,7 +69,8 @@ function document(command: string, seconds: number, table: string, plans: string
     "kernel (links, qdiscs, classes, filters, forwarding and neighbour entries, lease map) and with the standby store. Ten",
     "guests with traffic, whose TAPs a process of its own holds, send and are sent 4 Mbit/s throughout; their limits are at",
     "most 2 Mbit/s, and the counters of their classes and TBFs are judged over every window up to a second. Every other",
-    "guest has the identity of one snapshot in its memory and is translated.",
+    "guest has the identity of one snapshot in its memory and is translated. Worker threads die, too (an exception that nobody",
+    "catches, process.exit, no memory), while their process lives: it goes on, and is compared before it is killed.",
     "",
     table,
     "",

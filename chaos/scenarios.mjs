@@ -36,11 +36,13 @@ const toShaped = async (/** @type {any} */ network) => {
 };
 
 /**
- * `isOpening`: the call is openNetwork itself. `side`: on a network of its own that nobody else uses.
+ * `isOpening`: the call is openNetwork itself. `isEnding`: there is no open network after it. `side`: on a network of its
+ * own that nobody else uses.
  * @typedef {object} Scenario
  * @property {string} name
  * @property {number} pool
  * @property {boolean} [isOpening]
+ * @property {boolean} [isEnding]
  * @property {boolean} [side]
  * @property {(network: any) => Promise<unknown>} [before]
  * @property {(network: any) => Promise<unknown>} [call]
@@ -67,9 +69,16 @@ export const SCENARIOS = [
   { name: "change limits in standby", pool: 0, before: toStandby, call: change },
   { name: "another identity inside", pool: 0, before: createClone, call: identify },
   { name: "open, adopting", pool: 2, isOpening: true },
-  { name: "close", pool: 3, call: (network) => network.close() },
+  { name: "close", pool: 3, isEnding: true, call: (network) => network.close() },
   { name: "open", pool: 2, isOpening: true, side: true },
-  { name: "destroy", pool: 2, side: true, before: create, call: (network) => network.destroy() },
+  {
+    name: "destroy",
+    pool: 2,
+    isEnding: true,
+    side: true,
+    before: create,
+    call: (network) => network.destroy(),
+  },
 ];
 
 /** Whatever an earlier scenario left of its guest goes. @param {any} network */

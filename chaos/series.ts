@@ -14,6 +14,11 @@ export interface Outcome {
   aimed: number;
   /** Aimed kills whose plan was over before: what runs beside it in the background was shorter this time. */
   missed: number;
+  /** Worker threads that died under random calls, in a process that lived. */
+  workers: number;
+  aimedWorkers: number;
+  /** Gaps of the main thread's, or after the plan's end. */
+  missedWorkers: number;
 }
 
 export interface SeriesOptions {
@@ -39,10 +44,19 @@ export async function runKills(
   for (const scenario of SCENARIOS) {
     if (aims === 0 || (plan !== undefined && plan !== scenario.name)) continue;
     const done = scenario.side ? await aimAside(scenario) : await campaign.count(scenario);
-    operations.set(scenario.name, done?.length ?? 0);
+    operations.set(scenario.name, done?.operations.length ?? 0);
   }
   const all = planKills(seed, kills, operations, aims);
-  const outcome = { operations, instants: 0, atOperations: 0, aimed: 0, missed: 0 };
+  const outcome = {
+    operations,
+    instants: 0,
+    atOperations: 0,
+    aimed: 0,
+    missed: 0,
+    workers: 0,
+    aimedWorkers: 0,
+    missedWorkers: 0,
+  };
   for (const [i, one] of all.entries()) {
     try {
       await carryOut(campaign, one, outcome);
@@ -65,6 +79,16 @@ async function carryOut(campaign: Campaign, kill: Kill, outcome: Outcome): Promi
   } else if (kill.kind === "operation") {
     await campaign.killAfterOperations(kill.seed, kill.pool, kill.operations);
     outcome.atOperations += 1;
+  } else if (kill.kind === "worker") {
+    await campaign.killWorker(kill.seed, kill.pool, kill.operations, kill.thread);
+    outcome.workers += 1;
+  } else if (kill.kind === "aimedWorker") {
+    const { scenario, after, thread } = kill;
+    const isHit = scenario.side
+      ? (await aimAside(scenario, after, thread))?.died
+      : await campaign.aimAtWorker(scenario, after, thread);
+    outcome.aimedWorkers += 1;
+    if (!isHit) outcome.missedWorkers += 1;
   } else {
     const { scenario, after } = kill;
     const isHit = scenario.side

@@ -18,7 +18,6 @@
 #include "dump_tc.h"
 #include "flow.h"
 #include "fuzz/script.h"
-#include "generation.h"
 #include "netlink/attributes.h"
 #include "netlink/kernel_error.h"
 #include "request.h"
@@ -52,8 +51,7 @@ class Capture {
   void Ask(const std::string& target, const std::string& name, MessageBuilder request,
            bool is_dump = true, bool whole = false) {
     request.Number(1);
-    const bool is_netfilter = target == "flow" || target == "generation";
-    const int protocol = is_netfilter ? NETLINK_NETFILTER : NETLINK_ROUTE;
+    const int protocol = target == "flow" ? NETLINK_NETFILTER : NETLINK_ROUTE;
     const std::vector<Datagram> answer = Exchange(protocol, request.All(), is_dump, whole);
     Datagram script = {static_cast<uint8_t>(is_dump ? kScriptDump : kScriptGet), 1};
     if (target == "ack") script = {kScriptTalk, 0};
@@ -174,9 +172,6 @@ void CaptureAll(Capture* capture) {
     EncodeFlowDump(kLocalhost, side, &flows);
     capture->Ask("flow", "udp", flows);
   }
-  MessageBuilder generation;
-  generation.Start(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST, nfgenmsg{});
-  capture->Ask("generation", "nft", generation, false);
 
   constexpr int32_t kLoopback = 1;
   LinkSet nothing;

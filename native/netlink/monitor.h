@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "change.h"
-#include "netlink/listener.h"
+#include "unique_fd.h"
 
 namespace forknet {
 
@@ -36,7 +36,8 @@ class Monitor {
   Heard Read(size_t datagrams);
 
  private:
-  Listener listener_;
+  UniqueFd fd_;
+  std::vector<uint8_t> buffer_;
 };
 
 }  // namespace forknet

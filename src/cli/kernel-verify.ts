@@ -54,10 +54,8 @@ function warnings(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
   const { bridge, bridgeLink } = network;
   const subnet = subnetOf(kernel, network);
   const found = [
-    // What it was opened with is the agent's to know.
-    ...(bridgeLink
-      ? findObstacles(kernel, bridgeLink, { subnet, hasNat: false, mtu: undefined })
-      : []),
+    // Whether there are rules of nat's is the agent's to know.
+    ...(bridgeLink ? findObstacles(kernel, bridgeLink, subnet, false) : []),
     ...findOverlaps(kernel, bridgeLink?.ifindex, subnet),
   ];
   return found.map((one) => ({ subject: bridge, ...warningOf(one) }));

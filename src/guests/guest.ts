@@ -45,8 +45,6 @@ export interface Allocation {
   readonly prefixLength: number;
   /** As given to openNetwork. */
   readonly dns: readonly string[];
-  /** Of the TAP, in bytes: what the guest's own interface should have. */
-  readonly mtu: number;
   /** Name of the TAP device; "" in standby. */
   readonly tap: string;
   /** Of the TAP; 0 while pending and in standby. */
@@ -68,21 +66,17 @@ export interface Allocation {
 }
 
 /** What all allocations of a network share; `bridge` is what its events name. */
-export type AllocationFacts = Pick<
-  Allocation,
-  "gateway" | "netmask" | "prefixLength" | "dns" | "mtu"
-> & {
+export type AllocationFacts = Pick<Allocation, "gateway" | "netmask" | "prefixLength" | "dns"> & {
   bridge: string;
 };
 
-export function allocationFacts({
-  bridge,
-  subnet: { gateway, mask, prefixLength },
-  dns,
-  mtu,
-}: Pick<AllocationFacts, "bridge" | "dns" | "mtu"> & { subnet: Subnet }): AllocationFacts {
+export function allocationFacts(
+  bridge: string,
+  { gateway, mask, prefixLength }: Subnet,
+  dns: readonly string[],
+): AllocationFacts {
   const netmask = formatIpv4(mask);
-  return { bridge, gateway: formatIpv4(gateway), netmask, prefixLength, dns, mtu };
+  return { bridge, gateway: formatIpv4(gateway), netmask, prefixLength, dns };
 }
 
 export class Guest {
@@ -220,9 +214,6 @@ class GuestView implements Allocation {
   get dns(): readonly string[] {
     return this.#facts.dns;
   }
-  get mtu(): number {
-    return this.#facts.mtu;
-  }
   get tap(): string {
     return this.#guest.port?.tapName ?? "";
   }
@@ -246,11 +237,10 @@ class GuestView implements Allocation {
   /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
     const { instanceId, instanceName, group, ip, mac, guest, owner } = this;
-    const { gateway, netmask, prefixLength, dns, mtu } = this;
+    const { gateway, netmask, prefixLength, dns } = this;
     const { tap, ifindex, classId, state, shaping } = this;
     const labels = { instanceId, instanceName, group };
-    const route = { gateway, netmask, prefixLength, dns, mtu };
-    const fixed = { ...labels, ip, mac, guest, owner, ...route };
+    const fixed = { ...labels, ip, mac, guest, owner, gateway, netmask, prefixLength, dns };
     return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 

@@ -33,7 +33,6 @@ export interface AdoptedGuest {
   owner: TapOwner;
   inPlace: {
     download?: number;
-    bucketBytes?: number;
     queueBytes?: number;
     rate?: number;
     ceil?: number;
@@ -141,7 +140,7 @@ function bringToBridge(
   tap: LinkInfo,
   lease: Lease,
 ): boolean {
-  const { ifindex, name, master, port, up, mtu } = tap;
+  const { ifindex, name, master, port, up } = tap;
   const messages: Message[] = [];
   // A release before this one left the kernel's choice.
   const { mac = tap.mac } = hostMac(facts, ifindex);
@@ -151,8 +150,7 @@ function bringToBridge(
     messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
   // STP was switched off while this port listened or learned.
   if (bridge && silenceOf(tap, bridge)) messages.push(...forwardMessages(tap, bridge));
-  if (!up || mtu !== facts.mtu)
-    messages.push({ op: "link.set", ifindex, up: true, mtu: facts.mtu });
+  if (!up) messages.push({ op: "link.set", ifindex, up: true });
   const failure = kernel.talk(messages, name).find((result) => result !== null);
   // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's
   // TAP.
@@ -199,7 +197,7 @@ function enforced(
   leaf: FoundLeaf | undefined,
 ): Omit<AdoptedGuest["inPlace"], "alias"> {
   return {
-    ...(tbf ? { download: tbf.rate, bucketBytes: tbf.burstBytes, queueBytes: tbf.limitBytes } : {}),
+    ...(tbf ? { download: tbf.rate, queueBytes: tbf.limitBytes } : {}),
     ...(one ? { rate: one.rate, ceil: one.ceil } : {}),
     ...(leaf ? { leaf } : {}),
   };

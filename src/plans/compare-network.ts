@@ -47,10 +47,7 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
       ...compare(found, shaperMessages(facts, capacity)),
       ...compareUp(found, link, others),
     ],
-    obstacles: [
-      ...findObstacles(kernel, link, { subnet, hasNat: job.hasNat, mtu: facts.mtu }, others),
-      ...obstacles,
-    ],
+    obstacles: [...findObstacles(kernel, link, subnet, job.hasNat, others), ...obstacles],
     isLacking: false,
   };
 }
@@ -67,7 +64,7 @@ function compareSettings(
   return compare(found, [
     // It proves whose the bridge is, whoever uses it.
     { ...link, alias: bridgeAlias(subnet) },
-    ...(isShared(others) ? [] : [{ ...link, mtu: found.facts.mtu, sendRedirects: false }]),
+    ...(isShared(others) ? [] : [{ ...link, sendRedirects: false }]),
   ]);
 }
 

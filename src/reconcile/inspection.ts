@@ -85,7 +85,6 @@ export async function inspect(
         downloadLatencyMs: options.downloadLatencyMs,
         uploadLatencyMs: options.uploadLatencyMs,
         baseLimit: options.baseLimit,
-        mtu: options.mtu,
       },
       taps,
       groups: only ? [] : groups.classes(),

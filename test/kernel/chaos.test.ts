@@ -7,11 +7,14 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { Campaign } from "../../chaos/campaign.js";
 import { runKills } from "../../chaos/series.js";
-import { tellKernel, withNetlink } from "../support/kernel-view.js";
+import { makeTap, tellKernel, withNetlink } from "../support/kernel-view.js";
+import { patiently } from "../support/patience.js";
 
-const KILLS = 4;
-const AIMS = 4;
+const KILLS = 3;
+const WORKERS = KILLS / 3;
+const AIMS = 3;
 const PLAN = "standby";
+const STRAY = "forknet1 /slot 10.100.0.250 02:00:0a:64:00:fa 1:fa0";
 
 function startCampaign(): Campaign {
   const stateDir = mkdtempSync(join(tmpdir(), "forknet-chaos-test-"));
@@ -23,7 +26,7 @@ function startCampaign(): Campaign {
   return campaign;
 }
 
-it("kills at random and aimed instants leave what was acknowledged, and nothing else", async () => {
+it("kills of processes and workers, at random and aimed instants, leave what was acknowledged, and nothing else", async () => {
   const seed = Math.floor(Math.random() * 2 ** 31);
   console.log(`chaos: seed ${seed}`);
   const campaign = startCampaign();
@@ -32,7 +35,7 @@ it("kills at random and aimed instants leave what was acknowledged, and nothing 
     { seed, kills: KILLS, aims: AIMS, plan: PLAN },
     () => {},
   );
-  expect(outcome).toMatchObject({ instants: KILLS / 2, atOperations: KILLS / 2, aimed: AIMS });
+  expect(outcome).toMatchObject({ instants: 2, atOperations: 1, workers: WORKERS, aimed: AIMS });
   expect(campaign.tally.acknowledged).toBeGreaterThan(0);
   expect(campaign.metered.windows).toBeGreaterThan(0);
   expect(campaign.frames.uploaded).toBeGreaterThan(0);
@@ -50,5 +53,16 @@ it("a guest's TAP that is gone after a kill is found", async () => {
   await expect(campaign.killAfterOperations(2, 0, 10)).rejects.toThrow(
     /kept-0 is absent, and may be active/,
   );
+  await campaign.clear();
+});
+
+it("a dead worker's TAP that nobody took away is found", async () => {
+  const campaign = startCampaign();
+  await campaign.ready();
+  const dead = campaign.killWorker(1, 0, 100, { worker: "create", death: "exit" });
+  const found = expect(dead).rejects.toThrow(/^left by the create worker dead.*"subject":"stray"/s);
+  await expect.poll(() => campaign.tally.checks, { timeout: patiently(10_000) }).toBe(1);
+  makeTap("stray", { alias: STRAY, master: "vmbr0" });
+  await found;
   await campaign.clear();
 });

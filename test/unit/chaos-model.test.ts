@@ -118,17 +118,21 @@ it("nobody comes whom nobody asked for", () => {
   expect(model.compare(found(ACTIVE, LOW))).toEqual(["nobody asked for a"]);
 });
 
+function refuse(of: number, code: string, call: Call = "create"): void {
+  model.hear({ event: "refusal", atMs: of + 0.5, number: of, call, id: "a", code, message: "" });
+}
+
+it("a dead worker may refuse to make a TAP, and nothing else; then nothing is there", () => {
+  refuse(ask("create", LOW), "ERR_FORKNET_WORKER");
+  expect(model.takeProblems()).toEqual([]);
+  expect(model.compare([])).toEqual([]);
+  expect(model.compare(found(ACTIVE, LOW))).toHaveLength(1);
+  ack("create", ask("create", LOW), ACTIVE);
+  refuse(ask("standby"), "ERR_FORKNET_WORKER", "standby");
+  expect(model.takeProblems()).toHaveLength(1);
+});
+
 it("a refusal is a problem, unless a release overtook the call", () => {
-  const refuse = (of: number, code: string) =>
-    model.hear({
-      event: "refusal",
-      atMs: of + 0.5,
-      number: of,
-      call: "create",
-      id: "a",
-      code,
-      message: "",
-    });
   refuse(ask("create", LOW), "ERR_FORKNET_KERNEL");
   expect(model.takeProblems()).toHaveLength(1);
   const create = ask("create", LOW);
