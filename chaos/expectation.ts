@@ -7,7 +7,7 @@ import type { NetworkOptions } from "../dist/index.js";
 import { formatAlias, formatSlotAlias } from "../dist/lease/alias.js";
 import type { Lease } from "../dist/lease/lease.js";
 import { baseLimits, type KernelLimits, toKernelLimits } from "../dist/limits.js";
-import { type ResolvedOptions, resolveOptions } from "../dist/options.js";
+import { resolveOptions, type SettledOptions } from "../dist/options.js";
 import { loadAddon } from "../src/kernel/addon.js";
 import type { LinkInfo } from "../src/kernel/binding.js";
 import { duplicates } from "../test/support/invariants.js";
@@ -43,7 +43,7 @@ export function differences(
   try {
     const inventory = readInventory(netlink, names.bridge, names.shaper);
     const { taps, leases, minors } = inventory;
-    const resolved = resolveOptions(options);
+    const resolved = { ...resolveOptions(options), mtu: 1500 };
     const active = allocations.filter(({ state }) => state === "active");
     const slots = [...taps.values()].filter(({ alias }) => SLOT.test(alias));
     const own = new Set([...leases.values()].map(({ classMinor }) => classMinor));
@@ -83,10 +83,7 @@ export function differences(
 }
 
 /** What is there without any guest. */
-function ownLines(
-  { uploadCapacity, subnet }: ResolvedOptions,
-  { bridge, shaper }: Names,
-): string[] {
+function ownLines({ uploadCapacity, subnet }: SettledOptions, { bridge, shaper }: Names): string[] {
   const capacity = Math.floor(uploadCapacity / 8);
   const classLine = (minor: number, rate: number, queue: string) => {
     return `class ${minor} under ${TC_H_ROOT} ${rate} ceil ${rate} queue ${queue}`;
@@ -102,7 +99,7 @@ function ownLines(
   ];
 }
 
-function guestLines(options: ResolvedOptions, guest: PlainAllocation, lease?: Lease): string[] {
+function guestLines(options: SettledOptions, guest: PlainAllocation, lease?: Lease): string[] {
   if (!lease) return [`lease of ${guest.instanceId} for ${guest.ifindex}`];
   return [
     `lease of ${guest.instanceId} for ${guest.ifindex}`,
@@ -110,7 +107,7 @@ function guestLines(options: ResolvedOptions, guest: PlainAllocation, lease?: Le
   ];
 }
 
-function slotLines(options: ResolvedOptions, { name, alias }: LinkInfo): string[] {
+function slotLines(options: SettledOptions, { name, alias }: LinkInfo): string[] {
   const [, ip, mac, minor] = SLOT.exec(alias) as unknown as [string, string, string, string];
   const address = { ip: ipNumber(ip), mac: macNumber(mac), classMinor: Number.parseInt(minor, 16) };
   const limits = toKernelLimits(baseLimits(options.baseLimit), options);

@@ -26,6 +26,8 @@ export interface NetworkFacts {
   shaper: { name: string; ifindex: number };
   /** `mac`: the bridge's. */
   gateway: { ip: Ipv4; mac: Mac };
+  /** Of the TAPs: see plans/mtu.ts. */
+  mtu: number;
   isolated: boolean;
   /** Guard and gate are those that translate. */
   translate: boolean;

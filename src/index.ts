@@ -12,6 +12,7 @@ export type { ChangedObject } from "./kernel/changes.js";
 export type { DropReason } from "./lease/drops.js";
 export type { UploadRequest } from "./limits.js";
 export type { NatOptions } from "./nat/nat-options.js";
+export type { ChangedBy } from "./nat/ruleset.js";
 export type { Network } from "./network.js";
 export { openNetwork } from "./open.js";
 export type { NetworkOptions } from "./options.js";

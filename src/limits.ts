@@ -36,8 +36,8 @@ export interface KernelLimits {
 
 /**
  * The queue in a guest's class: a TBF that is too fast to hold anything back, for its one other gift:
- * it cuts what is longer than its bucket into segments. Its rate says whether it does, since the
- * kernel does not tell so short a bucket back.
+ * it cuts what is longer than its bucket into segments. Its rate says whether it does, and for which
+ * MTU, since the kernel does not tell so short a bucket back.
  */
 export interface LeafQueue {
   rate: number;
@@ -60,20 +60,27 @@ export interface ShapingDefaults {
   downloadLatencyMs: number;
   uploadLatencyMs: number;
   baseLimit: BitsPerSecond;
+  /** Of the TAPs, in bytes: what is longer than a bucket and no segments is lost. */
+  mtu: number;
 }
 
-/**
- * One Ethernet frame with its header and room for a tag: the least a TBF bucket must hold to pass
- * anything.
- */
-const SMALLEST_BURST_BYTES = 1540;
+/** Ethernet's, and a TAP's when nobody says another. */
+export const USUAL_MTU = 1500;
+/** What IPv4 needs, and the most a TAP takes: tun.c leaves room for a frame's header. */
+export const LEAST_MTU = 68;
+export const LARGEST_MTU = 65_521;
+const HEADER_BYTES = 14;
+/** A frame's header and room for tags: what a bucket must hold beside the MTU to pass anything. */
+const HEADROOM_BYTES = 40;
 /**
  * A bucket is what the rate brings in one 250 Hz tick, the slowest timer a distribution kernel has.
  */
 const TICKS_PER_SECOND = 250;
-const FULL_FRAME_BYTES = 1514;
+const FULL_FRAME_BYTES = USUAL_MTU + HEADER_BYTES;
 /** Fewer leave TCP nothing to see a loss by. */
-const SMALLEST_QUEUE_BYTES = 4 * FULL_FRAME_BYTES;
+const LEAST_FULL_FRAMES = 4;
+/** One in service and one that waits, where the MTU is large. */
+const LEAST_LONGEST_FRAMES = 2;
 /** 64 KB as queues count it: each of its 46 segments with headers. */
 const SEGMENTED_FRAME_BYTES = 46 * FULL_FRAME_BYTES;
 /**
@@ -163,7 +170,7 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
   // bucket = rate x multiplier / 250
   const burstBytes = Math.max(
     Math.ceil((download * defaults.downloadBurstMultiplier) / TICKS_PER_SECOND),
-    SMALLEST_BURST_BYTES,
+    smallestBurst(defaults.mtu),
   );
   // TBF cuts frames that are longer than its bucket; others need room as they are.
   const longest = Math.min(burstBytes, WHOLE_FRAMES_QUEUE_BYTES);
@@ -178,24 +185,45 @@ export function toKernelLimits(limits: Limits, defaults: ShapingDefaults): Kerne
     tbf: {
       rate: download,
       burstBytes: Math.min(burstBytes, 0xffffffff),
-      limitBytes: Math.min(Math.max(queue, longest, SMALLEST_QUEUE_BYTES), 0xffffffff),
+      limitBytes: Math.min(Math.max(queue, longest, smallestQueue(defaults.mtu)), 0xffffffff),
     },
     htb: {
       ...htb,
-      leaf: leafQueue(htb, defaults.uploadLatencyMs),
+      leaf: leafQueue(htb, defaults),
     },
   };
+}
+
+/** What TAPs get at a bridge of this MTU. */
+export function tapMtu(bridgeMtu: number): number {
+  return Math.min(bridgeMtu, LARGEST_MTU);
+}
+
+/** Guests may send more than a small MTU: their TAP does not mind. */
+function smallestBurst(mtu: number): number {
+  return Math.max(mtu, USUAL_MTU) + HEADROOM_BYTES;
+}
+
+function smallestQueue(mtu: number): number {
+  return Math.max(
+    LEAST_FULL_FRAMES * FULL_FRAME_BYTES,
+    LEAST_LONGEST_FRAMES * (mtu + HEADER_BYTES),
+  );
 }
 
 /**
  * What the guaranteed rate carries in the latency. Where that is less than two segmented frames they
  * are cut, unless the guest may send so fast that cutting would cost the host too much.
  */
-function leafQueue({ rate, ceil }: HtbRates, latencyMs: number): LeafQueue {
-  const bytes = Math.min(Math.ceil((rate * latencyMs) / 1000), 0xffffffff);
+function leafQueue(
+  { rate, ceil }: HtbRates,
+  { uploadLatencyMs, mtu }: Pick<ShapingDefaults, "uploadLatencyMs" | "mtu">,
+): LeafQueue {
+  const bytes = Math.min(Math.ceil((rate * uploadLatencyMs) / 1000), 0xffffffff);
   if (bytes < WHOLE_FRAMES_QUEUE_BYTES && ceil <= FASTEST_TO_SPLIT) {
-    const limitBytes = Math.max(bytes, SMALLEST_QUEUE_BYTES);
-    return { rate: SPLITTING, burstBytes: SMALLEST_BURST_BYTES, limitBytes };
+    const limitBytes = Math.max(bytes, smallestQueue(mtu));
+    const burstBytes = smallestBurst(mtu);
+    return { rate: SPLITTING + burstBytes - smallestBurst(USUAL_MTU), burstBytes, limitBytes };
   }
   const limitBytes = Math.max(bytes, WHOLE_FRAMES_QUEUE_BYTES);
   return { rate: NOT_SPLITTING, burstBytes: NO_BURST_BYTES, limitBytes };
@@ -224,9 +252,20 @@ export function groupRates(limits: GroupLimits | null): HtbRates {
   return htbRates(limits ?? { rate: LEAST_GROUP_RATE, ceil: UNLIMITED });
 }
 
-/** HTB's bucket for a rate in bytes per second: what it brings in one tick, and a frame on top. */
+/**
+ * HTB's bucket for a rate in bytes per second: what it brings in one tick, and a frame on top. Longer
+ * frames pass all the same: HTB lends the rest.
+ */
 export function htbBucket(rate: number): number {
-  return Math.min(Math.ceil(rate / TICKS_PER_SECOND) + SMALLEST_BURST_BYTES, 0xffffffff);
+  return Math.min(Math.ceil(rate / TICKS_PER_SECOND) + smallestBurst(USUAL_MTU), 0xffffffff);
+}
+
+/** The kernel keeps buckets as time, in ticks of 64 ns, and the way there and back rounds twice. */
+const BUCKET_ROUNDING_SECONDS = 2 * 64e-9;
+
+/** Whether a bucket that the kernel tells is the wanted one, at a rate in bytes per second. */
+export function isSameBucket(bytes: number, wanted: number, rate: number): boolean {
+  return Math.abs(bytes - wanted) <= rate * BUCKET_ROUNDING_SECONDS + 2;
 }
 
 /** True when both ask for the same. */

@@ -3,6 +3,7 @@
 import type { Span } from "@opentelemetry/api";
 import { forgetOptions } from "./control/former-options.js";
 import { ForknetError } from "./errors.js";
+import { FirewallWatch } from "./events/firewall-watch.js";
 import { Monitor } from "./events/monitor.js";
 import { type NetworkEvent, subscription } from "./events/subscription.js";
 import { type GroupInfo, listGroups } from "./groups/group-list.js";
@@ -42,6 +43,7 @@ export class OpenNetwork implements Network {
   readonly #limitsChange: LimitsChange;
   readonly #reconciler: Reconciler;
   readonly #monitor: Monitor;
+  readonly #firewallWatch: FirewallWatch;
   /** Ends the readers of events(). */
   readonly #end = new AbortController();
   readonly #shutDown: () => Promise<void>;
@@ -59,6 +61,7 @@ export class OpenNetwork implements Network {
       standby: (guest) => this.#standby(guest),
     });
     this.#monitor = new Monitor(parts);
+    this.#firewallWatch = new FirewallWatch(parts);
     this.#shutDown = shutDown;
   }
 
@@ -236,7 +239,7 @@ export class OpenNetwork implements Network {
       .flatMap(({ turn, creation, releasing }) => [turn, creation, releasing])
       .filter((promise) => promise !== undefined);
     try {
-      await this.#monitor.stop();
+      await Promise.all([this.#monitor.stop(), this.#firewallWatch.stop()]);
       await Promise.allSettled([...underWay, ...groups.underWay, this.#reconciler.stop()]);
       await pool.drain();
       shaping.beginAll();

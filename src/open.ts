@@ -170,32 +170,35 @@ async function setRivalsAside(
 }
 
 async function assemble(
-  options: ResolvedOptions,
+  given: ResolvedOptions,
   internals: Internals,
   stores: Pick<Parts, "state" | "standby" | "groupStore" | "nat">,
   endings: Endings,
 ) {
   const { groupStore, nat } = stores;
+  const { bridge } = given;
   let metrics: Metrics | undefined;
   const onFailure = (lane: LaneName, { errno, code }: KernelFailure) =>
     metrics?.kernelError(lane, code ?? (errno ? errnoName(errno) : "ERR_FORKNET_KERNEL"));
   const onLost = (worker: LaneName, error: ForknetError) => {
     metrics?.workerLost(worker);
-    publish("forknet:worker-lost", { bridge: options.bridge, worker, error });
+    publish("forknet:worker-lost", { bridge, worker, error });
   };
   const lanes = new Lanes({ ...internals, onFailure, onLost });
   endings.push(() => lanes.stop());
   const opened = await lanes.open(
-    options,
+    given,
     nat.isConcerned ? (isThere) => nat.establish(isThere) : undefined,
   );
   const { facts } = opened;
   endings.push(() => closeAll(facts));
+  const { mtu } = facts;
+  const options = { ...given, mtu };
   const registry = new Registry();
-  const flows = new Flows(options.bridge, lanes.forget);
+  const flows = new Flows(bridge, lanes.forget);
   const identities = new Identities(options.subnet, (ip) => flows.forget(ip));
   const leases = new LeaseTable(facts.maps.leases);
-  metrics = new Metrics(options.bridge, {
+  metrics = new Metrics(bridge, {
     allocations: () => count(registry.all().map(({ state }) => state)),
     laneDepths: () => ({
       create: lanes.create.depth,
@@ -206,13 +209,13 @@ async function assemble(
     guardDrops: () => readDrops(facts.maps.drops),
   });
   endings.push(() => metrics?.close());
-  const reaper = new Reaper(options.bridge, lanes.reap, metrics);
+  const reaper = new Reaper(bridge, lanes.reap, metrics);
   const guarantees = new Guarantees(options.uploadCapacity);
   const groups = new Groups(facts, identities, guarantees, lanes.mend, groupStore);
   const classes = new ClassSwitch(leases, identities, groups);
   const shaping = new Shaping(facts, options, lanes.shape, classes, metrics);
   const pool: SlotPool = new SlotPool({
-    bridge: options.bridge,
+    bridge,
     size: options.poolSize,
     baseLimits: toKernelLimits(baseLimits(options.baseLimit), options),
     identities,
@@ -226,7 +229,7 @@ async function assemble(
   const parts: Parts = {
     options,
     facts,
-    allocationFacts: allocationFacts(options.bridge, options.subnet, options.dns),
+    allocationFacts: allocationFacts(options),
     lanes,
     registry,
     identities,

@@ -6,7 +6,7 @@ import { type Bandwidth, type BitsPerSecond, parseBandwidth } from "./bandwidth.
 import { configError } from "./errors.js";
 import { formatIpv4, parseIpv4, parseSubnet, type Subnet } from "./identity/ipv4.js";
 import { checkId } from "./identity/tap-owner.js";
-import type { ShapingDefaults } from "./limits.js";
+import { LARGEST_MTU, LEAST_MTU, type ShapingDefaults } from "./limits.js";
 import { type NatOptions, type ResolvedNat, resolveNat } from "./nat/nat-options.js";
 import { checkKeys, checkLinkName, checkWhole } from "./option-checks.js";
 
@@ -66,6 +66,12 @@ export interface NetworkOptions {
    * with UNSUPPORTED; on others it changes nothing.
    */
   unverifiedChecksums?: "drop" | "accept";
+  /**
+   * Of the TAPs, and of a bridge that forknet makes, in bytes: 68 to 65521. Default: the bridge's
+   * when it is there, else 1500. On somebody else's bridge another one is refused with CONFLICT: a port
+   * with less than the bridge's loses frames, or lowers the bridge.
+   */
+  mtu?: number;
   /** Standby leases and the lock file. Default "/var/lib/forknet/<bridge>". */
   stateDir?: string;
   /** Masquerading and a firewall around the guests, by nftables; {} for all defaults. Default false. */
@@ -73,7 +79,7 @@ export interface NetworkOptions {
 }
 
 /** Options after checking, in internal units. */
-export interface ResolvedOptions extends ShapingDefaults {
+export interface ResolvedOptions extends Omit<ShapingDefaults, "mtu"> {
   bridge: string;
   subnet: Subnet;
   dns: readonly string[];
@@ -84,10 +90,15 @@ export interface ResolvedOptions extends ShapingDefaults {
   poolSize: number;
   tap: { owner?: number; group?: number; vnetHdr: boolean; multiQueue: boolean };
   unverifiedChecksums: "drop" | "accept" | undefined;
+  /** Undefined: the bridge's. */
+  mtu: number | undefined;
   stateDir: string;
   /** Undefined: forknet has nothing to do with it. */
   nat: ResolvedNat | undefined;
 }
+
+/** The options of a network that is open: what the bridge decided is known. */
+export type SettledOptions = ResolvedOptions & ShapingDefaults;
 
 const DEFAULTS = {
   dns: ["1.1.1.1"],
@@ -110,6 +121,7 @@ const KNOWN = new Set([
   "gateway",
   "tap",
   "unverifiedChecksums",
+  "mtu",
   "stateDir",
   ...Object.keys(DEFAULTS),
 ]);
@@ -155,6 +167,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     poolSize: checkPool(given.pool),
     tap: checkTap(given.tap === undefined ? {} : given.tap),
     unverifiedChecksums: checkUnverified(given.unverifiedChecksums),
+    mtu: checkMtu(given.mtu),
     stateDir,
     nat: resolveNat(given.nat, bridge),
   };
@@ -184,6 +197,13 @@ function checkNumber(value: unknown, option: string, least: number, most: number
 function checkUnverified(value: unknown): ResolvedOptions["unverifiedChecksums"] {
   if (value === undefined || value === "drop" || value === "accept") return value;
   throw configError("unverifiedChecksums", '"drop" or "accept"', value);
+}
+
+function checkMtu(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (Number.isInteger(value) && (value as number) >= LEAST_MTU && (value as number) <= LARGEST_MTU)
+    return value as number;
+  throw configError("mtu", `a whole number from ${LEAST_MTU} to ${LARGEST_MTU}`, value);
 }
 
 function checkDns(value: unknown): readonly string[] {

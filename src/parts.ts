@@ -15,12 +15,12 @@ import type { LeaseTable } from "./lease/lease-table.js";
 import type { StandbyStore } from "./lease/standby-store.js";
 import type { Flows } from "./nat/flows.js";
 import type { Nat } from "./nat/nat.js";
-import type { ResolvedOptions } from "./options.js";
+import type { SettledOptions } from "./options.js";
 import type { StateDir } from "./state/state-dir.js";
 import type { Metrics } from "./telemetry/metrics.js";
 
 export interface Parts {
-  readonly options: ResolvedOptions;
+  readonly options: SettledOptions;
   readonly facts: NetworkFacts;
   readonly allocationFacts: AllocationFacts;
   readonly lanes: Lanes;

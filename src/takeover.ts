@@ -9,7 +9,13 @@ import { formatIpv4, isForGuests } from "./identity/ipv4.js";
 import { bootMs } from "./kernel/boot.js";
 import { ALIAS_PREFIX, formatAlias, formatSlotAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
-import { formerLeafBytes, guaranteedUpload, type KernelLimits, toKernelLimits } from "./limits.js";
+import {
+  formerLeafBytes,
+  guaranteedUpload,
+  isSameBucket,
+  type KernelLimits,
+  toKernelLimits,
+} from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Parts } from "./parts.js";
 import type { AdoptedGuest, Adoption, FoundLeaf, Leftover } from "./plans/adopt.js";
@@ -175,6 +181,7 @@ function isInPlace(
 ): boolean {
   return (
     found.download === tbf.rate &&
+    isSameBucket(found.bucketBytes ?? 0, tbf.burstBytes, tbf.rate) &&
     found.queueBytes === tbf.limitBytes &&
     found.rate === htb.rate &&
     found.ceil === htb.ceil &&

@@ -13,9 +13,10 @@ import { answer, networkOptions, trialOptions, WARM_UP_GUESTS } from "./agent.mj
 
 const given = trialOptions();
 const options = resolveOptions(networkOptions(given));
-const limits = toKernelLimits(baseLimits(options.baseLimit), options);
 const kernel = createKernel();
 const { facts } = open(kernel, options);
+const { mtu } = facts;
+const limits = toKernelLimits(baseLimits(options.baseLimit), { ...options, mtu });
 const identities = new Identities(options.subnet, async () => undefined);
 
 function make() {

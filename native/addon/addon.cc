@@ -12,6 +12,7 @@
 #include "addon/fields.h"
 #include "addon/monitor.h"
 #include "addon/netlink.h"
+#include "addon/ruleset_monitor.h"
 #include "boot_clock.h"
 #include "netns.h"
 #include "process_lock.h"
@@ -202,6 +203,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment);
   exports.Set("Netlink", Netlink::Define(env));
   exports.Set("Monitor", MonitorObject::Define(env));
+  exports.Set("RulesetMonitor", RulesetMonitorObject::Define(env));
   exports.Set("encode", Napi::Function::New<EncodeMessages>(env, "encode"));
   exports.Set("openTap", Napi::Function::New<OpenTapJs>(env, "openTap"));
   exports.Set("setTapPersistent", Napi::Function::New<SetTapPersistentJs>(env, "setTapPersistent"));

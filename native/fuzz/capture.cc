@@ -18,6 +18,7 @@
 #include "dump_tc.h"
 #include "flow.h"
 #include "fuzz/script.h"
+#include "generation.h"
 #include "netlink/attributes.h"
 #include "netlink/kernel_error.h"
 #include "request.h"
@@ -51,7 +52,8 @@ class Capture {
   void Ask(const std::string& target, const std::string& name, MessageBuilder request,
            bool is_dump = true, bool whole = false) {
     request.Number(1);
-    const int protocol = target == "flow" ? NETLINK_NETFILTER : NETLINK_ROUTE;
+    const bool is_netfilter = target == "flow" || target == "generation";
+    const int protocol = is_netfilter ? NETLINK_NETFILTER : NETLINK_ROUTE;
     const std::vector<Datagram> answer = Exchange(protocol, request.All(), is_dump, whole);
     Datagram script = {static_cast<uint8_t>(is_dump ? kScriptDump : kScriptGet), 1};
     if (target == "ack") script = {kScriptTalk, 0};
@@ -172,6 +174,9 @@ void CaptureAll(Capture* capture) {
     EncodeFlowDump(kLocalhost, side, &flows);
     capture->Ask("flow", "udp", flows);
   }
+  MessageBuilder generation;
+  generation.Start(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST, nfgenmsg{});
+  capture->Ask("generation", "nft", generation, false);
 
   constexpr int32_t kLoopback = 1;
   LinkSet nothing;

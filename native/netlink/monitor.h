@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "change.h"
-#include "unique_fd.h"
+#include "netlink/listener.h"
 
 namespace forknet {
 
@@ -36,8 +36,7 @@ class Monitor {
   Heard Read(size_t datagrams);
 
  private:
-  UniqueFd fd_;
-  std::vector<uint8_t> buffer_;
+  Listener listener_;
 };
 
 }  // namespace forknet

@@ -18,6 +18,7 @@ import { readDrops } from "../lease/drops.js";
 import { decodeLease, LEASE_BYTES, type Lease } from "../lease/lease.js";
 import { decodeStore } from "../lease/standby-record.js";
 import { STANDBY_FILE } from "../lease/standby-store.js";
+import { tapMtu } from "../limits.js";
 import { count, NUMBERS_PER_GUEST } from "../plans/count.js";
 import { type KernelNetwork, subnetOf } from "../plans/kernel-networks.js";
 import { findMaps } from "../plans/maps.js";
@@ -81,6 +82,7 @@ export function kernelStatus(
     subnet: `${formatIpv4(subnet.network)}/${subnet.prefixLength}`,
     gateway: formatIpv4(subnet.gateway),
     isolated: found.taps.every(({ port }) => port?.isolated !== false),
+    mtu: network.bridgeLink ? tapMtu(network.bridgeLink.mtu) : null,
     uploadCapacity: capacity ? toBitsPerSecond(capacity.rate) : 0,
     stateDir: place.stateDir,
     source: "kernel",

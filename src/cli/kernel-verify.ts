@@ -54,8 +54,10 @@ function warnings(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
   const { bridge, bridgeLink } = network;
   const subnet = subnetOf(kernel, network);
   const found = [
-    // Whether there are rules of nat's is the agent's to know.
-    ...(bridgeLink ? findObstacles(kernel, bridgeLink, subnet, false) : []),
+    // What it was opened with is the agent's to know.
+    ...(bridgeLink
+      ? findObstacles(kernel, bridgeLink, { subnet, hasNat: false, mtu: undefined })
+      : []),
     ...findOverlaps(kernel, bridgeLink?.ifindex, subnet),
   ];
   return found.map((one) => ({ subject: bridge, ...warningOf(one) }));

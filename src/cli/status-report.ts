@@ -3,6 +3,7 @@
 import { formatBandwidth } from "../bandwidth.js";
 import type { GuestStatus, NetworkStatus } from "../control/status.js";
 import { formatOwner } from "../identity/tap-owner.js";
+import { USUAL_MTU } from "../limits.js";
 import { formatBytes, formatDownload, formatRate, formatUpload } from "./quantity.js";
 import { paint } from "./style.js";
 import { formatTable } from "./table.js";
@@ -18,7 +19,8 @@ const SHAPING_COLOURS = { none: "dim", pending: "yellow", shaped: "green", faile
 
 /** The lines above the table. */
 export function formatNetwork(status: NetworkStatus): string {
-  const { bridge, subnet, gateway, shaper, isolated, holder, pool, lanes, drops, notes } = status;
+  const { bridge, subnet, gateway, shaper, isolated, mtu, holder } = status;
+  const { pool, lanes, drops, notes } = status;
   const pid = holder ? (holder.pid ? `pid ${holder.pid}` : "a process that does not say who") : "";
   const agent = !holder
     ? paint("yellow", "none")
@@ -27,10 +29,11 @@ export function formatNetwork(status: NetworkStatus): string {
       : paint("yellow", `${pid}, not asked`);
   const size = pool.size === null ? "" : ` of ${pool.size}, ${pool.making} in the making`;
   const dropped = Object.entries(drops ?? {}).filter(([, count]) => count > 0);
+  const unusual = mtu === null || mtu === USUAL_MTU ? "" : `, MTU ${mtu}`;
   const rows = [
     [
       "network",
-      `${paint("bold", bridge)}  ${subnet}, gateway ${gateway}, ${isolated ? "isolated" : "not isolated"}`,
+      `${paint("bold", bridge)}  ${subnet}, gateway ${gateway}, ${isolated ? "isolated" : "not isolated"}${unusual}`,
     ],
     ["agent", agent],
     ["upload", `${formatBandwidth(status.uploadCapacity)} shared on ${shaper || "nothing"}`],

@@ -41,6 +41,8 @@ export interface NetworkStatus {
   subnet: string;
   gateway: string;
   isolated: boolean;
+  /** Of the TAPs; null when the bridge is gone. */
+  mtu: number | null;
   uploadCapacity: number;
   stateDir: string;
   /** Who answers: the process that holds the network, or the kernel because none did. */
@@ -70,6 +72,7 @@ export function agentStatus(parts: Parts, counted: NetworkStatistics): NetworkSt
     subnet: `${formatIpv4(subnet.network)}/${subnet.prefixLength}`,
     gateway: formatIpv4(subnet.gateway),
     isolated: options.isolated,
+    mtu: options.mtu,
     uploadCapacity: options.uploadCapacity,
     stateDir: options.stateDir,
     source: "agent",

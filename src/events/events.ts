@@ -5,6 +5,7 @@ import diagnostics, { type Channel } from "node:diagnostics_channel";
 import type { ForknetError } from "../errors.js";
 import type { AllocationState } from "../guests/guest.js";
 import type { ChangedObject } from "../kernel/changes.js";
+import type { ChangedBy } from "../nat/ruleset.js";
 import type { Difference, Warning } from "../plans/finding.js";
 import type { StoreDamage } from "../state/aside.js";
 
@@ -52,13 +53,22 @@ export interface Events {
     object: ChangedObject;
     removed: boolean;
   };
-  /** What a look after such a change found not to be as it should be: reconcile repairs it. */
-  "forknet:drift": { bridge: string; subject: string } & Difference;
+  /**
+   * What a look after such a change found not to be as it should be: reconcile repairs it. What is
+   * about the firewall is put back at once unless `nat.repair` is false; `by` is the process that
+   * changed rules last, where that can be told.
+   */
+  "forknet:drift": { bridge: string; subject: string; by?: ChangedBy } & Difference;
+  /**
+   * Somebody changes the firewall's rules again and again: they were put back ten times within a
+   * minute, and go on to be. Once a minute. `by`: the last process that did, where that can be told.
+   */
+  "forknet:firewall-contested": { bridge: string; repairs: number; by?: ChangedBy };
   /** The kernel told more than could be taken in; everything was looked at instead. */
   "forknet:overrun": { bridge: string };
-  /** reconcile put something right; `subject` is an instance id, or the bridge's or shaper's name. */
+  /** reconcile, or the watch over the firewall, put something right; `subject` is an instance id, or the bridge's or shaper's name. */
   "forknet:repaired": { bridge: string; subject: string } & Difference;
-  /** What reconcile found could not be put right. */
+  /** What was found could not be put right. */
   "forknet:repair-failed": { bridge: string; subject: string; error: ForknetError };
   /**
    * Something of others stands in the way of a network that opened all the same, because its guests
@@ -105,6 +115,7 @@ const channels: { [Name in keyof Events]: Channel } = {
   "forknet:store-failed": diagnostics.channel("forknet:store-failed"),
   "forknet:changed-outside": diagnostics.channel("forknet:changed-outside"),
   "forknet:drift": diagnostics.channel("forknet:drift"),
+  "forknet:firewall-contested": diagnostics.channel("forknet:firewall-contested"),
   "forknet:overrun": diagnostics.channel("forknet:overrun"),
   "forknet:repaired": diagnostics.channel("forknet:repaired"),
   "forknet:repair-failed": diagnostics.channel("forknet:repair-failed"),

@@ -45,6 +45,8 @@ export interface Allocation {
   readonly prefixLength: number;
   /** As given to openNetwork. */
   readonly dns: readonly string[];
+  /** Of the TAP, in bytes: what the guest's own interface should have. */
+  readonly mtu: number;
   /** Name of the TAP device; "" in standby. */
   readonly tap: string;
   /** Of the TAP; 0 while pending and in standby. */
@@ -66,17 +68,21 @@ export interface Allocation {
 }
 
 /** What all allocations of a network share; `bridge` is what its events name. */
-export type AllocationFacts = Pick<Allocation, "gateway" | "netmask" | "prefixLength" | "dns"> & {
+export type AllocationFacts = Pick<
+  Allocation,
+  "gateway" | "netmask" | "prefixLength" | "dns" | "mtu"
+> & {
   bridge: string;
 };
 
-export function allocationFacts(
-  bridge: string,
-  { gateway, mask, prefixLength }: Subnet,
-  dns: readonly string[],
-): AllocationFacts {
+export function allocationFacts({
+  bridge,
+  subnet: { gateway, mask, prefixLength },
+  dns,
+  mtu,
+}: Pick<AllocationFacts, "bridge" | "dns" | "mtu"> & { subnet: Subnet }): AllocationFacts {
   const netmask = formatIpv4(mask);
-  return { bridge, gateway: formatIpv4(gateway), netmask, prefixLength, dns };
+  return { bridge, gateway: formatIpv4(gateway), netmask, prefixLength, dns, mtu };
 }
 
 export class Guest {
@@ -214,6 +220,9 @@ class GuestView implements Allocation {
   get dns(): readonly string[] {
     return this.#facts.dns;
   }
+  get mtu(): number {
+    return this.#facts.mtu;
+  }
   get tap(): string {
     return this.#guest.port?.tapName ?? "";
   }
@@ -237,10 +246,11 @@ class GuestView implements Allocation {
   /** Everything but the promise. */
   toJSON(): Omit<Allocation, "shaped"> {
     const { instanceId, instanceName, group, ip, mac, guest, owner } = this;
-    const { gateway, netmask, prefixLength, dns } = this;
+    const { gateway, netmask, prefixLength, dns, mtu } = this;
     const { tap, ifindex, classId, state, shaping } = this;
     const labels = { instanceId, instanceName, group };
-    const fixed = { ...labels, ip, mac, guest, owner, gateway, netmask, prefixLength, dns };
+    const route = { gateway, netmask, prefixLength, dns, mtu };
+    const fixed = { ...labels, ip, mac, guest, owner, ...route };
     return { ...fixed, tap, ifindex, classId, state, shaping };
   }
 

@@ -3,7 +3,7 @@
 
 import type { BpfFilter } from "./bpf-filter.js";
 import type { LinkInfo } from "./link-info.js";
-import type { Monitor } from "./listeners.js";
+import type { Monitor, RulesetMonitor } from "./listeners.js";
 import type { Ipv4, Mac, Message, TcHandle } from "./messages.js";
 import type { ProgramName } from "./program-name.js";
 import type { RouteInfo, RuleInfo } from "./route-info.js";
@@ -158,6 +158,8 @@ export interface Addon extends UnixSockets {
   Monitor: new (
     ownPorts: readonly number[],
   ) => Monitor;
+  /** Needs CAP_NET_ADMIN. Throws where the kernel has no nftables. */
+  RulesetMonitor: new () => RulesetMonitor;
   /**
    * The bytes `talk` would send, one buffer a message, sequence numbers from 1. For golden-byte
    * tests.

@@ -24,3 +24,19 @@ export interface Monitor {
   leaveOut(ownPorts: readonly number[]): void;
   close(): void;
 }
+
+/** A transaction that changed nftables' rules, by what its process says of itself. */
+export interface Generation {
+  id: number;
+  /** As the first pid namespace numbers it. */
+  pid: number;
+  /** At most 15 bytes. */
+  process: string;
+}
+
+/** Hears who changes nftables' rules in the thread's namespace. */
+export interface RulesetMonitor {
+  /** What waits, in order; `overrun`: some were lost. */
+  read(): { generations: Generation[]; overrun: boolean };
+  close(): void;
+}

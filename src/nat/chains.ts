@@ -114,7 +114,7 @@ function withPlaces(tool: Tool, listed: readonly ListedChain[]): Chain[] {
 }
 
 /** Tables of the older iptables, which nft does not show; looking at them with it would make one. */
-function isLegacyInUse(): boolean {
+export function isLegacyInUse(): boolean {
   try {
     const names = readFileSync("/proc/thread-self/net/ip_tables_names", "utf8");
     return names.split("\n").includes("filter");

@@ -1,7 +1,7 @@
 // Brings the rules in the kernel from one state to another: the network's own table in one
 // transaction with the rules in other nft chains, then those that iptables manages.
 
-import { type Chain, othersRule, readChains, type Tool, WAIT } from "./chains.js";
+import { type Chain, isLegacyInUse, othersRule, readChains, type Tool, WAIT } from "./chains.js";
 import { type Command, must, refused, run } from "./command.js";
 import { type AcceptRule, mark, replaceTable, tableName } from "./rules.js";
 
@@ -48,6 +48,12 @@ export async function readTable(bridge: string): Promise<string | undefined> {
   throw refused("nft", args, ended);
 }
 
+/** All rules of the host, but for what changes by itself. A rule that changes gets another handle. */
+export async function readEverything(): Promise<string> {
+  const listed = await must("nft", ["-a", "-s", "-t", "list", "ruleset"]);
+  return isLegacyInUse() ? listed + (await must("iptables-legacy", [...WAIT, "-S"])) : listed;
+}
+
 /** Whether a listed table is this network's, not one that somebody gave the same name. */
 export function isOwnTable(text: string, bridge: string): boolean {
   return text.includes(`comment "${mark(bridge)}"`);
@@ -76,27 +82,33 @@ export function differing(chains: readonly Chain[], { rulesOf }: FirewallTarget)
 }
 
 /**
- * Each tool's changes are done together or not at all. Rejects at the first tool that refuses; then
- * those before it have changed theirs.
+ * Each tool's changes are done together or not at all. Resolves with how many transactions nftables
+ * has had of it. Rejects at the first tool that refuses; then those before it have changed theirs.
  */
 export async function bring(
   bridge: string,
   current: FirewallState,
   target: FirewallTarget,
-): Promise<void> {
+): Promise<number> {
   const changes = differing(current.chains, target);
   const linesOf = (tool: Tool) =>
     changes.filter((chain) => chain.tool === tool).flatMap((chain) => changesOf(chain, target));
   const isTable = current.table !== undefined || target.table !== undefined;
   const table = isTable ? replaceTable(bridge, target.table) : "";
   const script = [...linesOf("nft"), table].join("\n").trim();
-  if (script !== "") await must("nft", ["-f", "-"], `${script}\n`);
+  let made = 0;
+  if (script !== "") {
+    await must("nft", ["-f", "-"], `${script}\n`);
+    made++;
+  }
   for (const tool of ["iptables-nft", "iptables-legacy"] as const) {
     const lines = linesOf(tool);
     if (lines.length === 0) continue;
     const input = ["*filter", ...lines, "COMMIT", ""].join("\n");
     await must(RESTORE[tool], [...WAIT, "--noflush"], input);
+    if (tool === "iptables-nft") made++;
   }
+  return made;
 }
 
 function changesOf(chain: Chain, { rulesOf }: FirewallTarget): string[] {

@@ -21,6 +21,11 @@ export interface NatOptions {
    * "icmp" at any of its addresses, "192.0.2.7" for one address with everything at it.
    */
   allowHost?: string[];
+  /**
+   * Puts the rules back at once when somebody else takes them away or changes them, at most once a
+   * second. Without, forknet:drift tells it, and reconcile repairs. Default true.
+   */
+  repair?: boolean;
 }
 
 /** One entry of `allowHost`. */
@@ -33,9 +38,10 @@ export interface ResolvedNat {
   uplink: string | undefined;
   enableForwarding: boolean;
   allowHost: readonly HostAccess[];
+  repair: boolean;
 }
 
-const KNOWN = new Set(["uplink", "enableForwarding", "allowHost"]);
+const KNOWN = new Set(["uplink", "enableForwarding", "allowHost", "repair"]);
 /** What neither nft nor iptables reads as a pattern ("*", "+"), a quote or an operator. */
 const PLAIN_LINK_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$/;
 const LARGEST_PORT = 65_535;
@@ -46,15 +52,16 @@ export function resolveNat(value: unknown, bridge: string): ResolvedNat | undefi
   if (value === false) return undefined;
   if (value === true) throw configError("nat", "false or an object; {} for all defaults", value);
   checkKeys(value, KNOWN, "nat");
-  const { uplink, enableForwarding = false, allowHost = [] } = value as NatOptions;
+  const { uplink, enableForwarding = false, allowHost = [], repair = true } = value as NatOptions;
   if (!PLAIN_LINK_NAME.test(bridge))
     throw configError("bridge", "a name of letters, digits, '.', '_' and '-' with nat", bridge);
   if (uplink !== undefined) checkUplink(uplink, bridge);
   if (typeof enableForwarding !== "boolean")
     throw configError("nat.enableForwarding", "true or false", enableForwarding);
+  if (typeof repair !== "boolean") throw configError("nat.repair", "true or false", repair);
   if (!Array.isArray(allowHost) || allowHost.length > MOST_ENTRIES)
     throw configError("nat.allowHost", `an array of at most ${MOST_ENTRIES} entries`, allowHost);
-  return { uplink, enableForwarding, allowHost: allowHost.map(parseHostAccess) };
+  return { uplink, enableForwarding, allowHost: allowHost.map(parseHostAccess), repair };
 }
 
 function checkUplink(uplink: unknown, bridge: string): void {

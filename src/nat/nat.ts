@@ -1,22 +1,13 @@
 // NAT and firewall of one network, from its opening to its destruction. The rules outlive this
 // process, as the guests do; what they say is in rules.ts, how they get there in firewall.ts.
 
+import { monotonicMs } from "../clock.js";
 import { configError, ForknetError } from "../errors.js";
 import type { ResolvedOptions } from "../options.js";
 import type { Difference, Warning } from "../plans/finding.js";
 import type { Chain } from "./chains.js";
-import {
-  asTarget,
-  bring,
-  differing,
-  type FirewallState,
-  type FirewallTarget,
-  heldBy,
-  isOwnTable,
-  NOTHING,
-  readFirewall,
-  readTable,
-} from "./firewall.js";
+import { Contest } from "./contest.js";
+import { type FirewallTarget, NOTHING } from "./firewall.js";
 import {
   allowedOf,
   asTurnedOn,
@@ -30,8 +21,9 @@ import {
   type TurnedOn,
   turnOn,
 } from "./forwarding.js";
+import { KeptFirewall } from "./kept-firewall.js";
 import type { NatRecord } from "./nat-record.js";
-import { iptablesAccepts, nftAccepts, tableName, tableText, type Wish } from "./rules.js";
+import { iptablesAccepts, nftAccepts, tableText, type Wish } from "./rules.js";
 
 /** What was done while opening, and how to take it back. */
 interface Undo {
@@ -42,12 +34,13 @@ interface Undo {
 export class Nat {
   readonly #bridge: string;
   readonly #options: ResolvedOptions["nat"];
-  readonly #target: FirewallTarget;
+  /** Its calls are made in turn, but for those that only listen. */
+  readonly firewall: KeptFirewall;
+  /** Whoever repairs without being asked notes it here. */
+  readonly contest = new Contest();
   readonly #forwarding: ForwardingWish;
   readonly #record: NatRecord;
   readonly #undo: Undo[] = [];
-  /** The table as it was listed when it had just been made. */
-  #listed: string | undefined;
   /** One change or look at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -57,16 +50,9 @@ export class Nat {
     this.#record = record;
     const { uplink, enableForwarding: enable = false } = nat ?? {};
     this.#forwarding = { bridge, uplink, enable };
-    this.#target = nat
-      ? targetOf({
-          bridge,
-          subnet,
-          isolated,
-          translate,
-          uplink: nat.uplink,
-          allowHost: nat.allowHost,
-        })
-      : NOTHING;
+    const wish = { bridge, subnet, isolated, translate, uplink };
+    const target = nat ? targetOf({ ...wish, allowHost: nat.allowHost }) : NOTHING;
+    this.firewall = new KeptFirewall(bridge, target);
   }
 
   /** Whether opening has anything to do here: rules to make, or those of an earlier open to remove. */
@@ -86,14 +72,13 @@ export class Nat {
       if (uplink !== undefined && !isThere && !isLink(uplink))
         throw configError("nat.uplink", "an interface that exists", uplink);
       const lacking = this.#lacking(isThere);
-      const before = await this.#readOwn();
+      const before = await this.firewall.read();
       if (lacking) await this.#forward(lacking);
       this.#undo.push({
         what: `the firewall rules of ${this.#bridge}`,
-        run: () => this.#goBackTo(before),
+        run: () => this.firewall.goBackTo(before),
       });
-      await bring(this.#bridge, before, this.#target);
-      this.#listed = await readTable(this.#bridge);
+      await this.firewall.put(before);
     } catch (error) {
       throw await this.takeBack(error);
     }
@@ -112,6 +97,7 @@ export class Nat {
         left.push(what);
       }
     }
+    this.firewall.stop();
     if (left.length === 0) return error;
     const { message } = error as Error;
     const text = `${message}; undoing it failed too, left behind: ${left.join(", ")}`;
@@ -130,9 +116,28 @@ export class Nat {
   compare(): Promise<Difference[]> {
     return this.#inTurn(async () => {
       if (!this.#options) return [];
-      return this.#differences().catch((error: unknown) => [
-        { what: "nat", expected: this.#wanted, found: `unknown (${(error as Error).message})` },
-      ]);
+      try {
+        const lacking = differencesOf(findLacking(this.#forwarding));
+        return [...lacking, ...(await this.firewall.differences())];
+      } catch (error) {
+        return this.firewall.unknown(error);
+      }
+    });
+  }
+
+  /** The firewall's part of compare(), at little cost while no rule of the host has changed. */
+  look(): Promise<Difference[]> {
+    return this.#inTurn(async () =>
+      this.#options
+        ? this.firewall.look().catch((error: unknown) => this.firewall.unknown(error))
+        : [],
+    );
+  }
+
+  /** Puts right what look() tells. Rejects as establish() does. */
+  repairFirewall(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#options) await this.firewall.put(await this.firewall.read());
     });
   }
 
@@ -140,8 +145,7 @@ export class Nat {
   repair(): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#options) return;
-      await bring(this.#bridge, await this.#readOwn(), this.#target);
-      this.#listed = await readTable(this.#bridge);
+      await this.firewall.put(await this.firewall.read());
       // Last, because it may be refused: the firewall is there all the same.
       const lacking = this.#lacking();
       if (lacking) await this.#forward(lacking);
@@ -156,9 +160,8 @@ export class Nat {
   remove(): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#options) return;
-      const state = await this.#readOwn(true);
-      await bring(this.#bridge, state, NOTHING);
-      if (!state.hasOtherNetworks) putBack(this.#record.read());
+      const { hasOtherNetworks } = await this.firewall.remove();
+      if (!hasOtherNetworks) putBack(this.#record.read());
       await this.#record.remove();
     });
   }
@@ -171,32 +174,8 @@ export class Nat {
     return [
       ...(uplink === undefined || isLink(uplink) ? [] : [uplinkGone(uplink)]),
       ...(forbidden === undefined ? [] : [{ what: "forwarding", text: forbidden }]),
+      ...contested(this.contest),
     ];
-  }
-
-  get #wanted(): string {
-    return `table ip ${tableName(this.#bridge)} as it was made`;
-  }
-
-  async #differences(): Promise<Difference[]> {
-    const { table, chains } = await readFirewall(this.#bridge);
-    const found = differencesOf(findLacking(this.#forwarding));
-    if (table !== this.#listed) {
-      const text = table === undefined ? "nothing" : "changed";
-      found.push({ what: "nat", expected: this.#wanted, found: text });
-    }
-    for (const chain of differing(chains, this.#target)) {
-      const text = ({ length }: readonly unknown[]) => `${length || "no"} accept rules`;
-      const wanted = this.#target.rulesOf(chain);
-      const held = heldBy(chain);
-      const isAstray = held.length === wanted.length;
-      found.push({
-        what: "nat-accept",
-        expected: `${text(wanted)} in ${chain.tool} ${chain.name}`,
-        found: `${text(held)}${isAstray ? ", others or out of place" : ""}`,
-      });
-    }
-    return found;
   }
 
   /**
@@ -228,19 +207,6 @@ export class Nat {
     this.#undo.push({ what: this.#record.path, run });
   }
 
-  async #readOwn(isLeaving = false): Promise<FirewallState> {
-    const state = await readFirewall(this.#bridge);
-    if (state.table === undefined || isOwnTable(state.table, this.#bridge)) return state;
-    // What is not ours stays when ours goes.
-    if (this.#target === NOTHING || isLeaving) return { ...state, table: undefined };
-    const text = `table ip ${tableName(this.#bridge)} exists and is not the network's`;
-    throw new ForknetError("ERR_FORKNET_CONFLICT", text);
-  }
-
-  async #goBackTo(before: FirewallState): Promise<void> {
-    await bring(this.#bridge, await this.#readOwn(), asTarget(before));
-  }
-
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(run);
     this.#turn = result.catch(() => {});
@@ -251,6 +217,14 @@ export class Nat {
 function uplinkGone(uplink: string): Warning {
   const text = `the uplink ${uplink} does not exist: guests reach nothing beyond this host until it is back`;
   return { what: "uplink", text };
+}
+
+function contested(contest: Contest): Warning[] {
+  const nowMs = monotonicMs();
+  if (!contest.isOn(nowMs)) return [];
+  const by = contest.by ? `, the last time against ${contest.by.name} (${contest.by.pid})` : "";
+  const text = `the firewall's rules were put back ${contest.repairs(nowMs)} times in the last minute${by}`;
+  return [{ what: "firewall", text }];
 }
 
 function targetOf(wish: Wish): FirewallTarget {

@@ -94,6 +94,20 @@ export function tableText(wish: Wish): string {
   return [`table ip ${tableName(bridge)} {`, comment, ...bodies, "}", ""].join("\n");
 }
 
+/**
+ * Whether a listed table has every chain of the text that it was made of, and as many rules in each.
+ * Their words are nft's own.
+ */
+export function isWhole(listed: string, text: string): boolean {
+  const shape = (table: string) =>
+    table
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "")
+      .map((line) => (line.startsWith("chain ") ? line : "a line"));
+  return `${shape(listed)}` === `${shape(text)}`;
+}
+
 /** Makes or replaces the table in one transaction; undefined: there shall be none. */
 export function replaceTable(bridge: string, text: string | undefined): string {
   const name = `table ip ${tableName(bridge)}`;

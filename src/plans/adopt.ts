@@ -33,6 +33,7 @@ export interface AdoptedGuest {
   owner: TapOwner;
   inPlace: {
     download?: number;
+    bucketBytes?: number;
     queueBytes?: number;
     rate?: number;
     ceil?: number;
@@ -140,7 +141,7 @@ function bringToBridge(
   tap: LinkInfo,
   lease: Lease,
 ): boolean {
-  const { ifindex, name, master, port, up } = tap;
+  const { ifindex, name, master, port, up, mtu } = tap;
   const messages: Message[] = [];
   // A release before this one left the kernel's choice.
   const { mac = tap.mac } = hostMac(facts, ifindex);
@@ -150,7 +151,8 @@ function bringToBridge(
     messages.push({ op: "port.set", ifindex, ...portSettings(facts) });
   // STP was switched off while this port listened or learned.
   if (bridge && silenceOf(tap, bridge)) messages.push(...forwardMessages(tap, bridge));
-  if (!up) messages.push({ op: "link.set", ifindex, up: true });
+  if (!up || mtu !== facts.mtu)
+    messages.push({ op: "link.set", ifindex, up: true, mtu: facts.mtu });
   const failure = kernel.talk(messages, name).find((result) => result !== null);
   // Anything but a TAP that has gone meanwhile: better no network than one that deletes a guest's
   // TAP.
@@ -197,7 +199,7 @@ function enforced(
   leaf: FoundLeaf | undefined,
 ): Omit<AdoptedGuest["inPlace"], "alias"> {
   return {
-    ...(tbf ? { download: tbf.rate, queueBytes: tbf.limitBytes } : {}),
+    ...(tbf ? { download: tbf.rate, bucketBytes: tbf.burstBytes, queueBytes: tbf.limitBytes } : {}),
     ...(one ? { rate: one.rate, ceil: one.ceil } : {}),
     ...(leaf ? { leaf } : {}),
   };

@@ -7,6 +7,7 @@ import type { LinkInfo } from "../kernel/binding.js";
 import { type Kernel, mustTalk } from "../kernel/kernel.js";
 import type { Address, LinkSet, Mac } from "../kernel/messages.js";
 import { ALIAS_PREFIX } from "../lease/alias.js";
+import { tapMtu } from "../limits.js";
 import { createLink } from "./link.js";
 import { findOthers, isShared } from "./others.js";
 import { type Shaper, shaperAlias } from "./shaper.js";
@@ -20,15 +21,17 @@ export interface BridgeWish {
   ipv6: boolean;
   /** A new bridge forwards what comes from guests; one that is there is left to nat/forwarding.ts. */
   forwards: boolean;
+  /** Undefined: the one that it has. */
+  mtu: number | undefined;
 }
 
-/** The bridge, and the MAC that guests know as the gateway's. */
-export type Bridge = NetworkFacts["bridge"] & { mac: Mac };
+/** The bridge, the MAC that guests know as the gateway's, and the MTU of its TAPs. */
+export type Bridge = NetworkFacts["bridge"] & { mac: Mac; mtu: number };
 
 /** Returns the one that is there, which checkConflicts `found`, or makes one. */
 export function provideBridge(
   kernel: Kernel,
-  { name, subnet, ipv6, forwards }: BridgeWish,
+  { name, subnet, ipv6, forwards }: Omit<BridgeWish, "mtu">,
   found: LinkInfo | undefined,
   undo: Undo,
 ): LinkInfo {
@@ -48,7 +51,7 @@ export function provideBridge(
 export function settleBridge(
   kernel: Kernel,
   bridge: LinkInfo,
-  { name, subnet, ipv6, shaper }: Omit<BridgeWish, "forwards"> & { shaper: Shaper },
+  { name, subnet, ipv6, mtu: wishedMtu, shaper }: Omit<BridgeWish, "forwards"> & { shaper: Shaper },
   undo: Undo,
 ): Bridge {
   const mac = macOf(subnet.gateway);
@@ -65,6 +68,9 @@ export function settleBridge(
     gatewayMac = mac;
     if (bridge.mac !== mac) steps.push(setting(ifindex, { mac }, { mac: bridge.mac }));
   } else if (!madeByUs && others.ports.length === 0) pinMac(kernel, bridge);
+  const mtu = (isExclusive ? wishedMtu : undefined) ?? tapMtu(bridge.mtu);
+  // It no longer goes by its ports then.
+  if (isExclusive && bridge.mtu !== mtu) steps.push(setting(ifindex, { mtu }, { mtu: bridge.mtu }));
   const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
   let addressAdded = !madeByUs && shaper.addressAdded;
   if (!hasAddress(kernel, address)) {
@@ -83,7 +89,7 @@ export function settleBridge(
   if (!bridge.up && (madeByUs || !isShared(others)))
     steps.push(setting(ifindex, { up: true }, { up: false }));
   sendSteps(kernel, steps, name, undo);
-  return { name, ifindex, madeByUs, addressAdded, broughtUp, mac: gatewayMac };
+  return { name, ifindex, madeByUs, addressAdded, broughtUp, mac: gatewayMac, mtu };
 }
 
 /**

@@ -11,14 +11,12 @@ import type {
   QdiscTbf,
   TcHandle,
 } from "../kernel/messages.js";
-import { formerLeafBytes } from "../limits.js";
+import { formerLeafBytes, isSameBucket } from "../limits.js";
 import { type Finding, finding } from "./finding.js";
 import type { Found } from "./found.js";
 import { tbfMessages } from "./shape.js";
 
 const ROOT = 0xffff_ffff;
-/** The kernel keeps buckets as time, in ticks of 64 ns, and the way there and back rounds twice. */
-const BUCKET_ROUNDING_SECONDS = 2 * 64e-9;
 
 export function compareTbf(found: Found, message: QdiscTbf): Finding[] {
   const { ifindex, handle, rate, burstBytes, limitBytes } = message;
@@ -120,8 +118,4 @@ export function compareLeaf(
   const actual = leaf && `${leaf.kind}${text(leaf.tbf ?? leaf.bfifo)}`;
   const repair: Message[] = [...away, { ...message, verb: "replace" }];
   return [finding("leaf", `${kind}${text(wanted)}`, actual, repair)];
-}
-
-function isSameBucket(bytes: number, wanted: number, rate: number): boolean {
-  return Math.abs(bytes - wanted) <= rate * BUCKET_ROUNDING_SECONDS + 2;
 }

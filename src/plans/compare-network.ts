@@ -47,7 +47,10 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
       ...compare(found, shaperMessages(facts, capacity)),
       ...compareUp(found, link, others),
     ],
-    obstacles: [...findObstacles(kernel, link, subnet, job.hasNat, others), ...obstacles],
+    obstacles: [
+      ...findObstacles(kernel, link, { subnet, hasNat: job.hasNat, mtu: facts.mtu }, others),
+      ...obstacles,
+    ],
     isLacking: false,
   };
 }
@@ -64,7 +67,7 @@ function compareSettings(
   return compare(found, [
     // It proves whose the bridge is, whoever uses it.
     { ...link, alias: bridgeAlias(subnet) },
-    ...(isShared(others) ? [] : [{ ...link, sendRedirects: false }]),
+    ...(isShared(others) ? [] : [{ ...link, mtu: found.facts.mtu, sendRedirects: false }]),
   ]);
 }
 

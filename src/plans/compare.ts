@@ -51,7 +51,7 @@ function compareOne(found: Found, message: Message): Finding[] {
 function compareLink(found: Found, message: LinkSet): Finding[] {
   const { op, ifindex } = message;
   const link = found.links.get(ifindex) as LinkInfo;
-  const fields = ["name", "alias", "master", "mac", "up", "sendRedirects"] as const;
+  const fields = ["name", "alias", "master", "mac", "mtu", "up", "sendRedirects"] as const;
   const differing = fields.filter((key) => key in message && message[key] !== link[key]);
   const findings = differing.map((key) =>
     finding(key, message[key], link[key], [{ op, ifindex, [key]: message[key] }]),

@@ -15,6 +15,8 @@ export interface Wanted {
   subnet: Subnet;
   /** Undefined: nothing of the guests is forwarded as far as forknet goes, and no rules are made. */
   nat: object | undefined;
+  /** Of the TAPs; undefined where they take the bridge's. */
+  mtu: number | undefined;
 }
 
 export interface Ground {
@@ -33,7 +35,7 @@ export interface Ground {
  */
 export function checkConflicts(
   kernel: Kernel,
-  { bridge: name, subnet, nat }: Wanted,
+  { bridge: name, subnet, nat, mtu }: Wanted,
   isOpen = false,
 ): Ground {
   const bridge = kernel.link({ name });
@@ -53,7 +55,9 @@ export function checkConflicts(
     throw conflict(name, `${added[0].text}: use another bridge, or take it away`);
   }
   const overlaps = findOverlaps(kernel, bridge?.ifindex, subnet);
-  const obstacles = bridge ? findObstacles(kernel, bridge, subnet, nat !== undefined) : [];
+  const obstacles = bridge
+    ? findObstacles(kernel, bridge, { subnet, hasNat: nat !== undefined, mtu })
+    : [];
   if (!isThere && !isOpen) {
     const [overlap] = overlaps;
     if (overlap)

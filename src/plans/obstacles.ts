@@ -4,17 +4,25 @@
 import type { Subnet } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
+import { tapMtu } from "../limits.js";
 import { bridgeAlias } from "./bridge.js";
 import type { Obstacle } from "./finding.js";
 import { findSilencers } from "./forwarding.js";
 import { findOthers, isShared, type Others } from "./others.js";
 
-/** `hasNat`: the network's rules are there, or are to be made. */
+/** What a network needs of a bridge. */
+export interface Needs {
+  subnet: Subnet;
+  /** The network's rules are there, or are to be made. */
+  hasNat: boolean;
+  /** Of the TAPs; undefined where they take the bridge's. */
+  mtu: number | undefined;
+}
+
 export function findObstacles(
   kernel: Kernel,
   bridge: LinkInfo,
-  subnet: Subnet,
-  hasNat: boolean,
+  { subnet, hasNat, mtu }: Needs,
   others: Others = findOthers(kernel, bridge.ifindex, subnet),
 ): Obstacle[] {
   const isOurs = bridge.alias === bridgeAlias(subnet);
@@ -22,6 +30,7 @@ export function findObstacles(
     ...findSilencers(bridge),
     ...(isOurs ? [] : downObstacle(bridge, others)),
     ...(hasNat ? natObstacle(bridge, others) : []),
+    ...(isOurs && !isShared(others) ? [] : mtuObstacle(bridge, mtu)),
   ];
 }
 
@@ -30,6 +39,21 @@ function downObstacle({ name, up }: LinkInfo, others: Others): Obstacle[] {
   if (up || !isShared(others)) return [];
   const text = `bridge ${name} is down: nothing of a guest passes`;
   return [{ what: "up", text, mend: `ip link set dev ${name} up` }];
+}
+
+/** A bridge that others use keeps its MTU. What is larger than a port's is lost there in silence. */
+function mtuObstacle({ name, mtu: actual }: LinkInfo, wanted: number | undefined): Obstacle[] {
+  if (wanted === undefined || wanted === tapMtu(actual)) return [];
+  const lost =
+    actual > wanted ? "larger frames to guests are lost" : "larger frames of theirs are lost";
+  const text = `bridge ${name} has MTU ${actual}, and its guests' TAPs ${wanted}: ${lost}`;
+  return [
+    {
+      what: "mtu",
+      text,
+      mend: `ip link set dev ${name} mtu ${wanted}, or open the network without mtu`,
+    },
+  ];
 }
 
 /**

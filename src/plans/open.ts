@@ -29,6 +29,7 @@ export interface OpenJob extends Wanted {
   uploadCapacity: BitsPerSecond;
   tap: NetworkFacts["tap"];
   unverifiedChecksums: "drop" | "accept" | undefined;
+  mtu: number | undefined;
 }
 
 export interface Opened {
@@ -81,6 +82,9 @@ export function open(kernel: Kernel, job: OpenJob): Opened {
 /** What is made anew when somebody deleted it. */
 export type Devices = Pick<NetworkFacts, "bridge" | "gateway" | "shaper" | "condemnedGroup">;
 
+/** `mtu`: what the bridge that is there wants of its TAPs. */
+type Made = Devices & Pick<NetworkFacts, "mtu">;
+
 function ensureDevices(
   kernel: Kernel,
   job: OpenJob & Pick<NetworkFacts, "mirrored" | "checksums">,
@@ -88,11 +92,11 @@ function ensureDevices(
   found: LinkInfo | undefined,
   undo: Undo,
   former?: NetworkFacts["bridge"],
-): Devices {
+): Made {
   const { bridge: name, subnet, uploadCapacity, nat } = job;
   const ipv6 = hasIpv6();
   const { gateway } = subnet;
-  const wish = { name, subnet, ipv6, forwards: nat !== undefined };
+  const wish = { name, subnet, ipv6, forwards: nat !== undefined, mtu: job.mtu };
   const link = provideBridge(kernel, wish, found, undo);
   const isKnown = former?.madeByUs === true && former.ifindex === link.ifindex;
   const isOwn = isKnown || link.alias === bridgeAlias(subnet);
@@ -102,11 +106,12 @@ function ensureDevices(
     { bridge: link, isOwn, gateway, capacity: uploadCapacity, ipv6 },
     undo,
   );
-  const { mac, ...bridge } = settleBridge(kernel, link, { ...wish, shaper }, undo);
+  const { mac, mtu, ...bridge } = settleBridge(kernel, link, { ...wish, shaper }, undo);
   writeSettings(kernel, maps, subnet, { ...job, shaper: shaper.ifindex, mac }, undo);
   return {
     bridge,
     gateway: { ip: gateway, mac },
+    mtu,
     shaper: { name: shaper.name, ifindex: shaper.ifindex },
     condemnedGroup: chooseGroup(
       kernel,
@@ -126,10 +131,11 @@ export function restore(
 ): Devices {
   const { bridge: found } = checkConflicts(kernel, job, true);
   return undoing((undo) => {
-    const { mirrored, checksums } = facts;
-    const devices = ensureDevices(
+    const { mirrored, checksums, mtu: kept } = facts;
+    // The guests' TAPs stay as they are: an MTU of a bridge that does not suit them is a warning.
+    const { mtu: _, ...devices } = ensureDevices(
       kernel,
-      { ...job, mirrored, checksums },
+      { ...job, mtu: kept, mirrored, checksums },
       facts.maps,
       found,
       undo,

@@ -144,6 +144,8 @@ export function beforePersist(facts: NetworkFacts, spec: SlotSpec, ifindex: numb
       ifindex,
       alias: spec.alias,
       ...hostMac(facts, ifindex),
+      // Before it is a port: one with less lowers a bridge that goes by its ports.
+      mtu: facts.mtu,
       ...(facts.ipv6 ? { addressGeneration: "none" as const } : {}),
     },
     { op: "qdisc.tbf", verb: "add", ifindex, handle: TBF_HANDLE, ...spec.limits.tbf },

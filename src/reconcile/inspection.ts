@@ -85,6 +85,7 @@ export async function inspect(
         downloadLatencyMs: options.downloadLatencyMs,
         uploadLatencyMs: options.uploadLatencyMs,
         baseLimit: options.baseLimit,
+        mtu: options.mtu,
       },
       taps,
       groups: only ? [] : groups.classes(),

@@ -70,6 +70,11 @@ export function repairNat(parts: Parts, differences: readonly Difference[]): Pro
   return told(parts, parts.facts.bridge.name, differences, () => parts.nat.repair());
 }
 
+/** Its firewall alone. */
+export function repairFirewall(parts: Parts, differences: readonly Difference[]): Promise<void> {
+  return told(parts, parts.facts.bridge.name, differences, () => parts.nat.repairFirewall());
+}
+
 async function send(parts: Parts, device: string, findings: readonly Finding[]): Promise<void> {
   const messages = findings.flatMap(({ repair }) => repair);
   if (messages.length > 0) await parts.lanes.mend.submit({ device, messages }).done;

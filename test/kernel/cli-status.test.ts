@@ -67,6 +67,7 @@ describe("status", () => {
       subnet: "10.100.0.0/16",
       gateway: "10.100.0.1",
       isolated: true,
+      mtu: 1500,
       uploadCapacity: 100e9,
       stateDir: options.stateDir,
       source: "agent",
@@ -109,7 +110,16 @@ describe("status", () => {
     expect(code).toBe(0);
     expect(value).toMatchObject({ source: "kernel", holder: null, lanes: null });
     expect(value.notes).toEqual(["no process has the network on vmbr0 open"]);
-    const alike = ["bridge", "shaper", "subnet", "gateway", "isolated", "uploadCapacity", "drops"];
+    const alike = [
+      "bridge",
+      "shaper",
+      "subnet",
+      "gateway",
+      "isolated",
+      "mtu",
+      "uploadCapacity",
+      "drops",
+    ];
     for (const key of [...alike, "guests"])
       expect([key, value[key]]).toEqual([key, before.value[key]]);
   });

@@ -122,7 +122,7 @@ describe("a host that forwards, but not at", () => {
   it("the uplink of a network that may not turn it on: the firewall is repaired all the same", async () => {
     await openHost();
     setForwarding(true);
-    const network = await openForTest(withNat({}));
+    const network = await openForTest(withNat({ repair: false }));
     turn(UPLINK, false);
     firewall("nft delete table ip forknet-vmbr0");
     const { actions } = await network.reconcile();

@@ -91,7 +91,7 @@ describe.each(Object.entries(DROPPING))("a host that forwards nothing: %s", (_, 
   it("forwards again when reconcile has put back what somebody flushed", async () => {
     firewall(setUp);
     onTestFinished(() => firewall(takeDown));
-    const place = await openPlace({});
+    const place = await openPlace({ repair: false });
     firewall(empty);
     expect(await missesInternet(place)).not.toBe("connected");
     const { differences } = await place.network.verify();

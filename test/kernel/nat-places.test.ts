@@ -134,7 +134,7 @@ describe.each(HOSTS)("%s", (_, { setUp, drop, append, takeDown }) => {
   it("what he drops later, behind the accept rules, is dropped when reconcile has looked", async () => {
     firewall(setUp);
     onTestFinished(() => firewall(takeDown));
-    const place = await openPlace({});
+    const place = await openPlace({ repair: false });
     const { port } = await place.internet.serveTcp({ role: "echo" });
     firewall(append(port));
     const { differences } = await place.network.verify();
@@ -195,9 +195,10 @@ it.each(FORMER)("rules that a former release left in %s are moved", async (_, ..
 it("two networks stand in one place, and neither moves the other's", async () => {
   firewall(docker("iptables-nft"));
   onTestFinished(() => firewall("nft delete table ip filter"));
-  const first = await openForTest(testOptions({ nat: {} }));
+  const nat = { repair: false };
+  const first = await openForTest(testOptions({ nat }));
   const other = { bridge: "vmbr1", subnet: "10.101.0.0/16" };
-  const second = await openForTest(testOptions({ nat: {}, ...other }));
+  const second = await openForTest(testOptions({ nat, ...other }));
   const rules = readRules();
   for (const network of [first, second, first]) {
     expect(await network.verify()).toMatchObject({ differences: [] });

@@ -94,7 +94,7 @@ describe("the rules of a network", () => {
     firewall(`nft add table inet late
       nft 'add chain inet late forward { type filter hook forward priority 1; policy accept; }'`);
     onTestFinished(() => firewall("nft delete table inet late"));
-    const network = await openForTest(withNat({ enableForwarding: true }));
+    const network = await openForTest(withNat({ enableForwarding: true, repair: false }));
     firewall(damage);
     const { differences } = await network.verify();
     expect(differences).toMatchObject([{ subject: BRIDGE, what }]);

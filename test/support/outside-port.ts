@@ -9,13 +9,15 @@ import { RawTap } from "./raw-tap.js";
 /**
  * Makes a TAP with the kernel's default port flags and opens it; gone when the test has finished.
  */
-export function openOutsidePort(bridge: string, name = "outside0"): RawTap {
+export function openOutsidePort(bridge: string, name = "outside0", mtu = 1500): RawTap {
   const addon = loadAddon();
   const { fd, ifindex } = addon.openTap({ name, vnetHdr: true, exclusive: true });
   addon.setTapPersistent(fd, true);
   addon.closeFd(fd);
   onTestFinished(() => deleteLink(name));
   tellKernel(
+    // One with less would lower the bridge.
+    { op: "link.set", ifindex, mtu },
     { op: "link.set", ifindex, master: indexOf(bridge), addressGeneration: "none" },
     { op: "link.set", ifindex, up: true },
   );

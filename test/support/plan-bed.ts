@@ -31,7 +31,10 @@ export const HIGHER: Limits = { download: 90e6, upload: { rate: 8e6, ceil: 30e6 
  * begins: its two sockets are open before the first look at the file descriptors, and stay.
  */
 export class PlanBed {
-  readonly options = resolveOptions({ bridge: "vmbr0", subnet: "10.100.0.0/24" });
+  readonly options = {
+    ...resolveOptions({ bridge: "vmbr0", subnet: "10.100.0.0/24" }),
+    mtu: 1500,
+  };
   readonly kernel: Kernel = createKernel();
   /** Looks at what is there without counting as the plan's operation. */
   readonly #netlink = new (loadAddon().Netlink)();

@@ -19,6 +19,7 @@ export const FACTS: NetworkFacts = {
   },
   shaper: { name: "fku0a640001", ifindex: 4 },
   gateway: { ip: 0x0a640001, mac: 0x02000a640001 },
+  mtu: 1500,
   isolated: true,
   translate: false,
   mirrored: false,

@@ -17,6 +17,7 @@ const DEFAULTS = {
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
   uploadLatencyMs: 50,
+  mtu: 1500,
   baseLimit: 10e6,
 };
 const LARGEST_U32 = 0xffffffff;
@@ -32,6 +33,7 @@ const defaults = fc.record({
   downloadBurstMultiplier: fc.double({ min: 1, max: 1000, noNaN: true }),
   downloadLatencyMs: fc.double({ min: 1, max: 10_000, noNaN: true }),
   uploadLatencyMs: fc.double({ min: 1, max: 10_000, noNaN: true }),
+  mtu: fc.integer({ min: 68, max: 65_521 }),
   baseLimit: bits,
 });
 
@@ -116,6 +118,18 @@ describe("toKernelLimits", () => {
     );
     for (const field of ["rate", "burstBytes", "limitBytes"] as const)
       expect(less?.[field]).toBeLessThanOrEqual(more?.[field] ?? 0);
+  });
+
+  test("has room for the MTU's frame where the rate has none, and tells the leaf's bucket in its rate", () => {
+    const slow = { download: 8, upload: { rate: 8, ceil: 8 } };
+    const of = (mtu: number) => toKernelLimits(slow, { ...DEFAULTS, mtu });
+    expect(of(9000).tbf).toEqual({ rate: 1, burstBytes: 9040, limitBytes: 2 * 9014 });
+    expect(of(9000).htb.leaf).toEqual({
+      rate: 1e15 + 7500,
+      burstBytes: 9040,
+      limitBytes: 2 * 9014,
+    });
+    expect(of(1400)).toEqual(of(1500));
   });
 
   test.prop([fc.integer({ min: 0, max: 2 ** 50 })])(

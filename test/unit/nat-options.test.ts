@@ -22,11 +22,17 @@ const textOf = (value: unknown): string => {
 describe("nat", () => {
   test("is off, or has defaults, or what is given", () => {
     expect(resolveNat(false, BRIDGE)).toBeUndefined();
-    expect(resolveNat({}, BRIDGE)).toEqual({ enableForwarding: false, allowHost: [] });
+    expect(resolveNat({}, BRIDGE)).toEqual({
+      enableForwarding: false,
+      allowHost: [],
+      repair: true,
+    });
     const allowHost = ["tcp:8080", "udp:53-54", "icmp", "192.0.2.7"];
-    expect(resolveNat({ uplink: "eth0.5", enableForwarding: true, allowHost }, BRIDGE)).toEqual({
+    const given = { uplink: "eth0.5", enableForwarding: true, allowHost, repair: false };
+    expect(resolveNat(given, BRIDGE)).toEqual({
       uplink: "eth0.5",
       enableForwarding: true,
+      repair: false,
       allowHost: [
         { kind: "port", protocol: "tcp", first: 8080, last: 8080 },
         { kind: "port", protocol: "udp", first: 53, last: 54 },
@@ -39,7 +45,7 @@ describe("nat", () => {
   test.each<[unknown, string]>([
     [true, "false or an object"],
     [null, "an object for nat"],
-    [{ uplinks: "eth0" }, "only the options allowHost, enableForwarding, uplink for nat"],
+    [{ uplinks: "eth0" }, "only the options allowHost, enableForwarding, repair, uplink for nat"],
     [{ uplink: "" }, "for nat.uplink"],
     [{ uplink: "eth*" }, "for nat.uplink"],
     [{ uplink: "eth+" }, "for nat.uplink"],
@@ -48,6 +54,7 @@ describe("nat", () => {
     [{ uplink: "a23456789012345x" }, "for nat.uplink"],
     [{ uplink: BRIDGE }, "another interface than the bridge for nat.uplink"],
     [{ enableForwarding: 1 }, "true or false for nat.enableForwarding"],
+    [{ repair: "no" }, "true or false for nat.repair"],
     [{ allowHost: "icmp" }, "an array of at most 256 entries for nat.allowHost"],
     [{ allowHost: ["tcp"] }, "for nat.allowHost, but received 'tcp'"],
     [{ allowHost: ["tcp:0"] }, "received 'tcp:0'"],

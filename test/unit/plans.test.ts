@@ -14,6 +14,7 @@ const DEFAULTS = {
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
   uploadLatencyMs: 50,
+  mtu: 1500,
   baseLimit: 10e6,
 };
 const LIMITS = toKernelLimits({ download: 20e6, upload: { rate: 5e6, ceil: 20e6 } }, DEFAULTS);
@@ -44,7 +45,7 @@ describe("a slot", () => {
     expect(createSlot(kernel, FACTS, SPEC)).toBe(TAP_IFINDEX);
     expect(operations).toEqual([
       "TUNSETIFF on fk0a640007",
-      "RTM_NEWLINK alias,addressGeneration on fk0a640007",
+      "RTM_NEWLINK alias,mtu,addressGeneration on fk0a640007",
       "RTM_NEWQDISC tbf on fk0a640007",
       "RTM_NEWQDISC clsact on fk0a640007",
       "TUNSETPERSIST",

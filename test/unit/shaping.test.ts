@@ -23,6 +23,7 @@ const DEFAULTS = {
   downloadBurstMultiplier: 4,
   downloadLatencyMs: 50,
   uploadLatencyMs: 50,
+  mtu: 1500,
   baseLimit: 10e6,
 };
 const [EPERM, EBUSY] = [1, 16] as const;
@@ -62,7 +63,7 @@ function activeGuest(): Guest {
   };
   const active = new Guest(
     { ...lease, createdMs: 0, createdBootMs: 1, generation: 1, blocked: false },
-    allocationFacts("vmbr0", SUBNET, []),
+    allocationFacts({ bridge: "vmbr0", subnet: SUBNET, dns: [], mtu: 1500 }),
   );
   active.port = { tapName: "fk0a640007", class: { minor: 0x10, exists: true, flip: 0 } };
   active.ifindex = 7;
