@@ -212,16 +212,19 @@ function smallestQueue(mtu: number): number {
 }
 
 /**
- * What the guaranteed rate carries in the latency. Where that is less than two segmented frames they
- * are cut, unless the guest may send so fast that cutting would cost the host too much.
+ * What the guaranteed rate carries in the latency, or the ceil in a tenth of it, up to two segmented
+ * frames: with less TCP cannot use what it borrows. Where the rate's part is less than two such frames
+ * they are cut, unless the guest may send so fast that cutting would cost the host too much.
  */
 function leafQueue(
   { rate, ceil }: HtbRates,
   { uploadLatencyMs, mtu }: Pick<ShapingDefaults, "uploadLatencyMs" | "mtu">,
 ): LeafQueue {
-  const bytes = Math.min(Math.ceil((rate * uploadLatencyMs) / 1000), 0xffffffff);
+  const carried = (bytesPerSecond: number, ms: number) => Math.ceil((bytesPerSecond * ms) / 1000);
+  const bytes = Math.min(carried(rate, uploadLatencyMs), 0xffffffff);
   if (bytes < WHOLE_FRAMES_QUEUE_BYTES && ceil <= FASTEST_TO_SPLIT) {
-    const limitBytes = Math.max(bytes, smallestQueue(mtu));
+    const borrowed = Math.min(carried(ceil, uploadLatencyMs / 10), WHOLE_FRAMES_QUEUE_BYTES);
+    const limitBytes = Math.max(bytes, borrowed, smallestQueue(mtu));
     const burstBytes = smallestBurst(mtu);
     return { rate: SPLITTING + burstBytes - smallestBurst(USUAL_MTU), burstBytes, limitBytes };
   }

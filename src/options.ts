@@ -39,8 +39,9 @@ export interface NetworkOptions {
   /** Longest a download frame waits in the TBF's queue. Default 50. */
   downloadLatencyMs?: number;
   /**
-   * Longest an upload frame waits in its guest's queue while the guest gets its guaranteed rate, or
-   * as long as two segmented frames of 64 KB take where the guest may send over 100 mbit. Default 50.
+   * Longest an upload frame waits in its guest's queue while the guest gets its guaranteed rate;
+   * where the ceil is over ten times that, a tenth of it at the ceil; where it is over 100 mbit, as
+   * long as two segmented frames of 64 KB take. Default 50.
    */
   uploadLatencyMs?: number;
   /**

@@ -52,7 +52,9 @@ export async function readChains(
   bridge: string,
 ): Promise<{ chains: Chain[]; hasOtherNetworks: boolean }> {
   const own = tableName(bridge);
-  const others = (await listForwardChains()).filter(({ table }) => table !== own);
+  const others = (await listForwardChains()).filter(
+    ({ family, table }) => family !== "ip" || table !== own,
+  );
   const tables = new Map(others.map((one) => [`${one.family} ${one.table}`, one]));
   const chains: Chain[] = [];
   for (const table of tables.values()) {

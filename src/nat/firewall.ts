@@ -1,5 +1,5 @@
-// Brings the rules in the kernel from one state to another: the network's own table in one
-// transaction with the rules in other nft chains, then those that iptables manages.
+// Brings the rules in the kernel from one state to another: the network's own table first and by
+// itself, which nobody else can be in the way of, then the rules in other chains.
 
 import { type Chain, isLegacyInUse, othersRule, readChains, type Tool, WAIT } from "./chains.js";
 import { type Command, must, refused, run } from "./command.js";
@@ -82,7 +82,7 @@ export function differing(chains: readonly Chain[], { rulesOf }: FirewallTarget)
 }
 
 /**
- * Each tool's changes are done together or not at all. Resolves with how many transactions nftables
+ * The own table by itself, then each tool's changes, each done together or not at all. Resolves with how many transactions nftables
  * has had of it. Rejects at the first tool that refuses; then those before it have changed theirs.
  */
 export async function bring(
@@ -94,10 +94,10 @@ export async function bring(
   const linesOf = (tool: Tool) =>
     changes.filter((chain) => chain.tool === tool).flatMap((chain) => changesOf(chain, target));
   const isTable = current.table !== undefined || target.table !== undefined;
-  const table = isTable ? replaceTable(bridge, target.table) : "";
-  const script = [...linesOf("nft"), table].join("\n").trim();
+  const scripts = [isTable ? replaceTable(bridge, target.table) : "", linesOf("nft").join("\n")];
   let made = 0;
-  if (script !== "") {
+  for (const script of scripts) {
+    if (script === "") continue;
     await must("nft", ["-f", "-"], `${script}\n`);
     made++;
   }

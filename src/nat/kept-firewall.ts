@@ -29,6 +29,7 @@ export class KeptFirewall {
   readonly #target: FirewallTarget;
   /** Undefined before anything was put in place, and after stop(). */
   #ruleset: Ruleset | undefined;
+  #isStopped = false;
   /** The table as it was listed when it had just been made; undefined: nobody has seen it so. */
   #listed: string | undefined;
   /** All rules of the host when they were last found to be right. */
@@ -51,13 +52,17 @@ export class KeptFirewall {
 
   /** Listens no more. */
   stop(): void {
+    this.#isStopped = true;
     this.#ruleset?.close();
     this.#ruleset = undefined;
   }
 
   /** Rejects with CONFLICT when the table is not ours, and as reading does. */
   async read(isLeaving = false): Promise<FirewallState> {
-    const state = await readFirewall(this.#bridge);
+    return this.#ownIn(await readFirewall(this.#bridge), isLeaving);
+  }
+
+  #ownIn(state: FirewallState, isLeaving = false): FirewallState {
     if (state.table === undefined || isOwnTable(state.table, this.#bridge)) return state;
     // What is not ours stays when ours goes.
     if (this.#target === NOTHING || isLeaving) return { ...state, table: undefined };
@@ -70,19 +75,40 @@ export class KeptFirewall {
    * made counts as different, not as right.
    */
   async put(before: FirewallState): Promise<void> {
-    if (this.#target !== NOTHING) this.#ruleset ??= new Ruleset();
+    if (this.#target !== NOTHING && !this.#isStopped) this.#ruleset ??= new Ruleset();
     let state = before;
     this.#listed = undefined;
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
-      await this.#bring(state, this.#target);
-      if (this.#target.table === undefined) return;
-      const listed = await readTable(this.#bridge);
-      if (listed !== undefined && isWhole(listed, this.#target.table)) {
-        this.#listed = listed;
-        return;
+      try {
+        await this.#bring(state, this.#target);
+      } catch (error) {
+        // The own table comes first, and is there although another tool refused.
+        await this.#see().catch(() => undefined);
+        throw error;
       }
+      if (this.#target.table === undefined || (await this.#see())) return;
       state = await this.read();
     }
+  }
+
+  /** Remembers the own table as nft lists it; false when it is not what was made. */
+  async #see(): Promise<boolean> {
+    const listed = await readTable(this.#bridge);
+    const { table } = this.#target;
+    const isMade = listed !== undefined && table !== undefined && isWhole(listed, table);
+    if (isMade) this.#listed = listed;
+    return isMade;
+  }
+
+  /**
+   * Puts the own table back where it is not as it was made, whatever other tables are like: without it
+   * guests reach what they must not. Rejects as read() does.
+   */
+  async restoreTable(): Promise<void> {
+    const table = await readTable(this.#bridge);
+    if (this.#isRight(table)) return;
+    const state = { table, chains: [], hasOtherNetworks: false };
+    await this.put(this.#ownIn(state));
   }
 
   /** Puts an earlier state in place: the way back. */
@@ -97,8 +123,17 @@ export class KeptFirewall {
     return state;
   }
 
-  /** Empty at once while no rule of the host has changed since all was right. */
+  #isRight(table: string | undefined): boolean {
+    return table !== undefined && table === this.#listed;
+  }
+
+  /**
+   * Empty at once while no rule of the host has changed since all was right. Where the own table is not
+   * as it was made nothing else is looked at.
+   */
   async look(): Promise<Difference[]> {
+    const table = await readTable(this.#bridge);
+    if (!this.#isRight(table)) return [this.#tableDiffers(table)];
     const now = createHash("sha256")
       .update(await readEverything())
       .digest("hex");
@@ -112,8 +147,7 @@ export class KeptFirewall {
   async differences(): Promise<Difference[]> {
     const { table, chains } = await readFirewall(this.#bridge);
     const found: Difference[] = [];
-    if (table === undefined || table !== this.#listed)
-      found.push(this.#tableIs(table === undefined ? "nothing" : "changed"));
+    if (!this.#isRight(table)) found.push(this.#tableDiffers(table));
     for (const chain of differing(chains, this.#target)) {
       const text = ({ length }: readonly unknown[]) => `${length || "no"} accept rules`;
       const wanted = this.#target.rulesOf(chain);
@@ -131,6 +165,10 @@ export class KeptFirewall {
   /** What a comparison comes to that failed. */
   unknown(error: unknown): Difference[] {
     return [this.#tableIs(`unknown (${(error as Error).message})`)];
+  }
+
+  #tableDiffers(table: string | undefined): Difference {
+    return this.#tableIs(table === undefined ? "nothing" : "changed");
   }
 
   #tableIs(found: string): Difference {

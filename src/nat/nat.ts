@@ -137,7 +137,7 @@ export class Nat {
   /** Puts right what look() tells. Rejects as establish() does. */
   repairFirewall(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#options) await this.firewall.put(await this.firewall.read());
+      if (this.#options) await this.#putBack();
     });
   }
 
@@ -145,7 +145,7 @@ export class Nat {
   repair(): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#options) return;
-      await this.firewall.put(await this.firewall.read());
+      await this.#putBack();
       // Last, because it may be refused: the firewall is there all the same.
       const lacking = this.#lacking();
       if (lacking) await this.#forward(lacking);
@@ -188,6 +188,11 @@ export class Nat {
     const forbidden = forbiddenOf(lacking, this.#forwarding);
     if (forbidden && !isThere) throw new ForknetError("ERR_FORKNET_CONFIG", forbidden);
     return allowedOf(lacking, this.#forwarding);
+  }
+
+  async #putBack(): Promise<void> {
+    await this.firewall.restoreTable();
+    await this.firewall.put(await this.firewall.read());
   }
 
   /** Notes it first: whoever dies in between leaves a note too many. */

@@ -38,6 +38,12 @@ export function mark(bridge: string): string {
 }
 
 /**
+ * What answers goes on. What asks is judged anew at every packet: a connection that came about while
+ * the rules were away must not outlive their absence.
+ */
+const ANSWERS = "ct state established,related ct direction reply accept";
+
+/**
  * The whole table, as a block for `nft -f`. Guests are what comes in through the bridge. Dropped
  * here is dropped for good; accepted here, a packet still has to pass the other tables' chains.
  */
@@ -51,10 +57,16 @@ export function tableText(wish: Wish): string {
       `iifname "${bridge}" jump to-host`,
     ],
     "to-host": [
-      "ct state established,related accept",
+      ANSWERS,
       `ip daddr ${formatIpv4(wish.subnet.gateway)} accept`,
       ...allowHost.map(hostRule),
       "drop",
+    ],
+    // A connection that came about without the rules is not known, and would be taken for the host's
+    // own when the host is heard first.
+    output: [
+      "type filter hook output priority filter; policy accept;",
+      `oifname "${bridge}" ct state new tcp flags & (fin | syn | rst | ack) != syn drop`,
     ],
     forward: [
       "type filter hook forward priority filter; policy accept;",
@@ -62,7 +74,7 @@ export function tableText(wish: Wish): string {
       `oifname "${bridge}" jump to-guests`,
     ],
     "from-guests": [
-      "ct state established,related accept",
+      ANSWERS,
       "ct state invalid jump invalid-from-guests",
       // With bridge-nf-call-iptables, bridged frames come by here, too.
       ...(isolated ? [`oifname "${bridge}" ip daddr ${subnet} drop`] : []),
@@ -77,7 +89,7 @@ export function tableText(wish: Wish): string {
       "drop",
     ],
     "to-guests": [
-      "ct state established,related accept",
+      ANSWERS,
       // A port that the operator publishes by a rule of his own.
       "ct status dnat accept",
       "drop",

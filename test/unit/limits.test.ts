@@ -63,6 +63,7 @@ describe("toKernelLimits", () => {
     ["cuts frames of a slow guest", 128e3, 128e3, { rate: 1e15, limitBytes: 6056 }],
     ["holds what the rate carries in 50 ms", 10e6, 40e6, { rate: 1e15, limitBytes: 62_500 }],
     ["cuts up to a ceil of 100 mbit", 20e6, 100e6, { rate: 1e15, limitBytes: 125_000 }],
+    ["holds what a far ceil carries in 5 ms", 1e6, 60e6, { rate: 1e15, limitBytes: 37_500 }],
     ["holds two whole frames beyond", 20e6, 100e6 + 8, { rate: 2e15, limitBytes: 139_288 }],
     ["cuts nothing where two have room", 100e6, 100e6, { rate: 2e15, limitBytes: 625_000 }],
   ])("%s", (_, rate, ceil, expected) => {
