@@ -113,7 +113,10 @@ function setting(ifindex: number, to: Settings, from: Settings): Step {
   };
 }
 
-function hasAddress(kernel: Kernel, { ifindex, ip, prefixLength }: Omit<Address, "op">): boolean {
+export function hasAddress(
+  kernel: Kernel,
+  { ifindex, ip, prefixLength }: Omit<Address, "op">,
+): boolean {
   return kernel
     .addresses(ifindex)
     .some((one) => one.ip === ip && one.prefixLength === prefixLength);

@@ -4,7 +4,7 @@ import type { Subnet } from "../identity/ipv4.js";
 import { formatMac } from "../identity/ipv4.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { bridgeAlias } from "./bridge.js";
+import { bridgeAlias, hasAddress } from "./bridge.js";
 import { compare } from "./compare.js";
 import { shaperMessages } from "./expected.js";
 import { type Finding, finding, type Obstacle } from "./finding.js";
@@ -12,7 +12,7 @@ import type { Found } from "./found.js";
 import { unprovedObstacles } from "./leftovers.js";
 import { findObstacles } from "./obstacles.js";
 import { findOthers, isShared, type Others } from "./others.js";
-import { findOverlaps } from "./overlap.js";
+import { findOverlaps, formatCidr } from "./overlap.js";
 import type { SurveyJob } from "./survey.js";
 
 export interface NetworkState {
@@ -31,17 +31,18 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
     ...(withOverlaps ? findOverlaps(kernel, bridge.ifindex, subnet) : []),
     ...unprovedObstacles(found, job.stranded),
   ];
-  const missing = Object.entries({ bridge, shaper }).filter(
-    ([, { ifindex }]) => !found.links.has(ifindex),
-  );
-  if (missing.length > 0 || !link) {
-    const findings = missing.map(([what, { name }]) => finding(what, name, undefined, []));
-    return { findings, obstacles, isLacking: true };
-  }
+  const missing = Object.entries({ bridge, shaper })
+    .filter(([, { ifindex }]) => !found.links.has(ifindex))
+    .map(([what, { name }]) => finding(what, name, undefined, []));
+  if (!link) return { findings: missing, obstacles, isLacking: true };
   const members = [...found.links.values()].filter(({ master }) => master === bridge.ifindex);
   const others = findOthers(kernel, bridge.ifindex, subnet, members);
+  const name = compareName(found, link, others);
+  if (missing.length > 0) return { findings: [...name, ...missing], obstacles, isLacking: true };
   return {
     findings: [
+      ...name,
+      ...compareAddress(kernel, found, subnet),
       ...compareMac(found, link, others),
       ...compareSettings(found, link, subnet, others),
       ...compare(found, shaperMessages(facts, capacity)),
@@ -53,6 +54,27 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
     ],
     isLacking: false,
   };
+}
+
+/**
+ * The name is what nat's rules know guests by, and the next open the bridge. That of one that others use
+ * is theirs to give back: restore() refuses to go on without it, and says how.
+ */
+function compareName({ facts }: Found, { ifindex, name }: LinkInfo, others: Others): Finding[] {
+  const { bridge } = facts;
+  if (name === bridge.name) return [];
+  const isOurs = bridge.madeByUs && !isShared(others);
+  const repair = isOurs ? [{ op: "link.set" as const, ifindex, name: bridge.name }] : [];
+  return [finding("name", bridge.name, name, repair)];
+}
+
+/** Where it would be the first that forknet adds to somebody else's bridge, restore() remembers it, too. */
+function compareAddress(kernel: Kernel, { facts }: Found, subnet: Subnet): Finding[] {
+  const { ifindex, madeByUs, addressAdded } = facts.bridge;
+  const address = { ifindex, ip: subnet.gateway, prefixLength: subnet.prefixLength };
+  if (hasAddress(kernel, address)) return [];
+  const repair = madeByUs || addressAdded ? [{ op: "address.add" as const, ...address }] : [];
+  return [finding("address", formatCidr(address), undefined, repair)];
 }
 
 /** What is ours on our own bridge, unless others use that by now, is left alone elsewhere. */

@@ -67,6 +67,19 @@ export function checkConflicts(
   return { bridge, isThere, warnings: [...added, ...[...obstacles, ...overlaps].map(warningOf)] };
 }
 
+/** Another bridge would be made under the name that a known one has lost. Throws Refused, CONFLICT. */
+export function checkName(
+  kernel: Kernel,
+  { name, ifindex }: { name: string; ifindex: number },
+): void {
+  const actual = kernel.link({ ifindex })?.name;
+  if (actual === undefined || actual === name) return;
+  throw conflict(
+    name,
+    `bridge ${name} is named ${actual} now: ip link set dev ${actual} name ${name}`,
+  );
+}
+
 function conflict(device: string, text: string): Refused {
   return new Refused({
     code: "ERR_FORKNET_CONFLICT",

@@ -10,7 +10,7 @@ import type { Ipv4 } from "../kernel/messages.js";
 import { type Adoption, adopt } from "./adopt.js";
 import { bridgeAlias, provideBridge, settleBridge } from "./bridge.js";
 import { chooseGroup } from "./condemned.js";
-import { checkConflicts, type Wanted } from "./conflicts.js";
+import { checkConflicts, checkName, type Wanted } from "./conflicts.js";
 import { type Warning, warningOf } from "./finding.js";
 import { leasedIn, writeSettings } from "./maps.js";
 import { findHosts } from "./others.js";
@@ -129,6 +129,7 @@ export function restore(
   kernel: Kernel,
   { facts, ...job }: OpenJob & { facts: NetworkFacts },
 ): Devices {
+  checkName(kernel, facts.bridge);
   const { bridge: found } = checkConflicts(kernel, job, true);
   return undoing((undo) => {
     const { mirrored, checksums, mtu: kept } = facts;

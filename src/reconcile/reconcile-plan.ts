@@ -45,7 +45,7 @@ function repairActions(subject: string, findings: readonly Difference[], proof: 
   }));
 }
 
-/** Without a message the device itself is gone, or the operator's bridge is to be followed. */
+/** Without a message the device itself is gone, or the operator's bridge has changed. */
 function networkStep(parts: Parts, one: Finding): Step {
   const { bridge, shaper } = parts.facts;
   const isRestore = one.repair.length === 0;

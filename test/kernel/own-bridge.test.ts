@@ -4,8 +4,10 @@
 import { expect, it, onTestFinished } from "vitest";
 import { type NetworkOptions, openNetwork } from "../../dist/index.js";
 import { sh } from "../support/diagnosis.js";
+import { published } from "../support/events.js";
 import { deleteLink, indexOf, linkNamed, tellKernel } from "../support/kernel-view.js";
 import { BRIDGE, destroyedAtEnd, openForTest, SHAPER, testOptions } from "../support/network.js";
+import { patiently } from "../support/patience.js";
 import { REQUEST } from "../support/requests.js";
 
 const ALIAS = "forknet1 /bridge 10.100.0.0/16";
@@ -57,6 +59,32 @@ it("alias and shaper go while the agent runs: both are back, and the bridge goes
   expect((await network.verify()).differences).toEqual([]);
   await network.destroy();
   expect(linkNamed(BRIDGE)).toBeUndefined();
+});
+
+it("is renamed while it is up, and nat's rules would not hold: told, and named back", async () => {
+  const network = await openForTest(testOptions({ nat: { enableForwarding: true } }));
+  await network.createAllocation(REQUEST);
+  const drift = published("forknet:drift");
+  sh(`ip link set dev ${BRIDGE} name mine`);
+  const told = { subject: BRIDGE, what: "name", expected: BRIDGE, found: "mine" };
+  await expect
+    .poll(() => drift, { timeout: patiently(5000) })
+    .toContainEqual({ bridge: BRIDGE, ...told });
+  expect((await network.verify()).differences).toContainEqual(told);
+  expect((await network.reconcile()).actions.filter(({ error }) => error)).toEqual([]);
+  expect(linkNamed(BRIDGE)).toMatchObject({ alias: ALIAS, up: true });
+  expect(linkNamed("mine")).toBeUndefined();
+  expect((await network.verify()).differences).toEqual([]);
+});
+
+it("is renamed, and its shaper is gone: no second bridge is made", async () => {
+  const network = await openForTest();
+  const ifindex = indexOf(BRIDGE);
+  sh(`ip link set dev ${BRIDGE} name mine`);
+  deleteLink(SHAPER);
+  for (let pass = 0; pass < 3; pass++) await network.reconcile();
+  expect(indexOf(BRIDGE)).toBe(ifindex);
+  expect((await network.verify()).differences).toEqual([]);
 });
 
 it("one that somebody made in its place stays, and as it is", async () => {

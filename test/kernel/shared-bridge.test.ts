@@ -22,6 +22,7 @@ import {
   expectNotOpened,
   openForTest,
   poolFilled,
+  SHAPER,
   testOptions,
 } from "../support/network.js";
 import { answersPing } from "../support/ping.js";
@@ -214,4 +215,51 @@ it("our own bridge, once the host uses it, keeps what the host was given", async
   expect((await network.verify()).differences).toEqual([]);
   expect((await network.reconcile()).actions).toEqual([]);
   expect(state()).toBe(before);
+});
+
+it("a bridge of others that they rename is told, and is theirs to name back", async () => {
+  const host = await makeSharedHost();
+  const network = await openForTest();
+  await network.createAllocation(REQUEST);
+  const ifindex = indexOf(BRIDGE);
+  sh(`ip link set dev ${BRIDGE} name theirs0`);
+  // Or nothing of the test would be taken away.
+  onTestFinished(() => {
+    if (linkNamed("theirs0")) sh(`ip link set dev theirs0 name ${BRIDGE}`);
+  });
+  const told = { subject: BRIDGE, what: "name", expected: BRIDGE, found: "theirs0" };
+  expect((await network.verify()).differences).toEqual([told]);
+  const { actions } = await network.reconcile();
+  expect(actions.map(({ error }) => error?.message)).toEqual([
+    expect.stringContaining(`ip link set dev theirs0 name ${BRIDGE}`),
+  ]);
+  // Nor is a second one made for another reason.
+  deleteLink(SHAPER);
+  await network.reconcile();
+  expect([linkNamed(BRIDGE), indexOf("theirs0")]).toEqual([undefined, ifindex]);
+  sh(`ip link set dev theirs0 name ${BRIDGE}`);
+  await network.reconcile();
+  await network.reconcile();
+  expect((await network.verify()).differences).toEqual([]);
+  expect(host.state().join()).toContain("default via");
+});
+
+it("the gateway's address that the operator had and takes away is added, and goes again", async () => {
+  const host = await makeSharedHost();
+  const network = await openForTest();
+  await network.createAllocation(REQUEST);
+  // With the first address of a subnet the kernel deletes the others.
+  sh(`sysctl -q -w net.ipv4.conf.${BRIDGE}.promote_secondaries=1
+    ip address add 10.100.7.7/16 dev ${BRIDGE}`);
+  const gateway = `${HOST.ip}/16`;
+  sh(`ip address del ${gateway} dev ${BRIDGE}; ip route replace default via ${ROUTER.ip}`);
+  const before = host.state();
+  expect((await network.verify()).differences).toEqual([
+    { subject: BRIDGE, what: "address", expected: gateway, found: "nothing" },
+  ]);
+  expect((await network.reconcile()).actions.filter(({ error }) => error)).toEqual([]);
+  expect(host.state().join()).toContain(`inet ${gateway} `);
+  expect((await network.verify()).differences).toEqual([]);
+  await network.destroy();
+  expect(compareKernelStates(before, host.state())).toEqual([]);
 });

@@ -7,6 +7,7 @@ import { indexOf, ipNumber, macNumber } from "./kernel-view.js";
 import { LeaseMap } from "./lease-map.js";
 import { BRIDGE, SHAPER } from "./network.js";
 
+const GATEWAY = "10.100.0.1";
 const ROOT = 0xffffffff;
 const CLSACT = 0xfffffff1;
 const INGRESS = 0xfffffff2;
@@ -161,7 +162,7 @@ export const GUEST_DAMAGES: Damage[] = [
 
 /** One of the bridge or the shaper. */
 export interface NetworkDamage extends Pick<Damage, "name" | "what"> {
-  /** The kernel notifies nobody: only a look finds it. */
+  /** The kernel tells it nobody, or not who listens: only a look finds it. */
   isSilent?: true;
   messages: () => Message[];
 }
@@ -206,6 +207,26 @@ export const NETWORK_DAMAGES: NetworkDamage[] = [
     name: "the bridge has another alias",
     what: ["alias"],
     messages: () => [{ op: "link.set", ifindex: indexOf(BRIDGE), alias: "mine" }],
+  },
+  {
+    name: "the bridge, down for a moment, has another name",
+    what: ["name", "neighbor", "neighbor"],
+    messages: () => {
+      const ifindex = indexOf(BRIDGE);
+      return [
+        // Before Linux 6.2 no link that is up takes another name.
+        { op: "link.set", ifindex, up: false },
+        { op: "link.set", ifindex, name: "mine", up: true },
+      ];
+    },
+  },
+  {
+    name: "the bridge has lost its address, with which the neighbour entries go",
+    what: ["address", "neighbor", "neighbor"],
+    isSilent: true,
+    messages: () => [
+      { op: "address.delete", ifindex: indexOf(BRIDGE), ip: ipNumber(GATEWAY), prefixLength: 16 },
+    ],
   },
   {
     name: "the bridge tells guests of a way past the gateway",
