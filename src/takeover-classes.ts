@@ -1,6 +1,6 @@
 // The shaper's classes as a new process takes them over: those of guests and groups stay theirs, the
-// rest goes on the free lists, and the class of a group that is no more is deleted with what stands
-// under it.
+// rest goes on the free lists unless it may be an unproved TAP's, and the class of a group that is no
+// more is deleted with what stands under it.
 
 import { CAPACITY_MINOR, type ClassClaim, flipOf } from "./identity/class-pool.js";
 import type { Parts } from "./parts.js";
@@ -11,7 +11,7 @@ type Found = Adoption["classes"][number];
 /** The classes of live guests, by minor. One that is not in the kernel counts as under the capacity. */
 export function takeOverClasses(
   { identities, groups }: Pick<Parts, "identities" | "groups">,
-  { guests, classes }: Adoption,
+  { guests, classes, unproved }: Adoption,
 ): Map<number, ClassClaim> {
   const byMinor = new Map(classes.map((one) => [one.minor, one]));
   const inUse = new Set(guests.map(({ lease }) => lease.classMinor));
@@ -25,11 +25,13 @@ export function takeOverClasses(
     ownerless.delete(parent.minor);
     taken.add(parent.minor);
   }
+  // Any of them may be that of a TAP that nothing proves.
+  const isKept = unproved.length > 0;
   const isDoomed = ({ minor, parent }: Found) =>
-    !taken.has(minor) && (ownerless.has(minor) || ownerless.has(parent));
+    !isKept && !taken.has(minor) && (ownerless.has(minor) || ownerless.has(parent));
   for (const one of classes) {
     const { minor, leaf, parent } = one;
-    identities.adoptClass(minor, leaf, taken.has(minor) || isDoomed(one), parent);
+    identities.adoptClass(minor, leaf, taken.has(minor) || isKept || isDoomed(one), parent);
   }
   const doomed = classes.filter(isDoomed).map(({ minor }) => minor);
   // Children first.

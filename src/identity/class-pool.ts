@@ -16,6 +16,11 @@ export const MOST_CLASSES = LAST_MINOR - FIRST_GUEST_MINOR + 1;
 /** Tells our leaves from those of the release before: the kernel changes no queue's kind under its handle. */
 const LEAF = 0x4000;
 
+/** Whether a guest's or a group's class can have this minor. */
+export function isGuestMinor(minor: number): boolean {
+  return minor >= FIRST_GUEST_MINOR && minor <= LAST_MINOR;
+}
+
 /** A class of one guest, or the inner class of a group. */
 export interface ClassClaim {
   minor: number;

@@ -2,6 +2,7 @@
 // the kernel map is rebuilt where a process may not open the map of its predecessor.
 
 import { type BitsPerSecond, formatBandwidth, parseBandwidth } from "../bandwidth.js";
+import { isGuestMinor } from "../identity/class-pool.js";
 import type { InnerIdentity } from "../identity/guest-identity.js";
 import { formatIpv4, formatMac, parseIpv4, parseMac } from "../identity/ipv4.js";
 import type { Ipv4, Mac } from "../kernel/messages.js";
@@ -61,7 +62,15 @@ export function formatSlotAlias(ip: Ipv4, mac: Mac, classMinor: number): string 
   return `${ALIAS_PREFIX}/slot ${formatIpv4(ip)} ${formatMac(mac)} 1:${classMinor.toString(16)}`;
 }
 
-/** Reads formatAlias's form; undefined for anything else, a slot's alias included. */
+/** Of formatSlotAlias's form. */
+export function isSlotAlias(alias: string): boolean {
+  return alias.startsWith(`${ALIAS_PREFIX}/slot `) && classInAlias(alias) !== undefined;
+}
+
+/**
+ * Reads formatAlias's form; undefined for anything else, a slot's alias and a class that is no
+ * guest's included.
+ */
 export function parseAlias(alias: string): Lease | undefined {
   const pattern =
     /^forknet1 ([A-Za-z0-9._-]{1,64}) ([A-Za-z0-9._-]{1,64}) ([\d.]+) ([\da-f:]{17}) 1:([\da-f]{1,4}) down=(\w+) up=(\w+)(?:\/(\w+))? at=(\w+)(?: group=([A-Za-z0-9._-]{1,64}))?(?: guest=([\da-f]{8}\/[\da-f]{12}\/[\da-f]{8}\/[\da-f]{12}))?$/;
@@ -69,6 +78,8 @@ export function parseAlias(alias: string): Lease | undefined {
   if (!match) return undefined;
   const [, instanceId, instanceName, ip, mac, minor, down, rate, ceil, at, group, guest] =
     match as unknown as string[];
+  const classMinor = Number.parseInt(minor as string, 16);
+  if (!isGuestMinor(classMinor)) return undefined;
   try {
     const bits = (text: string | undefined) => parseBandwidth(text, "alias");
     return {
@@ -76,7 +87,7 @@ export function parseAlias(alias: string): Lease | undefined {
       instanceName: instanceName as string,
       ip: parseIpv4(ip, "alias"),
       mac: parseMac(mac, "alias"),
-      classMinor: Number.parseInt(minor as string, 16),
+      classMinor,
       limits: {
         download: down === "max" ? null : bits(down),
         upload: rate === "max" ? null : { rate: bits(rate), ceil: bits(ceil ?? rate) },

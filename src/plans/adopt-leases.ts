@@ -2,12 +2,15 @@
 // may not be read, in the aliases of its TAPs.
 
 import type { NetworkFacts } from "../facts.js";
+import type { Subnet } from "../identity/ipv4.js";
 import { ownerOf, sameOwner, type TapOwner } from "../identity/tap-owner.js";
 import type { LinkInfo } from "../kernel/binding.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { parseAlias } from "../lease/alias.js";
+import { isSlotAlias, parseAlias } from "../lease/alias.js";
 import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lease/lease.js";
+import { type Claim, provedClaims } from "./alias-proof.js";
 import { isCondemned } from "./condemned.js";
+import { wasOpened } from "./give.js";
 
 export interface FoundLeases {
   /** By ifindex. */
@@ -33,29 +36,40 @@ export function readLeases(
   return { leases, doubtful: new Set() };
 }
 
-interface Claim {
-  ifindex: number;
-  lease: Lease;
-}
-
-/** Fills a new map. An alias may have been copied: who of several with one text has it, the bridge tells. */
+/**
+ * Fills a new map with what the aliases say, as far as nothing contradicts them. Doubtful is what may
+ * be a machine's all the same: an alias that does not fit its TAP, one that nobody can read, and a
+ * slot's on a TAP that somebody has opened.
+ */
 export function rebuildLeases(
   kernel: Kernel,
-  facts: Pick<NetworkFacts, "maps" | "bridge" | "tap">,
+  facts: Pick<NetworkFacts, "maps" | "bridge" | "shaper" | "tap">,
+  subnet: Subnet,
   taps: readonly LinkInfo[],
 ): FoundLeases {
   const { maps, bridge } = facts;
-  const claims = taps.flatMap((tap): Claim[] => {
-    const { ifindex, alias, master, group } = tap;
-    const lease = parseAlias(alias);
-    if (!lease || master === 0 || isCondemned(group, bridge.ifindex)) return [];
-    return [{ ifindex, lease: { ...lease, ...ownerOnTap(facts, tap) } }];
+  const inPlace = taps.filter(
+    (tap) => !isUnfinished(tap) && !isCondemned(tap.group, bridge.ifindex),
+  );
+  const claims = inPlace.flatMap((tap): Claim[] => {
+    const lease = parseAlias(tap.alias);
+    return lease ? [{ ifindex: tap.ifindex, lease: { ...lease, ...ownerOnTap(facts, tap) } }] : [];
   });
-  const doubtful = copies(kernel, bridge.ifindex, claims);
-  const proved = claims.filter(({ ifindex }) => !doubtful.has(ifindex));
+  const proved = provedClaims(kernel, facts, subnet, claims);
   for (const { ifindex, lease } of proved)
     kernel.bpf.mapSet(maps.leases, keyOf(ifindex), encodeLease(lease));
-  return { leases: new Map(proved.map(({ ifindex, lease }) => [ifindex, lease])), doubtful };
+  const leases = new Map(proved.map(({ ifindex, lease }) => [ifindex, lease]));
+  const doubtful = inPlace.filter((tap) => !leases.has(tap.ifindex) && !isFreeSlot(tap));
+  return { leases, doubtful: new Set(doubtful.map(({ ifindex }) => ifindex)) };
+}
+
+/** A process died while it made this TAP. One that was opened has left the bridge since. */
+function isUnfinished(tap: LinkInfo): boolean {
+  return tap.master === 0 && !wasOpened(tap);
+}
+
+function isFreeSlot(tap: LinkInfo): boolean {
+  return isSlotAlias(tap.alias) && !wasOpened(tap);
 }
 
 /**
@@ -74,24 +88,4 @@ function ownerOnTap(facts: Pick<NetworkFacts, "tap">, tap: LinkInfo): Pick<Lease
 export function ownerWhenMade(facts: Pick<NetworkFacts, "tap">, { tun }: LinkInfo): TapOwner {
   const owner = ownerOf(tun ?? {});
   return sameOwner(owner, {}) ? ownerOf(facts.tap) : owner;
-}
-
-/** Of TAPs that claim one address, all but the one that the bridge sends its frames to. */
-function copies(kernel: Kernel, bridge: number, claims: readonly Claim[]): Set<number> {
-  const first = new Map<number, Claim>();
-  const contested = new Set<number>();
-  for (const claim of claims) {
-    const { ip } = claim.lease;
-    if (first.has(ip)) contested.add(ip);
-    else first.set(ip, claim);
-  }
-  if (contested.size === 0) return new Set();
-  const entries = kernel.fdb(bridge);
-  const isHome = ({ ifindex, lease }: Claim) =>
-    entries.some((one) => one.mac === lease.mac && one.ifindex === ifindex);
-  const rivals = claims.filter(({ lease }) => contested.has(lease.ip));
-  const owners = [...contested].map((ip) =>
-    rivals.find((one) => one.lease.ip === ip && isHome(one)),
-  );
-  return new Set(rivals.filter((one) => !owners.includes(one)).map(({ ifindex }) => ifindex));
 }

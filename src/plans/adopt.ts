@@ -77,7 +77,7 @@ export function adopt(
 ): Adoption {
   const { leases, doubtful } = mapAdopted
     ? readLeases(kernel, facts, taps)
-    : rebuildLeases(kernel, facts, taps);
+    : rebuildLeases(kernel, facts, subnet, taps);
   const classes = kernel.classes(facts.shaper.ifindex);
   const qdiscs = kernel.qdiscs();
   const tbfs = new Map(qdiscs.flatMap(({ ifindex, tbf }) => (tbf ? [[ifindex, tbf]] : [])));

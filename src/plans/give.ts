@@ -7,7 +7,7 @@ import { EBUSY, ENODEV, failureOf, type Kernel, Refused } from "../kernel/kernel
 import type { Difference } from "./finding.js";
 
 /**
- * A process has, or had, this warm slot open: it has had no carrier since it was made. Whoever opens
+ * A process has, or had, this TAP open since it was made: a warm slot has had no carrier. Whoever opens
  * a TAP of one queue without one (IFF_NO_CARRIER) is not seen, and gets no frames, until the
  * carrier comes.
  */

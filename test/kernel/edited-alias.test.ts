@@ -3,13 +3,11 @@
 
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Allocation, Network, NetworkOptions } from "../../dist/index.js";
-import { Agent, without } from "../support/agent.js";
+import { Agent } from "../support/agent.js";
 import { forknetJson } from "../support/cli.js";
 import { published } from "../support/events.js";
-import { udpFrame } from "../support/frames.js";
 import { brokenInvariants } from "../support/invariants.js";
 import {
-  classNamed,
   deleteLink,
   fdbOf,
   indexOf,
@@ -20,6 +18,13 @@ import {
   warmSlots,
 } from "../support/kernel-view.js";
 import {
+  expectToSend,
+  type LeftGuest,
+  leaveGuests,
+  OTHER,
+  rename,
+} from "../support/left-guests.js";
+import {
   BRIDGE,
   destroyNetwork,
   openForTest,
@@ -27,46 +32,13 @@ import {
   SHAPER,
   testOptions,
 } from "../support/network.js";
-import { RawTap } from "../support/raw-tap.js";
 import { REQUEST } from "../support/requests.js";
 import { forgetSpans, onlySpan, recordTelemetry } from "../support/telemetry.js";
 
 recordTelemetry();
 
-const OTHER = { ...REQUEST, instanceId: "vm-2", instanceName: "beta" };
-const GATEWAY_MAC = "02:00:0a:64:00:01";
-
-type Guest = Pick<Allocation, "tap" | "ifindex" | "ip" | "mac" | "classId">;
-
-function rename(ifindex: number, alias: string): void {
-  tellKernel({ op: "link.set", ifindex, alias });
-}
-
-/** A guest, and one beside it, of an agent that is gone. */
-async function left(options: NetworkOptions): Promise<[Guest, Guest]> {
-  const network = await openForTest(options);
-  const guests: Guest[] = [];
-  for (const request of [REQUEST, OTHER]) {
-    const { tap, ifindex, ip, mac, classId } = await network.createAllocation(request);
-    guests.push({ tap, ifindex, ip, mac, classId });
-  }
-  await network.close();
-  return guests as [Guest, Guest];
-}
-
-/** A frame of the guest's reaches its class, which is where it leaves the host's judgement. */
-async function expectToSend({ tap, ip, mac, classId }: Guest): Promise<void> {
-  const raw = new RawTap({ tap });
-  const packets = () => classNamed(SHAPER, classId)?.stats.packets ?? 0;
-  const before = packets();
-  const destination = { destination: GATEWAY_MAC, destinationIp: "10.100.0.1", destinationPort: 9 };
-  raw.send(udpFrame({ source: mac, sourceIp: ip, ...destination }));
-  await expect.poll(packets).toBe(before + 1);
-  raw.close();
-}
-
 /** The guest is the one it was, whatever its alias said. */
-async function expectAdopted(network: Network, was: Guest, found: string): Promise<void> {
+async function expectAdopted(network: Network, was: LeftGuest, found: string): Promise<void> {
   const guest = network.getAllocation("vm-1") as Allocation;
   const { ifindex, ip, mac, classId } = was;
   expect(guest).toMatchObject({ ifindex, ip, mac, classId, state: "active" });
@@ -108,14 +80,14 @@ describe("a live guest whose alias was changed", () => {
     ["made that of a guest that never was", SLOT.replace("/slot", "vm-9 gamma")],
   ])("is adopted: %s", async (_, alias) => {
     const options = testOptions();
-    const [was] = await left(options);
+    const [was] = await leaveGuests(options);
     rename(was.ifindex, alias);
     await expectAdopted(await openNext(options), was, alias);
   });
 
   it("is adopted when it has the alias of the guest beside it, and that is, too", async () => {
     const options = testOptions();
-    const [was, other] = await left(options);
+    const [was, other] = await leaveGuests(options);
     const alias = linkNamed(other.tap)?.alias as string;
     rename(was.ifindex, alias);
     const network = await openNext(options);
@@ -124,7 +96,7 @@ describe("a live guest whose alias was changed", () => {
     await expectToSend(other);
   });
 
-  it.each<[string, (was: Guest) => void]>([
+  it.each<[string, (was: LeftGuest) => void]>([
     [
       "and whose TAP has another name",
       ({ ifindex }) =>
@@ -150,7 +122,7 @@ describe("a live guest whose alias was changed", () => {
     ["and whose bridge is gone", () => deleteLink(BRIDGE)],
   ])("is adopted, %s", async (_, damage) => {
     const options = testOptions();
-    const [was] = await left(options);
+    const [was] = await leaveGuests(options);
     rename(was.ifindex, "web server 3");
     damage(was);
     await expectAdopted(await openNext(options), was, "web server 3");
@@ -169,7 +141,7 @@ describe("a live guest whose alias was changed", () => {
 
   it("is shown, and its alias told, without an agent", async () => {
     const options = testOptions();
-    const [was] = await left(options);
+    const [was] = await leaveGuests(options);
     const shaperAlias = linkNamed(SHAPER)?.alias as string;
     rename(was.ifindex, "web server 3");
     rename(indexOf(SHAPER), "the shaper");
@@ -185,29 +157,6 @@ describe("a live guest whose alias was changed", () => {
       { subject: "vm-1", what: "alias", found: "web server 3" },
     ]);
     rename(indexOf(SHAPER), shaperAlias);
-  });
-});
-
-describe("without CAP_SYS_ADMIN, when aliases are all that can be read", () => {
-  it("a copied alias is whose the bridge says; the other TAP is told, and left alone", async () => {
-    const options = testOptions();
-    const [was, other] = await left(options);
-    rename(other.ifindex, linkNamed(was.tap)?.alias as string);
-    const before = linkNamed(other.tap);
-    const agent = new Agent(without("sys_admin"));
-    expect(await agent.open(options)).toMatchObject([{ instanceId: "vm-1", ifindex: was.ifindex }]);
-    const report = (await agent.call("reconcile", { keep: ["vm-1"] })) as { actions: unknown[] };
-    expect(report.actions).toEqual([]);
-    expect(linkNamed(other.tap)).toEqual(before);
-    expect(await agent.call("verify")).toMatchObject({ warnings: [{ what: "tap" }] });
-    await expect(agent.fork({ ...OTHER, ip: other.ip })).rejects.toMatchObject({
-      code: "ERR_FORKNET_ADDRESS_IN_USE",
-    });
-    await expectToSend(was);
-    deleteLink(other.tap);
-    await agent.call("reconcile");
-    await agent.fork({ ...OTHER, ip: other.ip });
-    await agent.call("destroy");
   });
 });
 
