@@ -4,6 +4,7 @@ import type { NetworkFacts } from "../facts.js";
 import { contains, type Subnet } from "../identity/ipv4.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Message } from "../kernel/messages.js";
+import { bridgeAlias } from "./bridge.js";
 import { leasedIn } from "./maps.js";
 import { findOthers, isShared } from "./others.js";
 import { findOwnTaps } from "./ownership.js";
@@ -11,9 +12,9 @@ import { whilePromoting } from "./sysctl.js";
 import { EADDRNOTAVAIL } from "./undo.js";
 
 /**
- * Takes down the shaper, and the bridge when it is ours; else what was changed on it is put back. The
- * TAPs are gone already, but for those that could not be deleted before: without the bridge nobody
- * would find them again. Throws Refused.
+ * Takes down the shaper, and the bridge when it is ours and nobody else uses it by now; else what was
+ * changed on it is put back. The TAPs are gone already, but for those that could not be deleted before:
+ * without the bridge nobody would find them again. Throws Refused.
  */
 export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): void {
   const { bridge, shaper } = facts;
@@ -26,18 +27,38 @@ export function destroy(kernel: Kernel, facts: NetworkFacts, subnet: Subnet): vo
     leasedIn(kernel, facts.maps),
   ))
     remove(name, ifindex);
+  const isLeft = isUsed(kernel, bridge, subnet);
   // While the shaper is there to remember it.
-  if (!bridge.madeByUs) giveBack(kernel, bridge, subnet);
+  if (!bridge.madeByUs) giveBack(kernel, bridge, subnet, isLeft);
+  else if (isLeft) handOver(kernel, bridge, subnet);
   remove(shaper.name, shaper.ifindex);
-  if (bridge.madeByUs) remove(bridge.name, bridge.ifindex);
+  if (bridge.madeByUs && !isLeft) remove(bridge.name, bridge.ifindex);
 }
 
-function giveBack(kernel: Kernel, bridge: NetworkFacts["bridge"], subnet: Subnet): void {
+/** One that somebody deleted is of no use to anybody. */
+function isUsed(kernel: Kernel, { ifindex }: NetworkFacts["bridge"], subnet: Subnet): boolean {
+  return kernel.link({ ifindex }) !== undefined && isShared(findOthers(kernel, ifindex, subnet));
+}
+
+/** Without alias and shaper nothing counts it as forknet's any more. */
+function handOver(kernel: Kernel, bridge: NetworkFacts["bridge"], subnet: Subnet): void {
+  const { name, ifindex } = bridge;
+  removeAddress(kernel, bridge, subnet);
+  // One that somebody else wrote says nothing of us.
+  if (kernel.link({ ifindex })?.alias === bridgeAlias(subnet))
+    must(kernel, name, { op: "link.set", ifindex, alias: "" });
+}
+
+function giveBack(
+  kernel: Kernel,
+  bridge: NetworkFacts["bridge"],
+  subnet: Subnet,
+  isLeftUp: boolean,
+): void {
   const { name, ifindex, addressAdded, broughtUp } = bridge;
   if (addressAdded) removeAddress(kernel, bridge, subnet);
   // Others may depend on it by now.
-  if (broughtUp && !isShared(findOthers(kernel, ifindex, subnet)))
-    must(kernel, name, { op: "link.set", ifindex, up: false });
+  if (broughtUp && !isLeftUp) must(kernel, name, { op: "link.set", ifindex, up: false });
 }
 
 /**

@@ -97,6 +97,11 @@ describe("what is not provably ours", () => {
     expect(readNetworkLines()).toEqual(before);
     await network.close();
     const again = await openForTest(options);
+    // Or the bridge would be left with it.
+    onTestFinished(() => {
+      if (linkNamed("foreign"))
+        tellKernel({ op: "link.set", ifindex: indexOf("foreign"), master: 0 });
+    });
     expect(await again.reconcile({ keep: [] })).toMatchObject({ actions: [] });
     expect(readNetworkLines()).toEqual(before);
   });

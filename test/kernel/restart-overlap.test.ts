@@ -212,6 +212,8 @@ describe("another address on the bridge", () => {
     async (address) => {
       const options = await leaveGuest();
       sh(`ip address add ${address} dev ${BRIDGE}`);
+      // Or the bridge would be left.
+      onTestFinished(() => sh(`ip address del ${address} dev ${BRIDGE}`));
       const network = await reopen(options);
       expect((await network.verify()).differences).toEqual([]);
       await expectNotOpened({ ...options, subnet: "10.200.0.0/16" }, "CONFLICT");
