@@ -11,6 +11,7 @@ import { decodeLease, encodeLease, keyOf, LEASE_BYTES, type Lease } from "../lea
 import { type Claim, provedClaims } from "./alias-proof.js";
 import { isCondemned } from "./condemned.js";
 import { wasOpened } from "./give.js";
+import { isLeasedByGuard } from "./maps.js";
 
 export interface FoundLeases {
   /** By ifindex. */
@@ -19,10 +20,13 @@ export interface FoundLeases {
   doubtful: ReadonlySet<number>;
 }
 
-/** Reads the map, and deletes the entries whose TAP is gone. */
+/**
+ * Reads the map, and deletes the entries whose TAP is gone. Doubtful is a TAP that only the map of an
+ * earlier process has a lease for: one in between could read aliases alone, and its did not fit.
+ */
 export function readLeases(
   kernel: Kernel,
-  { maps }: Pick<NetworkFacts, "maps">,
+  { maps, gateway, bridge }: Pick<NetworkFacts, "maps" | "gateway" | "bridge">,
   taps: readonly LinkInfo[],
 ): FoundLeases {
   const present = new Set(taps.map(({ ifindex }) => ifindex));
@@ -33,7 +37,13 @@ export function readLeases(
     if (lease && present.has(ifindex)) leases.set(ifindex, lease);
     else kernel.bpf.mapDelete(maps.leases, key);
   }
-  return { leases, doubtful: new Set() };
+  const doubtful = taps.filter(
+    ({ ifindex, group }) =>
+      !leases.has(ifindex) &&
+      !isCondemned(group, bridge.ifindex) &&
+      isLeasedByGuard(kernel, gateway.ip, ifindex),
+  );
+  return { leases, doubtful: new Set(doubtful.map(({ ifindex }) => ifindex)) };
 }
 
 /**

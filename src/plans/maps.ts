@@ -121,6 +121,20 @@ export function leasedIn({ bpf }: Pick<Kernel, "bpf">, { leases }: Pick<Maps, "l
   return { has: (ifindex) => bpf.mapGet(leases, keyOf(ifindex), LEASE_BYTES) !== undefined };
 }
 
+/** Whether the map that this TAP's own guard reads has a lease for it. Needs CAP_SYS_ADMIN. */
+export function isLeasedByGuard(kernel: Kernel, gateway: Ipv4, ifindex: number): boolean {
+  return kernel.filters(ifindex, INGRESS).some(({ bpf }) => {
+    if (!bpf?.name.startsWith("forknet-")) return false;
+    const maps = mapsOfProgram(kernel, gateway, bpf.programId);
+    if (typeof maps === "string") return false;
+    try {
+      return leasedIn(kernel, maps).has(ifindex);
+    } finally {
+      for (const name of MAP_NAMES) kernel.closeFd(maps[name]);
+    }
+  });
+}
+
 /** A program that does not tell was found at the shaper, which is named after the gateway. */
 function isOfAnother(kernel: Kernel, gateway: Ipv4, settings: number | undefined): boolean {
   const { valueSize } = LAYOUT.settings;

@@ -155,6 +155,23 @@ describe("without CAP_SYS_ADMIN, when aliases are all that can be read", () => {
     await again.kill();
   });
 
+  it("what was left alone is left by an agent that may read the map, too", async () => {
+    const options = testOptions({ pool: { size: 0 } });
+    const [was, other] = await leaveGuests(options);
+    const former = linkNamed(was.tap)?.alias as string;
+    rename(was.ifindex, linkNamed(other.tap)?.alias as string);
+    const agent = new Agent(without("sys_admin"));
+    await agent.open(options);
+    await agent.kill();
+    rename(was.ifindex, former);
+    const before = untouched(was);
+    const next = new Agent();
+    expect(await next.open(options)).toMatchObject([{ instanceId: "vm-2" }]);
+    await next.call("reconcile");
+    expect(untouched(was)).toEqual(before);
+    await next.kill();
+  });
+
   it.each<[string, (was: LeftGuest) => void]>([
     ["its bridge is gone", () => deleteLink(BRIDGE)],
     [
