@@ -43,7 +43,7 @@ export function differences(
   try {
     const inventory = readInventory(netlink, names.bridge, names.shaper);
     const { taps, leases, minors } = inventory;
-    const resolved = { ...resolveOptions(options), mtu: 1500 };
+    const resolved = { ...resolveOptions(options), mtu: 1500, isMtuAsked: false };
     const active = allocations.filter(({ state }) => state === "active");
     const slots = [...taps.values()].filter(({ alias }) => SLOT.test(alias));
     const own = new Set([...leases.values()].map(({ classMinor }) => classMinor));

@@ -193,7 +193,7 @@ async function assemble(
   const { facts } = opened;
   endings.push(() => closeAll(facts));
   const { mtu } = facts;
-  const options = { ...given, mtu };
+  const options = { ...given, mtu, isMtuAsked: given.mtu !== undefined };
   const registry = new Registry();
   const flows = new Flows(bridge, lanes.forget);
   const identities = new Identities(options.subnet, (ip) => flows.forget(ip));

@@ -99,7 +99,7 @@ export interface ResolvedOptions extends Omit<ShapingDefaults, "mtu"> {
 }
 
 /** The options of a network that is open: what the bridge decided is known. */
-export type SettledOptions = ResolvedOptions & ShapingDefaults;
+export type SettledOptions = ResolvedOptions & ShapingDefaults & { isMtuAsked: boolean };
 
 const DEFAULTS = {
   dns: ["1.1.1.1"],

@@ -56,7 +56,12 @@ function warnings(kernel: Kernel, network: KernelNetwork): VerifyWarning[] {
   const found = [
     // What it was opened with is the agent's to know.
     ...(bridgeLink
-      ? findObstacles(kernel, bridgeLink, { subnet, hasNat: false, mtu: undefined })
+      ? findObstacles(kernel, bridgeLink, {
+          subnet,
+          hasNat: false,
+          mtu: undefined,
+          isMtuAsked: false,
+        })
       : []),
     ...findOverlaps(kernel, bridgeLink?.ifindex, subnet),
   ];

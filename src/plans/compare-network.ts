@@ -49,7 +49,12 @@ export function compareNetwork(kernel: Kernel, found: Found, job: SurveyJob): Ne
       ...compareUp(found, link, others),
     ],
     obstacles: [
-      ...findObstacles(kernel, link, { subnet, hasNat: job.hasNat, mtu: facts.mtu }, others),
+      ...findObstacles(
+        kernel,
+        link,
+        { subnet, hasNat: job.hasNat, mtu: facts.mtu, isMtuAsked: job.isMtuAsked },
+        others,
+      ),
       ...obstacles,
     ],
     isLacking: false,

@@ -56,7 +56,7 @@ export function checkConflicts(
   }
   const overlaps = findOverlaps(kernel, bridge?.ifindex, subnet);
   const obstacles = bridge
-    ? findObstacles(kernel, bridge, { subnet, hasNat: nat !== undefined, mtu })
+    ? findObstacles(kernel, bridge, { subnet, hasNat: nat !== undefined, mtu, isMtuAsked: true })
     : [];
   if (!isThere && !isOpen) {
     const [overlap] = overlaps;

@@ -17,20 +17,23 @@ export interface Needs {
   hasNat: boolean;
   /** Of the TAPs; undefined where they take the bridge's. */
   mtu: number | undefined;
+  /** By the option, which the next open would be refused for. */
+  isMtuAsked: boolean;
 }
 
 export function findObstacles(
   kernel: Kernel,
   bridge: LinkInfo,
-  { subnet, hasNat, mtu }: Needs,
-  others: Others = findOthers(kernel, bridge.ifindex, subnet),
+  needs: Needs,
+  others: Others = findOthers(kernel, bridge.ifindex, needs.subnet),
 ): Obstacle[] {
+  const { subnet, hasNat } = needs;
   const isOurs = bridge.alias === bridgeAlias(subnet);
   return [
     ...findSilencers(bridge),
     ...(isOurs ? [] : downObstacle(bridge, others)),
     ...(hasNat ? natObstacle(bridge, others) : []),
-    ...(isOurs && !isShared(others) ? [] : mtuObstacle(bridge, mtu)),
+    ...(isOurs && !isShared(others) ? [] : mtuObstacle(bridge, needs)),
   ];
 }
 
@@ -42,18 +45,18 @@ function downObstacle({ name, up }: LinkInfo, others: Others): Obstacle[] {
 }
 
 /** A bridge that others use keeps its MTU. What is larger than a port's is lost there in silence. */
-function mtuObstacle({ name, mtu: actual }: LinkInfo, wanted: number | undefined): Obstacle[] {
+function mtuObstacle(
+  { name, mtu: actual }: LinkInfo,
+  { mtu: wanted, isMtuAsked }: Needs,
+): Obstacle[] {
   if (wanted === undefined || wanted === tapMtu(actual)) return [];
   const lost =
     actual > wanted ? "larger frames to guests are lost" : "larger frames of theirs are lost";
   const text = `bridge ${name} has MTU ${actual}, and its guests' TAPs ${wanted}: ${lost}`;
-  return [
-    {
-      what: "mtu",
-      text,
-      mend: `ip link set dev ${name} mtu ${wanted}, or open the network without mtu`,
-    },
-  ];
+  // A port of a bridge with less has less, too: raising the bridge would hide it.
+  const lower = actual > wanted ? `ip link set dev ${name} mtu ${wanted}, or ` : "";
+  const anew = isMtuAsked ? "open the network without mtu" : "open the network again";
+  return [{ what: "mtu", text, mend: `${lower}${anew}` }];
 }
 
 /**

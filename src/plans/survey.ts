@@ -38,6 +38,8 @@ export interface SurveyJob {
   withOverlaps: boolean;
   /** The network has rules in the firewall. */
   hasNat: boolean;
+  /** The option `mtu` was given. */
+  isMtuAsked: boolean;
 }
 
 export interface Survey {

@@ -93,6 +93,7 @@ export async function inspect(
       stranded: stranded.map(({ remains }) => remains),
       withOverlaps,
       hasNat: options.nat !== undefined,
+      isMtuAsked: options.isMtuAsked,
     };
   });
   metrics.sentUnclassified(found.directPackets);

@@ -128,13 +128,19 @@ it("follows the bridge at a restart, under guests that live", async () => {
   const before = await first.createAllocation({ ...REQUEST, ...SLOW });
   await before.shaped;
   expect(before.mtu).toBe(1500);
+  sh(`ip link set ${BRIDGE} mtu 1400`);
+  expect((await first.verify()).warnings.map(({ text }) => text)).toEqual([
+    expect.stringMatching(
+      /1400, .* 1500: larger frames of theirs are lost: open the network again$/,
+    ),
+  ]);
   sh(`ip link set ${BRIDGE} mtu ${JUMBO}`);
   expect((await first.verify()).warnings).toEqual([
     {
       subject: BRIDGE,
       what: "mtu",
       text: expect.stringMatching(
-        /has MTU 9000, .* 1500: larger frames to guests are lost/,
+        /has MTU 9000, .* 1500: larger frames to guests are lost: ip link set dev vmbr0 mtu 1500, or open the network again$/,
       ) as string,
     },
   ]);

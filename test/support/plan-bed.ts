@@ -167,6 +167,7 @@ export class PlanBed {
       stranded: [],
       withOverlaps: true,
       hasNat: false,
+      isMtuAsked: false,
     }).taps.flatMap(({ findings }) => findings);
   }
 
