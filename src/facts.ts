@@ -26,7 +26,7 @@ export interface NetworkFacts {
   shaper: { name: string; ifindex: number };
   /** `mac`: the bridge's. */
   gateway: { ip: Ipv4; mac: Mac };
-  /** Of the TAPs: see plans/mtu.ts. */
+  /** Of the TAPs: see settleBridge in plans/bridge.ts. */
   mtu: number;
   isolated: boolean;
   /** Guard and gate are those that translate. */

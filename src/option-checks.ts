@@ -17,10 +17,10 @@ export function checkLinkName(name: unknown, option: string): string {
   return name as string;
 }
 
-/** A whole number from 0 to `most`. */
-export function checkWhole(value: unknown, option: string, most: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most) {
-    throw configError(option, `a whole number from 0 to ${most}`, value);
+/** A whole number from `least` to `most`. */
+export function checkWhole(value: unknown, option: string, most: number, least = 0): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw configError(option, `a whole number from ${least} to ${most}`, value);
   }
   return value;
 }

@@ -168,7 +168,7 @@ export function resolveOptions(options: NetworkOptions): ResolvedOptions {
     poolSize: checkPool(given.pool),
     tap: checkTap(given.tap === undefined ? {} : given.tap),
     unverifiedChecksums: checkUnverified(given.unverifiedChecksums),
-    mtu: checkMtu(given.mtu),
+    mtu: given.mtu === undefined ? undefined : checkWhole(given.mtu, "mtu", LARGEST_MTU, LEAST_MTU),
     stateDir,
     nat: resolveNat(given.nat, bridge),
   };
@@ -198,13 +198,6 @@ function checkNumber(value: unknown, option: string, least: number, most: number
 function checkUnverified(value: unknown): ResolvedOptions["unverifiedChecksums"] {
   if (value === undefined || value === "drop" || value === "accept") return value;
   throw configError("unverifiedChecksums", '"drop" or "accept"', value);
-}
-
-function checkMtu(value: unknown): number | undefined {
-  if (value === undefined) return undefined;
-  if (Number.isInteger(value) && (value as number) >= LEAST_MTU && (value as number) <= LARGEST_MTU)
-    return value as number;
-  throw configError("mtu", `a whole number from ${LEAST_MTU} to ${LARGEST_MTU}`, value);
 }
 
 function checkDns(value: unknown): readonly string[] {
