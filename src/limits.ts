@@ -236,7 +236,7 @@ function leafQueue(
  * The limit of the bfifo that the release before gave a class of this rate: a guest keeps it until its
  * limits change, because a new queue loses what waits in the old one.
  */
-export function formerLeafBytes(rate: number): number {
+function formerLeafBytes(rate: number): number {
   return Math.min(Math.ceil(rate / 10) + 256 * 1024, 0xffffffff);
 }
 
@@ -261,6 +261,25 @@ export function groupRates(limits: GroupLimits | null): HtbRates {
  */
 export function htbBucket(rate: number): number {
   return Math.min(Math.ceil(rate / TICKS_PER_SECOND) + smallestBurst(USUAL_MTU), 0xffffffff);
+}
+
+/** A class's queue in the kernel: the TBF of this release, or the bfifo of the one before, which has no rate. */
+export interface FoundLeaf {
+  rate?: number;
+  limitBytes: number;
+}
+
+/**
+ * Whether a leaf is the wanted one, or what the release before gave a class of this rate: a new queue
+ * would lose what waits in that.
+ */
+export function isLeafRight(
+  found: FoundLeaf | undefined,
+  wanted: Pick<LeafQueue, "rate" | "limitBytes">,
+  classRate: number,
+): boolean {
+  if (found?.rate === undefined) return found?.limitBytes === formerLeafBytes(classRate);
+  return found.rate === wanted.rate && found.limitBytes === wanted.limitBytes;
 }
 
 /** The kernel keeps buckets as time, in ticks of 64 ns, and the way there and back rounds twice. */

@@ -10,15 +10,15 @@ import { bootMs } from "./kernel/boot.js";
 import { ALIAS_PREFIX, formatAlias, formatSlotAlias } from "./lease/alias.js";
 import type { Lease } from "./lease/lease.js";
 import {
-  formerLeafBytes,
   guaranteedUpload,
+  isLeafRight,
   isSameBucket,
   type KernelLimits,
   toKernelLimits,
 } from "./limits.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Parts } from "./parts.js";
-import type { AdoptedGuest, Adoption, FoundLeaf, Leftover } from "./plans/adopt.js";
+import type { AdoptedGuest, Adoption, Leftover } from "./plans/adopt.js";
 import { takeOverClasses } from "./takeover-classes.js";
 
 /** How many of each were found. */
@@ -164,12 +164,6 @@ async function reapLeftover(parts: Parts, { tapName, ifindex, ip }: Leftover): P
   await gone;
 }
 
-/** What the release before gave a class of this rate will do: a new queue would lose what waits. */
-function isLeafInPlace({ rate, leaf }: KernelLimits["htb"], found: FoundLeaf | undefined): boolean {
-  if (found?.rate === undefined) return found?.limitBytes === formerLeafBytes(rate);
-  return found.rate === leaf.rate && found.limitBytes === leaf.limitBytes;
-}
-
 /**
  * The alias comes last when limits change, and is where a process without CAP_SYS_ADMIN finds the
  * lease again.
@@ -185,7 +179,7 @@ function isInPlace(
     found.queueBytes === tbf.limitBytes &&
     found.rate === htb.rate &&
     found.ceil === htb.ceil &&
-    isLeafInPlace(htb, found.leaf) &&
+    isLeafRight(found.leaf, htb.leaf, htb.rate) &&
     found.alias === formatAlias(lease)
   );
 }

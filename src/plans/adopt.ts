@@ -4,15 +4,14 @@
 
 import type { NetworkFacts } from "../facts.js";
 import { FIRST_GUEST_MINOR } from "../identity/class-pool.js";
-
 import type { Subnet } from "../identity/ipv4.js";
 import type { TapOwner } from "../identity/tap-owner.js";
-
 import type { ClassInfo, LinkInfo, QdiscInfo } from "../kernel/binding.js";
 import { ENODEV, type Kernel, Refused } from "../kernel/kernel.js";
 import type { Ipv4, Message } from "../kernel/messages.js";
 import { addressInAlias, classInAlias } from "../lease/alias.js";
 import { keyOf, type Lease } from "../lease/lease.js";
+import type { FoundLeaf } from "../limits.js";
 import { ownerWhenMade, readLeases, rebuildLeases } from "./adopt-leases.js";
 import { isCondemned } from "./condemned.js";
 import { forwardMessages, silenceOf } from "./forwarding.js";
@@ -40,12 +39,6 @@ export interface AdoptedGuest {
     leaf?: FoundLeaf;
     alias: string;
   };
-}
-
-/** A class's queue: the TBF of this release, or the bfifo of the one before, which has no rate. */
-export interface FoundLeaf {
-  rate?: number;
-  limitBytes: number;
 }
 
 /** A TAP of ours that no lease covers: it is deleted in the background. */

@@ -11,7 +11,7 @@ import type {
   QdiscTbf,
   TcHandle,
 } from "../kernel/messages.js";
-import { formerLeafBytes, isSameBucket } from "../limits.js";
+import { isLeafRight, isSameBucket } from "../limits.js";
 import { type Finding, finding } from "./finding.js";
 import type { Found } from "./found.js";
 import { tbfMessages } from "./shape.js";
@@ -104,12 +104,10 @@ export function compareLeaf(
   const own = found.classes.get(parent);
   const leaf = own && found.qdisc(ifindex, parent);
   const wanted = message.op === "qdisc.tbf" ? message : undefined;
-  const isSame =
-    leaf?.kind === kind &&
-    leaf.tbf?.rate === wanted?.rate &&
-    leaf.tbf?.limitBytes === wanted?.limitBytes;
-  const isFormer = wanted && leaf?.bfifo?.limitBytes === formerLeafBytes(own?.rate ?? 0);
-  if (isSame || isFormer) return [];
+  const isRight = wanted
+    ? isLeafRight(leaf?.tbf ?? leaf?.bfifo, wanted, own?.rate ?? 0)
+    : leaf?.kind === kind;
+  if (isRight) return [];
   const text = (of: { rate?: number; limitBytes?: number } | undefined) =>
     of ? ` rate ${of.rate ?? "none"} limit ${of.limitBytes}` : "";
   // A handle that another kind of queue has cannot be replaced, only freed.
