@@ -72,15 +72,17 @@ export class KeptFirewall {
 
   /**
    * From a state that was just read. Others may change rules meanwhile: what was not seen as it was
-   * made counts as different, not as right.
+   * made counts as different, not as right. An own table that is right is not made again.
    */
   async put(before: FirewallState): Promise<void> {
     if (this.#target !== NOTHING && !this.#isStopped) this.#ruleset ??= new Ruleset();
     let state = before;
-    this.#listed = undefined;
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+      const isRight = this.#isRight(state.table);
+      if (!isRight) this.#listed = undefined;
+      const untouched = isRight ? { table: undefined } : {};
       try {
-        await this.#bring(state, this.#target);
+        await this.#bring({ ...state, ...untouched }, { ...this.#target, ...untouched });
       } catch (error) {
         // The own table comes first, and is there although another tool refused.
         await this.#see().catch(() => undefined);
