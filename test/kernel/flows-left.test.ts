@@ -37,10 +37,8 @@ beforeEach(async () => {
 
 /** A guest's question that nobody has answered yet. */
 async function question(guest: Pick<Allocation, "tap" | "ip" | "mac">): Promise<Asked> {
-  const raw = plug(guest);
-  const asked = await internet.ask(raw, guest);
+  const asked = await internet.question(guest);
   expect(asked.sourceIp).toBe(UPLINK_IP);
-  raw.close();
   return asked;
 }
 

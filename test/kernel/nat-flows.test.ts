@@ -49,9 +49,7 @@ describe("a late answer to a guest that is gone", () => {
     const { network, faults } = await openWithFaults(testOptions({ nat: {} }));
     const kept = published("forknet:flows-kept");
     const first = await fork(network, "a");
-    const raw = plug(first);
-    const asked = await internet.ask(raw, first);
-    raw.close();
+    const asked = await internet.question(first);
     faults.refuse({ errno: ERRNO.EPERM, at: 1, match: "CT_DELETE" });
     await network.releaseAllocation("a");
     const refusal = { bridge: "vmbr0", ip: IP, error: { errnoName: "EPERM" } };
@@ -76,9 +74,7 @@ describe("a late answer to a guest that is gone", () => {
     const kept = published("forknet:flows-kept");
     const first = await fork(network, "a");
     await first.shaped;
-    const raw = plug(first);
-    const asked = await internet.ask(raw, first);
-    raw.close();
+    const asked = await internet.question(first);
     deaths.before("reap", "exit", OPERATIONS_OF_A_DELETION + 1, DEATHS_OF_A_JOB);
     await network.releaseAllocation("a");
     expect(kept).toMatchObject([{ ip: IP, error: { code: "ERR_FORKNET_WORKER" } }]);
@@ -91,9 +87,7 @@ describe("a late answer to a guest that is gone", () => {
     const { network, faults } = await openWithFaults(testOptions({ nat: {} }));
     const kept = published("forknet:flows-kept");
     const first = await fork(network, "a");
-    const raw = plug(first);
-    const asked = await internet.ask(raw, first);
-    raw.close();
+    const asked = await internet.question(first);
     // nfnetlink's answer without nf_conntrack_netlink.
     faults.refuse({ errno: ERRNO.EINVAL, at: 1, match: "CT_DELETE" });
     await network.releaseAllocation("a");

@@ -1,18 +1,13 @@
 // A network with NAT whose guests live opens again whatever happened to its uplink: it warns, and goes on
 // as soon as the uplink is back. A new network is refused.
 
-import { expect, it, onTestFinished } from "vitest";
-import {
-  type Allocation,
-  type Network,
-  type NetworkOptions,
-  openNetwork,
-} from "../../dist/index.js";
+import { expect, it } from "vitest";
+import type { Allocation, NetworkOptions } from "../../dist/index.js";
 import { published } from "../support/events.js";
 import { openInternet, setForwarding, UPLINK } from "../support/internet.js";
 import { deleteLink, tellKernel } from "../support/kernel-view.js";
 import { fork, reachesInternet } from "../support/nat-place.js";
-import { BRIDGE, expectNotOpened, openForTest, testOptions } from "../support/network.js";
+import { BRIDGE, expectNotOpened, openForTest, reopen, testOptions } from "../support/network.js";
 import { plugIn } from "../support/traffic-network.js";
 
 const ID = "a";
@@ -28,18 +23,11 @@ async function leaveGuest(nat: NetworkOptions["nat"]): Promise<NetworkOptions> {
   return options;
 }
 
-async function reopen(options: NetworkOptions): Promise<Network> {
-  const network = await openNetwork(options);
-  onTestFinished(() => network.close());
-  expect(network.getAllocation(ID)?.state).toBe("active");
-  return network;
-}
-
 it("an uplink that is gone is a warning until it is back", async () => {
   setForwarding(false);
   const options = await leaveGuest({ uplink: UPLINK, enableForwarding: true });
   const heard = published("forknet:warning");
-  const network = await reopen(options);
+  const network = await reopen(options, ID);
   const warning = { what: "uplink", text: expect.stringContaining(UPLINK) as string };
   expect(heard).toMatchObject([{ bridge: BRIDGE, ...warning }]);
   expect((await network.verify()).warnings).toEqual([{ subject: BRIDGE, ...warning }]);
@@ -64,7 +52,7 @@ it("forwarding that is off, and may not be turned on, is a warning until it is o
   const options = await leaveGuest({});
   setForwarding(false);
   const heard = published("forknet:warning");
-  const network = await reopen(options);
+  const network = await reopen(options, ID);
   const text = expect.stringContaining("sysctl -w net.ipv4.ip_forward=1") as string;
   expect(heard).toMatchObject([{ bridge: BRIDGE, what: "forwarding", text }]);
   const { differences, warnings } = await network.verify();

@@ -2,12 +2,7 @@
 // again, is repaired, and warns. A new network is refused.
 
 import { describe, expect, it, onTestFinished } from "vitest";
-import {
-  type Allocation,
-  type Network,
-  type NetworkOptions,
-  openNetwork,
-} from "../../dist/index.js";
+import type { Allocation, NetworkOptions } from "../../dist/index.js";
 import { expectMended, sh } from "../support/diagnosis.js";
 import { published } from "../support/events.js";
 import {
@@ -17,7 +12,14 @@ import {
   makeForeignLink,
   tellKernel,
 } from "../support/kernel-view.js";
-import { BRIDGE, expectNotOpened, openForTest, SHAPER, testOptions } from "../support/network.js";
+import {
+  BRIDGE,
+  expectNotOpened,
+  openForTest,
+  reopen,
+  SHAPER,
+  testOptions,
+} from "../support/network.js";
 import { answersPing } from "../support/ping.js";
 import { REQUEST } from "../support/requests.js";
 import { plugIn } from "../support/traffic-network.js";
@@ -41,14 +43,6 @@ async function leaveGuest(): Promise<NetworkOptions> {
   return options;
 }
 
-/** Opens what another process left; ends before openForTest's clean-up. */
-async function reopen(options: NetworkOptions): Promise<Network> {
-  const network = await openNetwork(options);
-  onTestFinished(() => network.close());
-  expect(network.getAllocation(ID)?.state).toBe("active");
-  return network;
-}
-
 describe("a less specific route", () => {
   const add = () => sh("ip route add 10.0.0.0/8 via 192.168.5.2");
 
@@ -65,7 +59,7 @@ describe("a less specific route", () => {
     otherLink();
     const options = await leaveGuest();
     add();
-    const network = await reopen(options);
+    const network = await reopen(options, ID);
     const guest = await plugIn(network.getAllocation(ID) as Allocation);
     expect(await answersPing(guest.options.ip, 56)).toBe(true);
     expect((await network.verify()).warnings).toEqual([]);
@@ -162,7 +156,7 @@ describe("what is as specific as the subnet, or more", () => {
     const options = await leaveGuest();
     sh(command);
     const heard = published("forknet:warning");
-    const network = await reopen(options);
+    const network = await reopen(options, ID);
     expect(heard).toMatchObject([
       { bridge: BRIDGE, text: expect.stringContaining(found) as string },
     ]);
@@ -214,7 +208,7 @@ describe("another address on the bridge", () => {
       sh(`ip address add ${address} dev ${BRIDGE}`);
       // Or the bridge would be left.
       onTestFinished(() => sh(`ip address del ${address} dev ${BRIDGE}`));
-      const network = await reopen(options);
+      const network = await reopen(options, ID);
       expect((await network.verify()).differences).toEqual([]);
       await expectNotOpened({ ...options, subnet: "10.200.0.0/16" }, "CONFLICT");
     },
@@ -228,7 +222,7 @@ describe("another address on the bridge", () => {
       message: expect.stringContaining("192.168.7.1/24") as string,
     });
     deleteLink(BRIDGE);
-    await reopen(options);
+    await reopen(options, ID);
   });
 });
 
@@ -236,7 +230,7 @@ it("a shaper whose alias was edited is still the network's, and has it again", a
   const options = await leaveGuest();
   const alias = linkNamed(SHAPER)?.alias;
   sh(`ip link set dev ${SHAPER} alias "mine"`);
-  const network = await reopen(options);
+  const network = await reopen(options, ID);
   expect(linkNamed(SHAPER)?.alias).toBe(alias);
   expect((await network.verify()).differences).toEqual([]);
 });
@@ -246,7 +240,7 @@ it("a foreign link in the link group that deletions go by stays, and guests go",
   const group = 0x666b0000 | indexOf(BRIDGE);
   tellKernel({ op: "link.set", ifindex: makeForeignLink("stranger"), group });
   onTestFinished(() => deleteLink("stranger"));
-  const network = await reopen(options);
+  const network = await reopen(options, ID);
   const { tap } = network.getAllocation(ID) as { tap: string };
   await network.releaseAllocation(ID);
   expect(linkNamed(tap)).toBeUndefined();

@@ -52,6 +52,14 @@ export class SlowInternet {
     };
   }
 
+  /** The question of a guest whose end of the TAP is closed when it is answered, if ever. */
+  async question(guest: Asking & Pick<Allocation, "tap">): Promise<Asked> {
+    const raw = plug(guest);
+    const asked = await this.ask(raw, guest);
+    raw.close();
+    return asked;
+  }
+
   /** The internet answers, now or late. */
   send({ sourceIp, sourcePort, hostMac }: Asked, payload: string): void {
     this.#wire.send(

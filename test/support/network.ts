@@ -39,6 +39,16 @@ export async function openForTest(options: NetworkOptions = testOptions()): Prom
   return network;
 }
 
+/**
+ * Opens what another process left, with this guest alive in it; ends before openForTest's clean-up.
+ */
+export async function reopen(options: NetworkOptions, instanceId: string): Promise<Network> {
+  const network = await openNetwork(options);
+  onTestFinished(() => network.close());
+  expect(network.getAllocation(instanceId)?.state).toBe("active");
+  return network;
+}
+
 /** Resolves when so many warm slots are there and the network knows of them. */
 export async function poolFilled(network: Network, size: number): Promise<void> {
   await expect.poll(() => warmSlots(BRIDGE).length).toBe(size);
